@@ -1,0 +1,68 @@
+/* The heap behind one small table of functions. See mem.h. */
+#include "base/mem.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/panic.h"
+
+static void *libc_alloc(size_t align, size_t size, int may_fail)
+{
+    (void)may_fail;
+    if (align <= sizeof(void *)) return malloc(size);
+
+    void *ptr = NULL;
+    return posix_memalign(&ptr, align, size) == 0 ? ptr : NULL;
+}
+
+static struct mem_hooks hooks = {.alloc = libc_alloc, .grow = realloc, .free = free};
+
+void mem_set_hooks(const struct mem_hooks *to)
+{
+    hooks = to ? *to : (struct mem_hooks){.alloc = libc_alloc, .grow = realloc, .free = free};
+}
+
+void *mem_alloc(size_t size)
+{
+    DASSERT(size <= MEM_FIXED_MAX);
+    void *ptr = hooks.alloc(0, size ? size : 1, 0);
+    if (!ptr) PANIC("out of memory: %zu bytes", size);
+    return ptr;
+}
+
+void *mem_zalloc(size_t size)
+{
+    return memset(mem_alloc(size), 0, size);
+}
+
+void *mem_try(size_t size)
+{
+    return hooks.alloc(0, size ? size : 1, 1);
+}
+
+void *mem_try_zero(size_t size)
+{
+    void *ptr = mem_try(size);
+    return ptr ? memset(ptr, 0, size) : NULL;
+}
+
+void *mem_try_array(size_t n, size_t size)
+{
+    size_t bytes;
+    return __builtin_mul_overflow(n, size, &bytes) ? NULL : mem_try(bytes);
+}
+
+void *mem_try_grow(void *ptr, size_t size)
+{
+    return hooks.grow(ptr, size ? size : 1);
+}
+
+void *mem_try_aligned(size_t align, size_t size)
+{
+    return hooks.alloc(align, size ? size : 1, 1);
+}
+
+void mem_free(void *ptr)
+{
+    if (ptr) hooks.free(ptr);
+}

@@ -1,0 +1,75 @@
+/* Growing buffer. See strbuf.h. */
+#include "base/strbuf.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "base/mem.h"
+
+enum { CAP_MIN = 64 };
+
+void strbuf_init(struct strbuf *buf, size_t len_max)
+{
+    *buf = (struct strbuf){.len_max = len_max};
+}
+
+void strbuf_release(struct strbuf *buf)
+{
+    mem_free(buf->ptr);
+    *buf = (struct strbuf){.len_max = buf->len_max};
+}
+
+void strbuf_reset(struct strbuf *buf)
+{
+    buf->len = 0;
+    buf->failed = false;
+}
+
+bool strbuf_reserve(struct strbuf *buf, size_t n)
+{
+    size_t need;
+    if (buf->failed) return false;
+    if (__builtin_add_overflow(buf->len, n, &need)) goto refuse;
+    if (buf->len_max && need > buf->len_max) goto refuse;
+    if (need <= buf->cap) return true;
+
+    size_t cap = buf->cap ? buf->cap : CAP_MIN;
+    while (cap < need) cap = cap > SIZE_MAX / 2 ? need : cap * 2;
+    char *ptr = mem_try_grow(buf->ptr, cap);
+    if (!ptr) goto refuse;
+    buf->ptr = ptr;
+    buf->cap = cap;
+    return true;
+
+refuse:
+    buf->failed = true;
+    return false;
+}
+
+void strbuf_put(struct strbuf *buf, const void *src, size_t len)
+{
+    if (len == 0 || !strbuf_reserve(buf, len)) return;
+    memcpy(buf->ptr + buf->len, src, len);
+    buf->len += len;
+}
+
+void strbuf_printf(struct strbuf *buf, const char *fmt, ...)
+{
+    va_list ap, again;
+    va_start(ap, fmt);
+    va_copy(again, ap);
+    int len = vsnprintf(NULL, 0, fmt, ap);
+    va_end(ap);
+    if (len >= 0 && strbuf_reserve(buf, (size_t)len + 1)) {
+        (void)vsnprintf(buf->ptr + buf->len, (size_t)len + 1, fmt, again);
+        buf->len += (size_t)len;
+    }
+    va_end(again);
+}
+
+const char *strbuf_cstr(struct strbuf *buf)
+{
+    if (!strbuf_reserve(buf, 1)) return "";
+    buf->ptr[buf->len] = 0;
+    return buf->ptr;
+}

@@ -1,0 +1,135 @@
+/* Port: files. Everything that touches a disk goes through here, so that a full
+ * disk, a failing sync and a power cut are test cases: vfs_posix in programs,
+ * vfs_mem in tests, wrapped by vfs_fault (the n-th call fails) or vfs_crash (loses,
+ * keeps or tears what was not synced).
+ *
+ * Paths are relative to the vfs' root and use '/'; a path that is absolute or
+ * holds "..", an empty part or a NUL is ST_INVALID. Symbolic links are not
+ * followed. Errors: ST_NOT_FOUND, ST_EXISTS, ST_NO_SPACE (disk, quota), ST_LOCKED,
+ * ST_IO for the rest, each with path and system text in err. Short reads and
+ * writes and EINTR do not come through: a call does all of it or fails. Any
+ * thread; one file's calls by one thread at a time except pread.
+ */
+#ifndef TSINK_BASE_VFS_H
+#define TSINK_BASE_VFS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/slice.h"
+#include "base/status.h"
+
+enum vfs_mode {
+    VFS_READ = 0,       /* must exist */
+    VFS_WRITE = 1,      /* must exist; read and write */
+    VFS_CREATE = 2,     /* must not exist; read and write */
+    VFS_TRUNCATE = 3,   /* made or emptied; read and write */
+};
+
+enum { VFS_PATH_MAX = 512 };
+
+struct vfs_entry {
+    struct slice name;
+    bool is_dir;
+    uint64_t len; /* bytes; 0 for a directory */
+};
+
+struct vfs_map {
+    const uint8_t *ptr; /* NULL when len is 0 */
+    size_t len;
+    void *priv;         /* of the implementation */
+    void (*unmap)(struct vfs_map *map);
+};
+
+struct vfs_space {
+    uint64_t free_bytes, total_bytes;
+};
+
+struct vfs;
+
+/* An open file. Implementations embed it. */
+struct vfs_file {
+    const struct vfs_file_ops *ops;
+};
+
+struct vfs_file_ops {
+    void (*close)(struct vfs_file *file);
+    /* Reads exactly len bytes; ST_CORRUPT when the file ends before. */
+    status (*read)(struct vfs_file *file, uint64_t off, void *dst, size_t len, struct err *err);
+    status (*write)(struct vfs_file *file, uint64_t off, const void *src, size_t len,
+                    struct err *err);
+    status (*sync)(struct vfs_file *file, struct err *err); /* data and length */
+    status (*truncate)(struct vfs_file *file, uint64_t len, struct err *err);
+    /* Allocates and zeroes [off, off + len), so that writing there needs no new
+     * metadata. */
+    status (*allocate)(struct vfs_file *file, uint64_t off, uint64_t len, struct err *err);
+    status (*len)(struct vfs_file *file, uint64_t *out, struct err *err);
+    /* A read-only view of the whole file; stays valid after close. */
+    status (*map)(struct vfs_file *file, struct vfs_map *out, struct err *err);
+    /* An exclusive lock that dies with the process; ST_LOCKED when taken. */
+    status (*lock)(struct vfs_file *file, struct err *err);
+};
+
+struct vfs {
+    const struct vfs_ops *ops;
+};
+
+struct vfs_ops {
+    status (*open)(struct vfs *vfs, struct vfs_file **out, const char *path, enum vfs_mode mode,
+                   struct err *err);
+    status (*rename)(struct vfs *vfs, const char *from, const char *to, struct err *err);
+    status (*link)(struct vfs *vfs, const char *from, const char *to, struct err *err);
+    status (*remove)(struct vfs *vfs, const char *path, struct err *err); /* file or empty dir */
+    status (*mkdir)(struct vfs *vfs, const char *path, struct err *err); /* ST_EXISTS if there */
+    status (*sync_dir)(struct vfs *vfs, const char *path, struct err *err);
+    /* Calls each for every entry in name order until it fails. */
+    status (*list)(struct vfs *vfs, const char *path,
+                   status (*each)(void *ctx, const struct vfs_entry *entry), void *ctx,
+                   struct err *err);
+    status (*space)(struct vfs *vfs, struct vfs_space *out, struct err *err);
+    void (*free)(struct vfs *vfs);
+};
+
+/* The file system below root, which must be a directory. */
+CHECKED status vfs_posix_open(struct vfs **out, const char *root, struct err *err);
+
+/* An empty file system in memory. */
+struct vfs *vfs_mem_new(void);
+void vfs_free(struct vfs *vfs);
+
+/* Thin calls. close and unmap accept what init left: NULL, zeroed. */
+CHECKED status vfs_open(struct vfs *vfs, struct vfs_file **out, const char *path,
+                        enum vfs_mode mode, struct err *err);
+void vfs_close(struct vfs_file *file);
+CHECKED status vfs_read(struct vfs_file *file, uint64_t off, void *dst, size_t len,
+                        struct err *err);
+CHECKED status vfs_write(struct vfs_file *file, uint64_t off, const void *src, size_t len,
+                         struct err *err);
+CHECKED status vfs_sync(struct vfs_file *file, struct err *err);
+CHECKED status vfs_truncate(struct vfs_file *file, uint64_t len, struct err *err);
+CHECKED status vfs_allocate(struct vfs_file *file, uint64_t off, uint64_t len, struct err *err);
+CHECKED status vfs_len(struct vfs_file *file, uint64_t *out, struct err *err);
+CHECKED status vfs_map(struct vfs_file *file, struct vfs_map *out, struct err *err);
+void vfs_unmap(struct vfs_map *map);
+CHECKED status vfs_lock(struct vfs_file *file, struct err *err);
+CHECKED status vfs_rename(struct vfs *vfs, const char *from, const char *to, struct err *err);
+CHECKED status vfs_link(struct vfs *vfs, const char *from, const char *to, struct err *err);
+CHECKED status vfs_remove(struct vfs *vfs, const char *path, struct err *err);
+CHECKED status vfs_mkdir(struct vfs *vfs, const char *path, struct err *err);
+CHECKED status vfs_sync_dir(struct vfs *vfs, const char *path, struct err *err);
+CHECKED status vfs_list(struct vfs *vfs, const char *path,
+                        status (*each)(void *ctx, const struct vfs_entry *entry), void *ctx,
+                        struct err *err);
+CHECKED status vfs_space(struct vfs *vfs, struct vfs_space *out, struct err *err);
+
+/* Compositions. */
+CHECKED status vfs_mkdir_all(struct vfs *vfs, const char *path, struct err *err); /* and syncs */
+CHECKED status vfs_remove_tree(struct vfs *vfs, const char *path, struct err *err);
+void vfs_remove_best_effort(struct vfs *vfs, const char *path);
+CHECKED status vfs_read_file(struct vfs *vfs, const char *path, size_t len_max,
+                             uint8_t **out, size_t *out_len, struct err *err); /* mem_free it */
+bool vfs_exists(struct vfs *vfs, const char *path);
+CHECKED status vfs_path_check(const char *path, struct err *err);
+
+#endif

@@ -1,0 +1,122 @@
+/* Batch: decoded rows, grouped by series. Every writer makes one; the sink applies
+ * it; the writer reads the results and answers.
+ *
+ *     series   one entry per series mentioned, in order of first mention
+ *     rows     columns: series index, time, value, policy, result, tag
+ *
+ * Life: made and filled on the thread that decodes (batch_new ... batch_row), with
+ * the series' ordinals probed in the identity table where they are known; handed to
+ * the sink (sink.h), which owns it until it calls `done`; freed by the thread that
+ * made it. Texts and labels live in the batch's arena or in bytes that outlive it.
+ *
+ * A refused row has its reason in `result` and never fails its neighbours. A refused
+ * series (bad labels) refuses all its rows.
+ */
+#ifndef TSINK_MODEL_BATCH_H
+#define TSINK_MODEL_BATCH_H
+
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/hash.h"
+#include "base/list.h"
+#include "base/status.h"
+#include "model/label.h"
+#include "model/time.h"
+#include "model/value.h"
+
+typedef uint64_t series_id; /* on disk and in the API, never reused; 0 is none */
+typedef uint64_t lsn;       /* a place in the WAL; larger is later */
+
+enum { ORDINAL_NONE = UINT32_MAX };
+
+/* Two values at one timestamp (decision 11). On disk: never renumber. */
+enum dup_policy {
+    DUP_UNSET = 0, /* the database's default */
+    DUP_BLOCK = 1,
+    DUP_FIRST = 2,
+    DUP_LAST = 3,
+    DUP_MIN = 4,
+    DUP_MAX = 5,
+    DUP_SUM = 6,
+};
+
+/* What TS.CREATE and friends may say about a series; stored with it. */
+struct series_attrs {
+    int64_t retention_ms;      /* 0: for ever */
+    int64_t ignore_max_ms;     /* IGNORE: maxTimeDiff */
+    double ignore_max_val;     /* IGNORE: maxValDiff */
+    uint32_t chunk_bytes;      /* remembered and reported only */
+    enum dup_policy policy;
+    bool uncompressed;         /* remembered and reported only */
+};
+
+enum batch_make {
+    MAKE_ALLOWED,  /* find it or make it: TS.ADD, remote write */
+    MAKE_NEVER,    /* ST_NOT_FOUND for its rows when missing: TS.MADD */
+    MAKE_REQUIRED, /* ST_EXISTS when it is there: TS.CREATE */
+};
+
+struct batch_series {
+    /* What is known before the owner sees it. */
+    uint32_t ordinal, gen;     /* from the identity probe, or ORDINAL_NONE */
+    struct labels labels;      /* canonical; needed when the ordinal is unknown */
+    struct slice identity;     /* labels_identity(); needed likewise */
+    struct hash128 hash;       /* hash128 of the identity */
+    struct hash128 raw_hash;   /* of the bytes as received, cached on a miss; 0,0: none */
+    const struct series_attrs *attrs; /* for a series this batch makes; NULL: defaults */
+    uint32_t first_row, n_rows; /* rows of one series are adjacent unless scattered is set */
+    enum value_type type;
+    enum batch_make make;
+    bool scattered;            /* rows are not adjacent: look at batch->row_series */
+    /* What the owner answers. */
+    bool made;                 /* this batch made the series */
+    status st;                 /* ST_OK, or why all its rows are refused */
+};
+
+struct batch;
+
+struct batch {
+    struct arena arena;
+    struct batch_series *series;
+    size_t n_series, cap_series;
+    /* Columns, n_rows long. */
+    uint32_t *row_series;      /* index into series */
+    ts_time *ts;
+    union value *val;
+    uint8_t *on_dup;           /* enum dup_policy: ON_DUPLICATE, or DUP_UNSET */
+    uint8_t *result;           /* enum status; set by decode and by the owner */
+    uint32_t *tag;             /* of the writer: which reply a row belongs to */
+    ts_time *applied_ts;       /* with want_applied: the time TS.ADD answers with */
+    size_t n_rows, cap_rows;
+    bool want_applied;
+    bool deferrable;           /* may wait for a lookup of an older value */
+    /* The outcome, set before done. */
+    status st;                 /* of the batch as a whole: ST_OK or why nothing was applied */
+    struct err err;
+    lsn durable_at;            /* the answer may go out when the WAL is durable up to here */
+    uint64_t n_stored, n_refused;
+    /* Called once, on the owner. It may free the batch or send it home. */
+    void (*done)(struct batch *batch);
+    void *ctx;                 /* of the writer */
+    struct list link;          /* of the queue that holds it */
+    size_t at;                 /* of the engine: rows applied so far */
+    void *engine;              /* of the engine */
+};
+
+struct batch *batch_new(struct account *account); /* NULL when refused */
+void batch_free(struct batch *batch);
+void batch_reset(struct batch *batch);            /* empty again, memory kept */
+
+/* Adds a series and returns its index, or -1 when refused. The entry is zeroed but
+ * for ordinal = ORDINAL_NONE and type = VALUE_F64. */
+CHECKED int64_t batch_add_series(struct batch *batch);
+
+/* Adds a row for series idx with result ST_OK; false when refused. */
+CHECKED bool batch_add_row(struct batch *batch, size_t series, ts_time ts, union value val,
+                           uint32_t tag);
+
+/* Room for n more rows at once, for decoders that fill the columns themselves. */
+CHECKED bool batch_reserve_rows(struct batch *batch, size_t n);
+
+#endif
