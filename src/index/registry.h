@@ -1,0 +1,186 @@
+/* The registry: every series' name, and the way from names to ordinals.
+ *
+ *     ordinal   dense u32 in memory: index of the head, entry of posting lists;
+ *               reused after quarantine, with a higher generation
+ *     id        u64 on disk and in the API: never reused; minted here
+ *     pair      (name, value) interned to a u32; a series is a list of pair ids
+ *     birth     the i-th series ever added in this process: its ordinal
+ *
+ * `__key__` is not a pair: a key belongs to one series, so it has no posting list but
+ * an entry in a key -> ordinal table, and its text lies with the series.
+ *
+ * Threads: one owner mutates. Everything marked "any" may run on any thread at the
+ * same time, by a reader that is registered with the engine (reclaim.h). A reader that
+ * loads registry_n_births() as b and then looks into posting lists finds all series
+ * born before b: the birth count is published last.
+ */
+#ifndef TSINK_INDEX_REGISTRY_H
+#define TSINK_INDEX_REGISTRY_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/account.h"
+#include "base/arena.h"
+#include "base/hash.h"
+#include "base/status.h"
+#include "index/dict.h"
+#include "index/identity.h"
+#include "index/postings.h"
+#include "index/reclaim.h"
+#include "model/batch.h"
+#include "model/label.h"
+
+enum series_flag {
+    SERIES_LIVE = 1,  /* set last when a series is added, cleared by its removal */
+    SERIES_KEYED = 2, /* has `__key__` */
+};
+
+/* One a series, found by ordinal; any thread may read the entry of an ordinal that it
+ * got from a posting list, a birth or the identity table. */
+struct series_entry {
+    series_id id;
+    uint64_t place;                               /* decision 14; never changes */
+    const uint8_t *pairs;                         /* packed; see registry.c */
+    _Atomic(const struct series_attrs *) attrs;   /* NULL: defaults */
+    _Atomic uint32_t gen;                         /* from 1; rises with each removal */
+    uint32_t label_version;                       /* of the label set; 1 at birth */
+    uint8_t type;                                 /* enum value_type */
+    _Atomic uint8_t flags;                        /* enum series_flag */
+};
+
+struct registry;
+
+/* An empty registry charged to the account; NULL when refused. Copies rc. The first
+ * id is 1. */
+struct registry *registry_new(struct account *account, const struct reclaim *rc);
+
+/* No reader is left and everything retired has been freed. */
+void registry_free(struct registry *reg);
+
+/* A new series. labels is canonical, identity its identity bytes, hash their
+ * hash128(), place labels_place(). id 0 mints the next one; any other id is taken
+ * as it is (replay) and ids minted later are larger. attrs may be NULL and is copied.
+ * The series must not exist (registry_find). */
+struct series_new {
+    struct labels labels;
+    struct slice identity;
+    struct hash128 hash;
+    uint64_t place;
+    series_id id;
+    uint32_t label_version;            /* 0: 1 */
+    enum value_type type;
+    const struct series_attrs *attrs;
+};
+
+/* ST_NO_MEMORY (and nothing to see but maybe interned texts), ST_LIMIT when ordinals
+ * or pairs are used up, ST_EXISTS when the id is alive. Owner. */
+CHECKED status registry_add(uint32_t *ordinal, struct registry *reg,
+                            const struct series_new *make);
+
+/* The series is dead: no lookup, no list, no scan gives it any more; its generation
+ * rises; its ordinal waits in quarantine until registry_purge_* lets it go. Owner. */
+void registry_remove(struct registry *reg, uint32_t ordinal);
+
+/* Replaces the attributes (copied; NULL: defaults). Owner. */
+CHECKED status registry_set_attrs(struct registry *reg, uint32_t ordinal,
+                                  const struct series_attrs *attrs);
+
+/* Later minted ids are at least this. Owner (replay). */
+void registry_raise_next_id(struct registry *reg, series_id next_id);
+series_id registry_next_id(const struct registry *reg); /* owner */
+
+/* Remembers another spelling of a series in the identity table; quietly does nothing
+ * when there is no memory or the spellings outnumber the series eight to one: it is
+ * a cache. Owner. */
+void registry_learn(struct registry *reg, struct hash128 raw_hash, uint32_t ordinal);
+
+/* ---- looking things up: any thread ---- */
+
+/* The live series with this hash of its identity, or ORDINAL_NONE. Dev builds compare
+ * the bytes. */
+uint32_t registry_find(const struct registry *reg, struct slice identity,
+                       struct hash128 hash);
+
+/* The live series of a tenant (empty: default) with this `__key__`, or ORDINAL_NONE. */
+uint32_t registry_by_key(const struct registry *reg, struct slice tenant, struct slice key);
+
+/* The live series with this id, or ORDINAL_NONE. */
+uint32_t registry_by_id(const struct registry *reg, series_id id);
+
+/* The identity table, for probes by io loops. */
+const struct identity *registry_identity(const struct registry *reg);
+
+/* The entry of an ordinal below registry_n_ordinals(). */
+const struct series_entry *registry_entry(const struct registry *reg, uint32_t ordinal);
+
+static inline uint32_t entry_gen(const struct series_entry *entry)
+{
+    return atomic_load_explicit(&entry->gen, memory_order_acquire);
+}
+
+static inline uint8_t entry_flags(const struct series_entry *entry)
+{
+    return atomic_load_explicit(&entry->flags, memory_order_acquire);
+}
+
+static inline const struct series_attrs *entry_attrs(const struct series_entry *entry)
+{
+    return atomic_load_explicit(&entry->attrs, memory_order_acquire);
+}
+
+/* The canonical label set. The array is in the arena, its texts in the dictionary for
+ * as long as the registry lives (`__key__`'s: as long as the series' memory, that is
+ * while the reader is registered or the series is alive). ptr NULL (and n > 0) when
+ * the arena refuses. */
+struct labels registry_labels(const struct registry *reg, uint32_t ordinal,
+                              struct arena *arena);
+
+/* The value of one label, empty when absent; the key likewise. */
+struct slice registry_label(const struct registry *reg, uint32_t ordinal, struct slice name);
+struct slice registry_key(const struct registry *reg, uint32_t ordinal);
+
+/* Births. registry_birth(i) for i < registry_n_births(). */
+uint64_t registry_n_births(const struct registry *reg);
+uint32_t registry_birth(const struct registry *reg, uint64_t i);
+
+/* Ordinals below this were used at least once. */
+uint32_t registry_n_ordinals(const struct registry *reg);
+
+struct registry_counts {
+    uint64_t n_series;  /* alive */
+    uint64_t n_dead;    /* in quarantine */
+    uint64_t n_births;
+    uint32_t n_pairs, n_names, n_values;
+    size_t n_bytes;     /* charged to the account */
+    size_t n_identity;  /* entries of the identity table */
+};
+struct registry_counts registry_counts(const struct registry *reg);
+
+/* ---- jobs ---- */
+
+/* Folding posting lists: whether a list waits; a plan over up to 64 of them (NULL:
+ * none, or no memory); run on a worker, polling *cancelled (may be NULL); publish
+ * takes the plan, with the status of run. */
+struct registry_rebuild;
+bool registry_rebuild_due(const struct registry *reg);              /* owner */
+struct registry_rebuild *registry_rebuild_plan(struct registry *reg); /* owner */
+CHECKED status registry_rebuild_run(struct registry_rebuild *rb,
+                                    const _Atomic bool *cancelled); /* worker */
+void registry_rebuild_publish(struct registry *reg, struct registry_rebuild *rb,
+                              status st); /* owner */
+
+/* Letting dead ordinals go: the plan takes up to 1024 of the quarantine with every
+ * list they are in, runs and publishes as above (the same three calls with this plan);
+ * after a grace period the ordinals can be born again. NULL: nothing to do. Owner. */
+struct registry_rebuild *registry_purge_plan(struct registry *reg);
+
+/* Walks everything: counts agree, each live series is in each of its lists exactly
+ * once, in its key and id table and in the identity table; dead ones are marked;
+ * births name ordinals. ST_CORRUPT with the first contradiction. Owner, no readers
+ * needed; slow. */
+CHECKED status registry_check(const struct registry *reg, struct err *err);
+
+#endif
