@@ -30,19 +30,20 @@ struct job_ops {
     void (*publish)(struct job *job, status st);   /* owner; may free the job */
 };
 
-struct job {
-    const struct job_ops *ops;
-    struct list link;            /* of the queue it waits in */
-    _Atomic bool cancelled;      /* set by anyone, polled by run */
-    status st;                   /* of run */
-    struct err err;
-};
-
-/* A message to the owner: fn(task) runs there once. The task belongs to the
- * sender until then. */
+/* A message to the owner: fn(task) runs there once. From the moment it is sent
+ * until fn begins, the task belongs to the queue; after that to fn. */
 struct task {
     struct list link;
     void (*fn)(struct task *task);
+};
+
+struct job {
+    const struct job_ops *ops;
+    struct list link;            /* of the queue it waits in */
+    struct task done;            /* carries the result home; for the exec's use */
+    _Atomic bool cancelled;      /* set by anyone, polled by run */
+    status st;                   /* of run */
+    struct err err;
 };
 
 struct exec {
@@ -63,6 +64,8 @@ static inline void job_init(struct job *job, const struct job_ops *ops)
 {
     job->ops = ops;
     list_init(&job->link);
+    list_init(&job->done.link);
+    job->done.fn = 0;
     atomic_store_explicit(&job->cancelled, false, memory_order_relaxed);
     job->st = ST_OK;
     job->err = (struct err){.st = ST_OK};

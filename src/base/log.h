@@ -8,6 +8,7 @@
 #define TSINK_BASE_LOG_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/status.h"
 
@@ -23,7 +24,10 @@ void log_set_sink(log_sink sink, void *ctx); /* NULL: stderr */
 /* Starts and stops the log thread. Without it lines are written by the caller. A
  * full queue (4096 lines) drops and counts. */
 CHECKED status log_start(struct err *err);
-void log_stop(void);
+void log_stop(void); /* writes what is queued, then ends the thread */
+
+/* Lines lost to a full queue or a refused allocation since the process began. */
+uint64_t log_n_dropped(void);
 
 /* fields is a printf format of key=value pairs and may be "". Control bytes in
  * values are escaped. */

@@ -27,7 +27,11 @@ enum vfs_mode {
     VFS_TRUNCATE = 3,   /* made or emptied; read and write */
 };
 
-enum { VFS_PATH_MAX = 512 };
+enum {
+    VFS_PATH_MAX = 512,  /* bytes of a path with its NUL */
+    VFS_MAP_SLACK = 64,  /* readable bytes behind every map, so that word-wise readers
+                          * need no special last step; their content is unspecified */
+};
 
 struct vfs_entry {
     struct slice name;
@@ -35,6 +39,8 @@ struct vfs_entry {
     uint64_t len; /* bytes; 0 for a directory */
 };
 
+/* A read-only view of a file. ptr[0 .. len + VFS_MAP_SLACK) is readable, also when
+ * len ends at a page's end. Whether later writes to the file show is unspecified. */
 struct vfs_map {
     const uint8_t *ptr; /* NULL when len is 0 */
     size_t len;
@@ -59,7 +65,10 @@ struct vfs_file_ops {
     status (*read)(struct vfs_file *file, uint64_t off, void *dst, size_t len, struct err *err);
     status (*write)(struct vfs_file *file, uint64_t off, const void *src, size_t len,
                     struct err *err);
-    status (*sync)(struct vfs_file *file, struct err *err); /* data and length */
+    /* Data and length are durable. After a failure the kernel may have dropped the
+     * dirty pages, so this file is never synced again: ST_IO (or ST_NO_SPACE) once,
+     * then ST_POISONED for every later sync, write, truncate and allocate of it. */
+    status (*sync)(struct vfs_file *file, struct err *err);
     status (*truncate)(struct vfs_file *file, uint64_t len, struct err *err);
     /* Allocates and zeroes [off, off + len), so that writing there needs no new
      * metadata. */
