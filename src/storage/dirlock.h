@@ -1,0 +1,16 @@
+/* One process at a time in a data directory: an exclusive lock on .process.lock
+ * that dies with the process. The file holds the pid of the holder, for the
+ * message that the second one prints. Any thread. */
+#ifndef TSINK_STORAGE_DIRLOCK_H
+#define TSINK_STORAGE_DIRLOCK_H
+
+#include "base/status.h"
+#include "base/vfs.h"
+
+struct dirlock;
+
+/* ST_LOCKED names the holder's pid. Returns owned. */
+CHECKED status dirlock_open(struct dirlock **out, struct vfs *vfs, struct err *err);
+void dirlock_close(struct dirlock *lock); /* accepts NULL */
+
+#endif

@@ -1,0 +1,190 @@
+/* A segment: an immutable, self-contained directory of one lane, made by a flush or a
+ * compaction (docs/formats/segment.md).
+ *
+ *     chunks.bin        encoded chunks, back to back
+ *     chunk_index.bin   who has which chunk: sorted by (shard, series id, min time),
+ *                       columns in blocks of 128 entries, a CRC32C each; and a CRC32C
+ *                       for every 64 KiB page of chunks.bin
+ *     series.bin        the series at write time: labels (pair-coded), type, place
+ *     manifest.json     what the segment is; with its own CRC32C
+ *
+ * A segment appears by the rename of its staging directory, after everything in it is
+ * synced, so a short or missing file is damage and never an unfinished write. Every
+ * byte lies under a checksum that is verified before the byte is used: the manifest,
+ * headers and the directory of the index at open, index blocks when they are read,
+ * pages of chunks.bin at their first use, series.bin as a whole when it is read.
+ *
+ * Writer: one owner at a time. Reader: any number of threads once open.
+ */
+#ifndef TSINK_STORAGE_SEGMENT_H
+#define TSINK_STORAGE_SEGMENT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/slice.h"
+#include "base/status.h"
+#include "base/vfs.h"
+#include "model/time.h"
+#include "model/value.h"
+#include "storage/database_file.h"
+
+enum {
+    SEGMENT_FORMAT = 1,
+    SEGMENT_SHARDS = 64,             /* shard of a series: place mod 64 */
+    SEGMENT_BLOCK = 128,             /* entries in a block of the chunk index */
+    SEGMENT_PAGE = 64 << 10,         /* bytes of chunks.bin under one CRC32C */
+    SEGMENT_IDENTITY_MAX = 1 << 20,  /* bytes of a series' identity */
+    SEGMENT_ATTRS_MAX = 64 << 10,
+    SEGMENT_CHUNK_MAX = 64 << 20,    /* bytes of a chunk */
+};
+
+static inline unsigned segment_shard(uint64_t place)
+{
+    return (unsigned)(place % SEGMENT_SHARDS);
+}
+
+/* The manifest. */
+struct segment_info {
+    uint64_t id;
+    enum value_lane lane;
+    unsigned level;
+    struct database_id db;
+    uint64_t n_series, n_chunks, n_points;
+    struct time_range ts;             /* of all points */
+    uint64_t order_min, order_max;    /* flush orders it holds */
+    uint64_t wal_lsn;                 /* the WAL is covered up to here */
+    uint64_t n_bytes;                 /* of all files but the manifest */
+};
+
+/* A series as the segment keeps it. */
+struct segment_series {
+    uint64_t id;
+    uint64_t place;             /* hash_place(), decision 14 */
+    enum value_type type;
+    uint32_t labels_version;    /* the newest one wins */
+    struct slice identity;      /* labels_identity() */
+    struct slice attrs;         /* the engine's; opaque, may be empty */
+};
+
+/* An entry of the chunk index. */
+struct segment_entry {
+    uint64_t series;
+    unsigned shard;
+    uint32_t n_points;
+    struct time_range ts;       /* of the first and the last point */
+    uint64_t off;               /* in chunks.bin */
+    uint32_t len;
+};
+
+/* ---- writing ---- */
+
+struct segment_options {
+    uint64_t id;
+    enum value_lane lane;
+    unsigned level;
+    struct database_id db;
+    uint64_t order_min, order_max;
+    uint64_t wal_lsn;
+};
+
+struct segment_writer;
+
+/* Makes the staging directory. Exactly one of finish and abort follows. */
+CHECKED status segment_begin(struct segment_writer **out, struct vfs *vfs,
+                             const struct segment_options *opt, struct err *err);
+
+/* Series in ascending (shard, id); each has at least one chunk. ST_INVALID for a series
+ * or chunk out of order or over a limit: broken callers do not make broken segments. */
+CHECKED status segment_add_series(struct segment_writer *w, const struct segment_series *series,
+                                  struct err *err);
+
+/* A chunk of the last added series, in ascending time without overlap; ts and n_points
+ * are what the chunk holds. */
+CHECKED status segment_add_chunk(struct segment_writer *w, struct time_range ts,
+                                 uint32_t n_points, const uint8_t *bytes, size_t len,
+                                 struct err *err);
+
+/* Bytes of chunks so far, to end a segment at a size. */
+uint64_t segment_writer_bytes(const struct segment_writer *w);
+
+/* Writes the tables, syncs all and renames the directory to its place: from then on the
+ * segment exists. Takes w. A segment without series is ST_INVALID. On failure nothing
+ * is left but, at worst, a staging directory for the next sweep. */
+CHECKED status segment_finish(struct segment_writer *w, struct segment_info *out,
+                              struct err *err);
+void segment_abort(struct segment_writer *w); /* accepts NULL */
+
+/* ---- reading ---- */
+
+struct segment;
+
+/* dir is the segment's directory. ST_CORRUPT names the file and the reason;
+ * ST_UNSUPPORTED for a newer format; ST_NOT_FOUND. db may be NULL: any. Reads the
+ * manifest, the headers and the directory of the index. One reference. */
+CHECKED status segment_open(struct segment **out, struct vfs *vfs, const char *dir,
+                            const struct database_id *db, struct err *err);
+struct segment *segment_ref(struct segment *seg);
+void segment_unref(struct segment *seg); /* accepts NULL; closes with the last one */
+
+const struct segment_info *segment_info(const struct segment *seg);
+const char *segment_dir(const struct segment *seg); /* as opened */
+
+/* Entries [first, first + n) of the index. */
+struct segment_range {
+    uint64_t first;
+    uint32_t n;
+};
+
+/* The chunks of a series, in time order; n = 0 when it has none. ST_CORRUPT. */
+CHECKED status segment_find(struct segment_range *out, const struct segment *seg, unsigned shard,
+                            uint64_t series, struct err *err);
+
+/* Entries in order, a block decoded at a time. About 6 KiB; owns nothing. */
+struct segment_cursor {
+    const struct segment *seg;
+    uint64_t next;               /* the entry that segment_next() gives */
+    uint64_t end;
+    uint64_t block;              /* in entries[]; UINT64_MAX: none */
+    size_t n;                    /* valid entries */
+    struct segment_entry entries[SEGMENT_BLOCK];
+};
+
+/* Over a range, or over the whole index with {0, 0}. */
+void segment_cursor_init(struct segment_cursor *cur, const struct segment *seg,
+                         struct segment_range range);
+
+/* *entry is NULL at the end; it lives until the next call. */
+CHECKED status segment_next(struct segment_cursor *cur, const struct segment_entry **entry,
+                            struct err *err);
+
+/* As segment_find(), leaving the cursor on the series, so that the block need not be
+ * decoded twice. Going through many series in order is cheapest with one cursor. */
+CHECKED status segment_seek(struct segment_cursor *cur, unsigned shard, uint64_t series,
+                            struct err *err);
+
+/* The bytes of a chunk, verified; they live as long as the segment. ST_CORRUPT. */
+CHECKED status segment_chunk(const uint8_t **out, struct segment *seg,
+                             const struct segment_entry *entry, struct err *err);
+
+/* Every series, in (shard, id) order, until each fails. Slices live during the call.
+ * Reads and unpacks all of series.bin: for registry rebuild and strangers. */
+CHECKED status segment_each_series(struct segment *seg,
+                                   status (*each)(void *ctx, const struct segment_series *series),
+                                   void *ctx, struct err *err);
+
+/* Everything: all checksums, order and bounds, every chunk decoded, sums against the
+ * manifest, index against series. Polls *cancelled (may be NULL). */
+CHECKED status segment_verify(struct segment *seg, const _Atomic bool *cancelled,
+                              struct err *err);
+
+/* Reads only the manifest of the segment at dir. */
+CHECKED status segment_manifest_read(struct segment_info *out, struct vfs *vfs, const char *dir,
+                                     struct err *err);
+
+/* Removes a segment that nobody names any more: first its manifest, so that what is
+ * left is not taken for a segment, then the rest. */
+CHECKED status segment_remove(struct vfs *vfs, const char *dir, struct err *err);
+
+#endif

@@ -1,0 +1,65 @@
+/* Deletes: immutable sets of delete records (architecture, section 7, rule 4).
+ *
+ * A record {ids, range, order, gen} hides the points of its series and range in
+ * segments with order_max <= order (and memory nodes with del_gen < gen, which is
+ * the engine's business). Adding a record makes a new set that shares what it can
+ * with the old one: a set is a stack of sorted runs of (id, range, order), merged
+ * when two neighbours have like sizes, so n adds cost O(n log n) in all and a
+ * look-up searches O(log n) runs.
+ *
+ * Sets are immutable and counted atomically: any thread.
+ */
+#ifndef TSINK_STORAGE_TOMBSTONE_H
+#define TSINK_STORAGE_TOMBSTONE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/status.h"
+#include "model/time.h"
+#include "storage/interval.h"
+
+struct delete_rec {
+    const uint64_t *ids;      /* series ids, strictly ascending */
+    size_t n_ids;
+    struct time_range range;  /* both ends inclusive */
+    uint64_t order;           /* of the last flush begun before the delete */
+    uint64_t gen;             /* of the delete; rises from record to record */
+};
+
+struct tombstones;
+
+/* base may be NULL (the empty set) and stays as it is. Returns owned. ST_NO_MEMORY,
+ * ST_INVALID when the ids do not ascend or the range is empty. */
+CHECKED status tombstones_add(struct tombstones **out, const struct tombstones *base,
+                              const struct delete_rec *rec);
+
+/* Without what can hide nothing any more: records with order < order_floor, the least
+ * order_max of all segments. */
+CHECKED status tombstones_trim(struct tombstones **out, const struct tombstones *base,
+                               uint64_t order_floor);
+
+struct tombstones *tombstones_ref(struct tombstones *set); /* NULL: NULL */
+void tombstones_unref(struct tombstones *set);             /* accepts NULL */
+
+/* NULL is the empty set for all that follows. */
+bool tombstones_hides(const struct tombstones *set, uint64_t id, ts_time t, uint64_t order_max);
+
+/* Adds to out what is hidden of series id in a segment with this order_max. */
+CHECKED status tombstones_intervals(struct intervals *out, const struct tombstones *set,
+                                    uint64_t id, uint64_t order_max);
+
+/* Whether any record can hide anything of such a segment: the quick way out. */
+bool tombstones_touch(const struct tombstones *set, uint64_t order_max, struct time_range range);
+
+size_t tombstones_count(const struct tombstones *set);  /* (id, range) entries */
+size_t tombstones_bytes(const struct tombstones *set);  /* memory, shared runs included */
+uint64_t tombstones_gen(const struct tombstones *set);  /* highest gen; 0 when empty */
+
+/* Calls each for every entry in order of gen, as records of one id. */
+CHECKED status tombstones_each(const struct tombstones *set,
+                               status (*each)(void *ctx, const struct delete_rec *rec),
+                               void *ctx);
+
+#endif
