@@ -21,8 +21,8 @@ size_t numfmt_prom(char *dst, double v);
  * prints literals and count_values labels: NaN, +Inf, -Inf. */
 size_t numfmt_fixed(char *dst, double v, size_t dst_len); /* needs 350 bytes */
 
-/* Go's %v / strconv 'g' with shortest digits: exponent below 1e-4 and from 1e21;
- * e+06 style two-digit exponents. */
+/* Go's %v / strconv 'g' with shortest digits: exponent below 1e-4 and from 1e6
+ * (Go's own threshold); e+06 style two-digit exponents. */
 size_t numfmt_go(char *dst, double v);
 
 /* RESP2 (resp.md 1.3): 0, NaN, Infinity, plain for 1 <= |v| < 1e16 and integers of
