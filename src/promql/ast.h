@@ -74,7 +74,7 @@ enum at_kind { AT_NONE, AT_TIME, AT_START, AT_END };
 
 /* What may follow a selector or a subquery, in either order. */
 struct modifiers {
-    bool has_offset;        /* written; offset 0 counts */
+    bool has_offset;        /* written, and not a literal 0 */
     struct duration offset; /* positive looks back */
     enum at_kind at;
     int64_t at_ms;          /* AT_TIME, as written, in ms */
@@ -151,11 +151,11 @@ const struct function *function_find(struct slice name);
 struct expr;
 
 struct vector_expr {
-    struct slice name;         /* metric name as written before or in the braces; may be
-                                  empty. Its matcher is among matchers too */
+    struct slice name;         /* metric name as written before the braces; empty when it is
+                                  missing or in the braces ({"a.b"}: a matcher only) */
     struct matcher *matchers;  /* in written order, the one of name last */
     size_t n_matchers;
-    bool name_in_braces;       /* {"a.b"} */
+    bool may_be_empty;         /* info()'s second argument: needs no non-empty matcher */
     struct modifiers mod;      /* the matrix's too */
     bool anchored, smoothed;
     size_t select;             /* [plan] index in plan->selects */
@@ -210,6 +210,7 @@ struct number_expr {
 struct expr {
     enum expr_kind kind;
     enum value_kind type;      /* what it evaluates to */
+    uint16_t height;           /* of the subtree, at least 1, at most PARSER_DEPTH_MAX */
     uint32_t start, end;
     /* [plan] The value is the same at every step: evaluate once, at the query's start,
      * and repeat. Set on the roots of the largest such subtrees only (below them it is
@@ -241,6 +242,13 @@ struct ast {
 
 void ast_init(struct ast *ast, struct account *account);
 void ast_release(struct ast *ast); /* accepts a zeroed struct */
+
+/* A node of the tree, zeroed but for kind; NULL when the arena refuses. An EXPR_VECTOR is
+ * entered in vectors, so that its regular expressions are freed whatever happens. */
+CHECKED struct expr *ast_node(struct ast *ast, enum expr_kind kind);
+
+/* Sets height from the children. */
+void expr_measure(struct expr *e);
 
 /* The expression under any number of parentheses. */
 struct expr *expr_unwrap(struct expr *e);
