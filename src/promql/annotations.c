@@ -152,7 +152,7 @@ static size_t put_digits(char *dst, const char *d, int n, int point)
     size_t at = 0;
     int exp = point - 1;
 
-    if (exp < -4 || exp >= 21 || (exp >= 6 && exp >= n)) {
+    if (exp < -4 || exp >= 6) { /* where Go's shortest %g turns to exponents */
         dst[at++] = d[0];
         if (n > 1) {
             dst[at++] = '.';
