@@ -1,0 +1,284 @@
+/* The literal querier. Everything that a fetch hands out lies in the arena of its
+ * mem_fetch. A series_set carries no context of its own, so read() finds the backing of
+ * a set by its array of types, which is the tail of struct backing. Samples are charged
+ * to the budget as they are read: limits are tested with the same double.
+ *
+ * Not here: series as text (series_text.c).
+ */
+#include "tests/lib/querier_mem.h"
+
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "base/panic.h"
+#include "tests/lib/series_text.h"
+
+/* What is behind one set. */
+struct backing {
+    struct time_range range;
+    struct query_budget *budget;
+    const struct mem_series **series; /* as many as the set has */
+    enum value_type types[];
+};
+
+struct mem_fetch {
+    struct arena arena;
+    struct querier_mem *mem;
+};
+
+static bool has_sample(const struct mem_series *series, struct time_range range)
+{
+    size_t at = points_seek(&series->points, range.from);
+    return at < series->points.n && series->points.ts[at] <= range.to;
+}
+
+static int compare_series(const void *a, const void *b)
+{
+    const struct mem_series *const *left = a, *const *right = b;
+    return labels_cmp((*left)->labels, (*right)->labels);
+}
+
+/* ---- the port ------------------------------------------------------------------- */
+
+static status mem_read(struct series_set *set, size_t i, struct points *out, struct err *err)
+{
+    const struct backing *b = (const void *)((const char *)set->types -
+                                             offsetof(struct backing, types));
+    const struct points *pts = &b->series[i]->points;
+    uint64_t n = 0;
+
+    for (size_t at = points_seek(pts, b->range.from); at < pts->n; at++) {
+        if (pts->ts[at] > b->range.to) break;
+        if (!points_push(out, pts->ts[at], pts->val[at]))
+            return err_set(err, ST_NO_MEMORY, "reading samples");
+        n++;
+    }
+    TRY(budget_poll(b->budget, err));
+    return budget_samples(b->budget, n, err);
+}
+
+static const struct series_set_ops mem_set_ops = {.read = mem_read};
+
+static status fill_set(struct series_set *set, struct mem_fetch *fetch,
+                       const struct select *select, struct query_budget *budget, struct err *err)
+{
+    const struct querier_mem *mem = fetch->mem;
+    size_t n = 0, cap = mem->series.len + 1;
+
+    struct backing *b =
+        arena_try_zero(&fetch->arena, sizeof(*b) + cap * sizeof(enum value_type));
+    const struct mem_series **series = arena_try_array(&fetch->arena, cap, sizeof(*series));
+    struct labels *labels = arena_try_array(&fetch->arena, cap, sizeof(*labels));
+    uint64_t *ids = arena_try_array(&fetch->arena, cap, sizeof(*ids));
+    if (!b || !series || !labels || !ids) return err_set(err, ST_NO_MEMORY, "a fetch");
+
+    for (size_t i = 0; i < mem->series.len; i++) {
+        const struct mem_series *s = &mem->series.ptr[i];
+        if (has_sample(s, select->range) && matchers_accept(select->matchers, s->labels))
+            series[n++] = s;
+    }
+    qsort(series, n, sizeof(*series), compare_series);
+    for (size_t i = 0; i < n; i++) {
+        labels[i] = series[i]->labels;
+        b->types[i] = series[i]->type;
+        ids[i] = (uint64_t)(series[i] - mem->series.ptr) + 1;
+    }
+    b->range = select->range;
+    b->budget = budget;
+    b->series = series;
+    *set = (struct series_set){&mem_set_ops, n, labels, b->types, ids};
+    return budget_series(budget, n, err);
+}
+
+static void mem_done(struct querier *q, struct fetch *opaque)
+{
+    struct mem_fetch *fetch = (struct mem_fetch *)opaque;
+
+    (void)q;
+    fetch->mem->n_open--;
+    arena_release(&fetch->arena);
+    mem_free(fetch);
+}
+
+static status mem_fetch(struct querier *q, struct fetch **out, struct series_set **sets,
+                        const struct select *selects, size_t n, struct slice tenant,
+                        struct query_budget *budget, struct err *err)
+{
+    struct querier_mem *mem = container_of(q, struct querier_mem, base);
+    struct mem_fetch *fetch = mem_zalloc(sizeof(*fetch));
+    status st = mem->fail_with;
+
+    (void)tenant; /* literal series have one owner */
+    mem->n_fetches++;
+    mem->n_open++;
+    fetch->mem = mem;
+    arena_init(&fetch->arena, NULL, 1024);
+    if (st != ST_OK) {
+        (void)err_set(err, st, "told to fail");
+        goto fail;
+    }
+    struct series_set *answer = arena_try_array(&fetch->arena, n + 1, sizeof(*answer));
+    if (!answer) {
+        st = err_set(err, ST_NO_MEMORY, "a fetch");
+        goto fail;
+    }
+    for (size_t i = 0; i < n; i++) {
+        st = fill_set(&answer[i], fetch, &selects[i], budget, err);
+        if (st != ST_OK) goto fail;
+    }
+    *out = (struct fetch *)fetch;
+    *sets = answer;
+    return ST_OK;
+
+fail:
+    mem_done(q, (struct fetch *)fetch);
+    return st;
+}
+
+/* ---- label texts ---------------------------------------------------------------- */
+
+static bool in_groups(const struct mem_series *s, const struct matchers *groups, size_t n_groups)
+{
+    for (size_t i = 0; i < n_groups; i++)
+        if (matchers_accept(groups[i], s->labels)) return true;
+    return n_groups == 0;
+}
+
+static int compare_texts(const void *a, const void *b)
+{
+    const struct slice *left = a, *right = b;
+    return slice_cmp(*left, *right);
+}
+
+static status mem_label_texts(struct querier *q, struct slice name, const struct matchers *groups,
+                              size_t n_groups, struct time_range range, struct slice tenant,
+                              size_t limit, struct arena *arena, struct slice **out,
+                              size_t *n_out, bool *more, struct query_budget *budget,
+                              struct err *err)
+{
+    struct querier_mem *mem = container_of(q, struct querier_mem, base);
+    size_t n = 0, n_unique = 0, cap = 1;
+
+    (void)tenant;
+    for (size_t i = 0; i < mem->series.len; i++) cap += mem->series.ptr[i].labels.n;
+    struct slice *texts = arena_try_array(arena, cap, sizeof(*texts));
+    if (!texts) return err_set(err, ST_NO_MEMORY, "label texts");
+    for (size_t i = 0; i < mem->series.len; i++) {
+        const struct mem_series *s = &mem->series.ptr[i];
+        if (!has_sample(s, range) || !in_groups(s, groups, n_groups)) continue;
+        for (size_t l = 0; l < s->labels.n; l++) {
+            struct label label = s->labels.ptr[l];
+            if (name.len == 0) texts[n++] = label.name;
+            else if (slice_eq(label.name, name)) texts[n++] = label.value;
+        }
+    }
+    qsort(texts, n, sizeof(*texts), compare_texts);
+    for (size_t i = 0; i < n; i++)
+        if (i == 0 || !slice_eq(texts[i], texts[i - 1])) texts[n_unique++] = texts[i];
+    *more = limit > 0 && n_unique > limit;
+    *n_out = *more ? limit : n_unique;
+    *out = texts;
+    return budget_poll(budget, err);
+}
+
+static const struct querier_ops mem_ops = {
+    .fetch = mem_fetch, .done = mem_done, .label_texts = mem_label_texts,
+};
+
+/* ---- filling -------------------------------------------------------------------- */
+
+void querier_mem_init(struct querier_mem *mem)
+{
+    *mem = (struct querier_mem){.base.ops = &mem_ops};
+    arena_init(&mem->arena, NULL, 4096);
+}
+
+void querier_mem_clear(struct querier_mem *mem)
+{
+    ASSERT(mem->n_open == 0);
+    for (size_t i = 0; i < mem->series.len; i++) points_release(&mem->series.ptr[i].points);
+    vec_clear(&mem->series);
+    arena_reset(&mem->arena);
+}
+
+void querier_mem_release(struct querier_mem *mem)
+{
+    querier_mem_clear(mem);
+    vec_release(&mem->series);
+    arena_release(&mem->arena);
+}
+
+static status find_series(struct mem_series **out, struct querier_mem *mem, struct labels labels,
+                          enum value_type type, struct err *err)
+{
+    struct label *own = arena_try_array(&mem->arena, labels.n + 1, sizeof(*own));
+    size_t n = labels.n;
+
+    if (!own) return err_set(err, ST_NO_MEMORY, "a series");
+    if (n) memcpy(own, labels.ptr, n * sizeof(*own));
+    TRY(labels_canonicalise(own, &n, err));
+    labels = (struct labels){own, n};
+
+    for (size_t i = 0; i < mem->series.len; i++) {
+        struct mem_series *s = &mem->series.ptr[i];
+        if (!labels_eq(s->labels, labels)) continue;
+        if (s->type != type) return err_set(err, ST_WRONG_TYPE, "a series has one type");
+        *out = s;
+        return ST_OK;
+    }
+    labels = labels_copy(&mem->arena, labels);
+    if ((n && !labels.ptr) ||
+        !vec_push(&mem->series, (struct mem_series){.labels = labels, .type = type}))
+        return err_set(err, ST_NO_MEMORY, "a series");
+    *out = &mem->series.ptr[mem->series.len - 1];
+    return ST_OK;
+}
+
+static bool put_point(struct points *pts, struct point p)
+{
+    size_t at = points_seek(pts, p.ts);
+
+    if (at < pts->n && pts->ts[at] == p.ts) {
+        pts->val[at] = p.val;
+        return true;
+    }
+    if (!points_push(pts, p.ts, p.val)) return false;
+    for (size_t i = pts->n - 1; i > at; i--) {
+        pts->ts[i] = pts->ts[i - 1];
+        pts->val[i] = pts->val[i - 1];
+    }
+    pts->ts[at] = p.ts;
+    pts->val[at] = p.val;
+    return true;
+}
+
+status querier_mem_add(struct querier_mem *mem, struct labels labels, enum value_type type,
+                       const struct point *points, size_t n, struct err *err)
+{
+    struct mem_series *series;
+
+    ASSERT(mem->n_open == 0);
+    TRY(find_series(&series, mem, labels, type, err));
+    for (size_t i = 0; i < n; i++)
+        if (!put_point(&series->points, points[i]))
+            return err_set(err, ST_NO_MEMORY, "samples");
+    return ST_OK;
+}
+
+status querier_mem_load(struct querier_mem *mem, int64_t step, const char *line, struct err *err)
+{
+    struct labels labels;
+    struct slice rest;
+    struct text_value *values;
+    size_t n;
+
+    TRY(series_text_labels(&labels, &rest, slice_str(line), &mem->arena, err));
+    TRY(series_text_values(&values, &n, rest, &mem->arena, err));
+    for (size_t i = 0; i < n; i++) {
+        struct point p = {.ts = (ts_time)i * step};
+        if (!values[i].present) continue;
+        memcpy(&p.val.bits, &values[i].value, sizeof(p.val.bits));
+        TRY(querier_mem_add(mem, labels, VALUE_F64, &p, 1, err));
+    }
+    return ST_OK;
+}
