@@ -103,7 +103,7 @@ struct http_parser {
 
     /* Private: where it stopped. */
     int state;
-    size_t pos, scan, line_from, head_len;
+    size_t pos, scan, head_len;
     uint64_t chunk_left;
     size_t body_len, trailer_len;
 };

@@ -1,9 +1,9 @@
 /* Paths, queries and forms. Percent-decoding is strict (%XX with two hex digits);
- * '+' is a blank in queries and forms, itself in paths. A NUL, raw or decoded, is
- * refused in paths. Parameters keep their order and may repeat; those of the URL
- * come before those of the body, as Prometheus merges them.
+ * '+' is a blank in queries and forms, itself in paths. Parameters keep their order
+ * and may repeat: add those of the form before those of the URL, as Go's servers
+ * do, and the first value of a name is the one that counts.
  *
- * Pure; a parameter set has one owner. Decoded text lives in the set.
+ * Pure; a parameter set has one owner. Decoded text lives in its arena.
  */
 #ifndef TSINK_NET_URI_H
 #define TSINK_NET_URI_H
