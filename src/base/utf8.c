@@ -79,3 +79,12 @@ size_t utf8_put(char *dst, uint32_t rune)
     dst[0] = (char)((0xf00u >> len & 0xff) | rune);
     return len;
 }
+
+const char *utf8_printable(char *dst, size_t dst_len, struct slice text)
+{
+    size_t n = 0;
+    for (; n < text.len && n + 1 < dst_len; n++)
+        dst[n] = text.ptr[n] >= ' ' && text.ptr[n] < 0x7f ? text.ptr[n] : '?';
+    if (dst_len) dst[n] = 0;
+    return dst;
+}

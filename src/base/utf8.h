@@ -18,4 +18,8 @@ size_t utf8_next(uint32_t *rune, struct slice text);
 /* Encodes and returns the bytes (1 to 4); dst has room for 4. */
 size_t utf8_put(char *dst, uint32_t rune);
 
+/* A copy for messages, NUL-terminated, cut to dst_len - 1 bytes: whatever is not printable
+ * ASCII becomes '?', so that no message carries raw input. Returns dst. */
+const char *utf8_printable(char *dst, size_t dst_len, struct slice text);
+
 #endif

@@ -70,6 +70,7 @@ struct batch_series {
     enum batch_make make;
     bool scattered;            /* rows are not adjacent: look at batch->row_series */
     /* What the owner answers. */
+    bool resolved;             /* of the engine: ordinal is settled */
     bool made;                 /* this batch made the series */
     status st;                 /* ST_OK, or why all its rows are refused */
 };
