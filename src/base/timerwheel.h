@@ -3,7 +3,8 @@
  * Eight levels of 64 slots. A timer lies in the level of the highest six-bit digit
  * in which its due time differs from now, and falls to lower levels as that digit
  * is reached; set and cancel are O(1), and each level's bit map of used slots finds
- * the next one without walking. Delays reach 2^47 ms; longer ones are cut to that.
+ * the next one without walking. Times and delays reach 2^47 ms (4,400 years); longer
+ * delays are cut to that.
  *
  * No backlog: wheel_advance() first moves the clock all the way, then calls what
  * has become due, in order of due time, each timer once. A periodic timer sets

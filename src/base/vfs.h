@@ -3,9 +3,9 @@
  * vfs_mem in tests, wrapped by vfs_fault (the n-th call fails) or vfs_crash (loses,
  * keeps or tears what was not synced).
  *
- * Paths are relative to the vfs' root and use '/'; a path that is absolute or
- * holds "..", an empty part or a NUL is ST_INVALID. Symbolic links are not
- * followed. Errors: ST_NOT_FOUND, ST_EXISTS, ST_NO_SPACE (disk, quota), ST_LOCKED,
+ * Paths are relative to the vfs' root and use '/'; a path that is absolute, too long
+ * or holds "..", "." or an empty part is ST_INVALID; only "." alone is fine and means
+ * the root. Symbolic links are not followed. Errors: ST_NOT_FOUND, ST_EXISTS, ST_NO_SPACE (disk, quota), ST_LOCKED,
  * ST_IO for the rest, each with path and system text in err. Short reads and
  * writes and EINTR do not come through: a call does all of it or fails. Any
  * thread; one file's calls by one thread at a time except pread.
@@ -87,12 +87,17 @@ struct vfs {
 struct vfs_ops {
     status (*open)(struct vfs *vfs, struct vfs_file **out, const char *path, enum vfs_mode mode,
                    struct err *err);
+    /* Replaces a file at `to`; ST_EXISTS when a directory there is not empty. */
     status (*rename)(struct vfs *vfs, const char *from, const char *to, struct err *err);
     status (*link)(struct vfs *vfs, const char *from, const char *to, struct err *err);
-    status (*remove)(struct vfs *vfs, const char *path, struct err *err); /* file or empty dir */
+    /* A file or an empty directory; ST_EXISTS when it is not empty. */
+    status (*remove)(struct vfs *vfs, const char *path, struct err *err);
     status (*mkdir)(struct vfs *vfs, const char *path, struct err *err); /* ST_EXISTS if there */
+    /* The names in the directory are durable. After a failure: ST_POISONED, for every
+     * directory of this vfs. */
     status (*sync_dir)(struct vfs *vfs, const char *path, struct err *err);
-    /* Calls each for every entry in name order until it fails. */
+    /* Calls each for every entry in name order until it fails. The names were gathered
+     * before: each may change the directory. */
     status (*list)(struct vfs *vfs, const char *path,
                    status (*each)(void *ctx, const struct vfs_entry *entry), void *ctx,
                    struct err *err);
@@ -133,12 +138,28 @@ CHECKED status vfs_list(struct vfs *vfs, const char *path,
 CHECKED status vfs_space(struct vfs *vfs, struct vfs_space *out, struct err *err);
 
 /* Compositions. */
-CHECKED status vfs_mkdir_all(struct vfs *vfs, const char *path, struct err *err); /* and syncs */
+
+/* Makes the directory and those above it, and makes their names durable, also of those
+ * that were there: an earlier process may have died between the two. */
+CHECKED status vfs_mkdir_all(struct vfs *vfs, const char *path, struct err *err);
+
+/* Removes a file, or a directory with what it holds (at most 32 deep: ST_LIMIT). What
+ * is not there is ST_OK. Syncs nothing. */
 CHECKED status vfs_remove_tree(struct vfs *vfs, const char *path, struct err *err);
+
+/* For staging names, which the next start sweeps anyway: failures are dropped. */
 void vfs_remove_best_effort(struct vfs *vfs, const char *path);
+
+/* The whole file, owned by the caller (mem_free), with a NUL behind it that out_len
+ * does not count. ST_TOO_LARGE above len_max, ST_NO_MEMORY. */
 CHECKED status vfs_read_file(struct vfs *vfs, const char *path, size_t len_max,
-                             uint8_t **out, size_t *out_len, struct err *err); /* mem_free it */
+                             uint8_t **out, size_t *out_len, struct err *err);
+
+/* Whether a file or directory is there and can be opened. */
 bool vfs_exists(struct vfs *vfs, const char *path);
 CHECKED status vfs_path_check(const char *path, struct err *err);
+
+/* The directory part of a path that passed the check, "." for none. */
+void vfs_parent(char dst[VFS_PATH_MAX], const char *path);
 
 #endif
