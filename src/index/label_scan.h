@@ -1,6 +1,6 @@
 /* Which label names there are, and which values a name has: over all series of a
  * tenant or over a set of ordinals. Sorted, unique; texts live as long as the registry
- * (keys: copied to the arena). `__tsink_tenant__` is never among the names. Any
+ * (keys: copied to the arena). `__tsink_tenant__` is never among the names and has no values. Any
  * registered reader.
  */
 #ifndef TSINK_INDEX_LABEL_SCAN_H

@@ -87,22 +87,24 @@ struct postings_rebuild {
     struct postings *post;         /* whose list is frozen up to n */
     struct plist *list;
     uint32_t n;                    /* entries of the delta that are folded in */
-    const struct ordinal_bits *dead;
-    struct roaring_bitmap_s *out;  /* made by run, taken by publish */
+    /* made by run, taken by publish */
+    struct roaring_bitmap_s *out;  /* a base, or */
     size_t out_bytes;
+    uint32_t *few, n_few;          /* a short list */
 };
 
-/* False when the list is in place (nothing to rebuild). Owner. At most one rebuild of
- * a list is under way at a time. */
+/* False when the list is in place: then its dead are dropped at once and nothing is
+ * left to run. Owner. At most one rebuild of a list is under way at a time. */
 bool postings_rebuild_plan(struct postings_rebuild *rb, struct postings *post,
                            const struct ordinal_bits *dead);
 
-/* Folds. Touches nothing but rb. ST_NO_MEMORY or ST_OK. Worker. */
-CHECKED status postings_rebuild_run(struct postings_rebuild *rb);
+/* Folds, without the dead. Touches nothing but rb. ST_NO_MEMORY or ST_OK. Worker. */
+CHECKED status postings_rebuild_run(struct postings_rebuild *rb,
+                                    const struct roaring_bitmap_s *dead);
 
-/* Swaps the base in and retires what it replaces; with a run that failed or never ran
- * only unfreezes. Owner. */
-void postings_rebuild_publish(struct postings_rebuild *rb, struct index_pool *pool);
+/* Swaps the result in and retires what it replaces; after a run that failed or never
+ * ran it only unfreezes. True when the list is now without the dead of run. Owner. */
+bool postings_rebuild_publish(struct postings_rebuild *rb, struct index_pool *pool);
 
 /* Gives back all memory of the list: no reader left. Owner. */
 void postings_release(struct postings *post, struct index_pool *pool);

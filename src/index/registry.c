@@ -1,0 +1,484 @@
+/* The registry: adding, removing and looking up series. See registry.h.
+ *
+ * Adding first gets everything that can be refused (texts, pairs, room in every list
+ * and table, the packed label list), then changes what readers see, in an order that
+ * never shows a half: entry, LIVE, lists, tables, and the birth last.
+ *
+ * Removing: LIVE off, dead bit on, generation up. Readers of posting lists subtract
+ * the dead bits until a purge (registry_jobs.c) has taken the ordinal out of every
+ * list and the grace period is over; only then is the bit cleared and the ordinal free.
+ */
+#include "index/registry.h"
+
+#include "base/mem.h"
+#include "base/panic.h"
+#include "index/registry_priv.h"
+
+enum { SPELLINGS_A_SERIES = 8, SPELLINGS_FREE = 65536 };
+
+static const struct slice key_name = {LABEL_KEY, sizeof(LABEL_KEY) - 1};
+static const struct slice tenant_name = {LABEL_TENANT, sizeof(LABEL_TENANT) - 1};
+
+/* ---------------------------------------------------------------- life */
+
+static bool entry_stale(const void *ctx, uint32_t ordinal, uint32_t gen)
+{
+    const struct registry *reg = ctx;
+    return reg->n_removed > 0 && entry_gen(entry_at(reg, ordinal)) != gen;
+}
+
+struct registry *registry_new(struct account *account, const struct reclaim *rc)
+{
+    if (!account_charge(account, sizeof(struct registry))) return NULL;
+    struct registry *reg = mem_zalloc(sizeof(*reg));
+    account_init(&reg->account, "index", account, 0);
+    pool_init(&reg->pool, &reg->account, rc);
+    segvec_init(&reg->name_rows, sizeof(struct name_row), &reg->account);
+    segvec_init(&reg->pairs, sizeof(struct pair), &reg->account);
+    segvec_init(&reg->entries, sizeof(struct series_entry), &reg->account);
+    segvec_init(&reg->births, sizeof(uint32_t), &reg->account);
+    id_table_init(&reg->pair_ids, &reg->pool);
+    id_table_init(&reg->keys, &reg->pool);
+    id_table_init(&reg->ids, &reg->pool);
+    ordinal_bits_init(&reg->dead, &reg->account);
+    reg->next_id = 1;
+    reg->names = dict_new(&reg->account, rc);
+    reg->values = dict_new(&reg->account, rc);
+    reg->identity = identity_new(&reg->account, rc, entry_stale, reg);
+    if (reg->names && reg->values && reg->identity) return reg;
+    registry_free(reg);
+    return NULL;
+}
+
+void registry_free(struct registry *reg)
+{
+    if (!reg) return;
+    for (uint32_t i = 0; i < n_pairs(reg); i++) {
+        postings_release(&pair_at(reg, i)->series, &reg->pool);
+    }
+    for (size_t i = 0; i < segvec_len(&reg->name_rows); i++) {
+        postings_release(&name_row_at(reg, (uint32_t)i)->pairs, &reg->pool);
+    }
+    id_table_release(&reg->pair_ids);
+    id_table_release(&reg->keys);
+    id_table_release(&reg->ids);
+    ordinal_bits_release(&reg->dead);
+    segvec_release(&reg->name_rows);
+    segvec_release(&reg->pairs);
+    segvec_release(&reg->entries);
+    segvec_release(&reg->births);
+    identity_free(reg->identity);
+    dict_free(reg->names);
+    dict_free(reg->values);
+    vec_release(&reg->scratch);
+    vec_release(&reg->due);
+    vec_release(&reg->quarantine);
+    vec_release(&reg->free_ordinals);
+    pool_release(&reg->pool);
+    account_release(reg->account.parent, sizeof(*reg));
+    mem_free(reg);
+}
+
+/* ---------------------------------------------------------------- pairs */
+
+struct pair_key {
+    uint32_t name, value;
+};
+
+static uint64_t pair_hash(uint32_t name, uint32_t value)
+{
+    return hash_mix((uint64_t)name << 32 | value);
+}
+
+static bool pair_eq(const void *ctx, uint32_t id, const void *key)
+{
+    const struct pair *pair = pair_at(ctx, id);
+    const struct pair_key *want = key;
+    return pair->name == want->name && pair->value == want->value;
+}
+
+uint32_t registry_pair(const struct registry *reg, uint32_t name, uint32_t value)
+{
+    struct pair_key key = {name, value};
+    return id_table_find(&reg->pair_ids, pair_hash(name, value), pair_eq, reg, &key);
+}
+
+/* The pair of a label, made when it is new. ID_NONE when refused. */
+static uint32_t intern_pair(struct registry *reg, const struct label *label)
+{
+    uint32_t name = dict_intern(reg->names, label->name);
+    if (name == DICT_NONE) return ID_NONE;
+    if (!segvec_reserve(&reg->name_rows, name)) return ID_NONE;
+    if (segvec_len(&reg->name_rows) <= name) segvec_publish(&reg->name_rows, name + 1);
+    uint32_t value = dict_intern(reg->values, label->value);
+    if (value == DICT_NONE) return ID_NONE;
+
+    uint32_t id = registry_pair(reg, name, value);
+    if (id != ID_NONE) return id;
+    id = n_pairs(reg);
+    struct name_row *row = name_row_at(reg, name);
+    if (id >= ID_NONE - 1 || !segvec_reserve(&reg->pairs, id) ||
+        !id_table_reserve(&reg->pair_ids, 1) || !postings_reserve(&row->pairs, &reg->pool)) {
+        return ID_NONE;
+    }
+    struct pair *pair = pair_at(reg, id);
+    pair->name = name;
+    pair->value = value;
+    segvec_publish(&reg->pairs, id + 1);
+    id_table_put(&reg->pair_ids, pair_hash(name, value), id);
+    (void)postings_append(&row->pairs, id); /* read in order only: never folded */
+    return id;
+}
+
+/* Interns the labels into reg->scratch and makes room in every list. */
+static bool intern_labels(struct registry *reg, struct labels labels, struct slice *key)
+{
+    vec_clear(&reg->scratch);
+    *key = (struct slice){NULL, 0};
+    for (size_t i = 0; i < labels.n; i++) {
+        if (slice_eq(labels.ptr[i].name, key_name)) {
+            *key = labels.ptr[i].value;
+            continue;
+        }
+        uint32_t id = intern_pair(reg, &labels.ptr[i]);
+        if (id == ID_NONE || !vec_push(&reg->scratch, id)) return false;
+        if (!postings_reserve(&pair_at(reg, id)->series, &reg->pool)) return false;
+    }
+    return vec_reserve(&reg->due, reg->scratch.len);
+}
+
+/* ---------------------------------------------------------------- packed lists */
+
+size_t packed_len(const uint8_t *bytes)
+{
+    struct packed list = packed_open(bytes);
+    while (list.n > 0) (void)packed_next(&list);
+    struct slice key = packed_key(&list);
+    return (size_t)(list.at - bytes) + key.len;
+}
+
+static const uint8_t *pack(struct registry *reg, struct slice key)
+{
+    const uint32_t *ids = reg->scratch.ptr;
+    uint64_t head = (uint64_t)reg->scratch.len << 1 | (key.ptr != NULL);
+    size_t len = varint_len(head);
+    for (size_t i = 0; i < reg->scratch.len; i++) len += varint_len(ids[i]);
+    if (key.ptr) len += varint_len(key.len) + key.len;
+
+    uint8_t *bytes = pool_alloc(&reg->pool, len);
+    if (!bytes) return NULL;
+    uint8_t *at = bytes + varint_put(bytes, head);
+    for (size_t i = 0; i < reg->scratch.len; i++) at += varint_put(at, ids[i]);
+    if (key.ptr) {
+        at += varint_put(at, key.len);
+        memcpy(at, key.ptr, key.len);
+    }
+    return bytes;
+}
+
+/* ---------------------------------------------------------------- add */
+
+static const struct series_attrs *copy_attrs(struct registry *reg,
+                                             const struct series_attrs *attrs)
+{
+    struct series_attrs *copy = pool_alloc(&reg->pool, sizeof(*copy));
+    if (copy) *copy = *attrs;
+    return copy;
+}
+
+static bool reserve_tables(struct registry *reg, uint32_t ordinal, bool keyed)
+{
+    return segvec_reserve(&reg->entries, ordinal) &&
+           segvec_reserve(&reg->births, segvec_len(&reg->births)) &&
+           ordinal_bits_reserve(&reg->dead, ordinal) && id_table_reserve(&reg->ids, 1) &&
+           (!keyed || id_table_reserve(&reg->keys, 1)) && identity_reserve(reg->identity, 1);
+}
+
+uint64_t registry_key_hash(struct slice tenant, struct slice key)
+{
+    uint64_t hash = hash_slice(key);
+    return tenant.len ? hash ^ hash_mix(hash_slice(tenant)) : hash;
+}
+
+/* Everything is reserved: makes the series visible. */
+static void show(struct registry *reg, uint32_t ordinal, const struct series_new *make,
+                 const uint8_t *pairs, const struct series_attrs *attrs, bool keyed)
+{
+    struct series_entry *entry = entry_at(reg, ordinal);
+    entry->id = make->id ? make->id : reg->next_id;
+    entry->place = make->place;
+    entry->pairs = pairs;
+    entry->label_version = make->label_version ? make->label_version : 1;
+    entry->type = (uint8_t)make->type;
+    atomic_store_explicit(&entry->attrs, attrs, memory_order_relaxed);
+    if (entry_gen(entry) == 0) atomic_store_explicit(&entry->gen, 1, memory_order_relaxed);
+    registry_raise_next_id(reg, entry->id + 1);
+    atomic_store_explicit(&entry->flags, SERIES_LIVE | (keyed ? SERIES_KEYED : 0),
+                          memory_order_release);
+    if (ordinal >= segvec_len(&reg->entries)) segvec_publish(&reg->entries, ordinal + 1);
+
+    for (size_t i = 0; i < reg->scratch.len; i++) {
+        uint32_t id = reg->scratch.ptr[i];
+        if (postings_append(&pair_at(reg, id)->series, ordinal)) {
+            reg->due.ptr[reg->due.len++] = id;
+        }
+    }
+    id_table_put(&reg->ids, hash_mix(entry->id), ordinal);
+    if (keyed) {
+        struct slice tenant = labels_get(make->labels, tenant_name);
+        struct slice key = labels_get(make->labels, key_name);
+        id_table_put(&reg->keys, registry_key_hash(tenant, key), ordinal);
+        atomic_fetch_add_explicit(&reg->n_keyed, 1, memory_order_release);
+    }
+    bool put = identity_put(reg->identity, make->hash, ordinal, entry_gen(entry));
+    ASSERT(put); /* reserved */
+
+    size_t n_births = segvec_len(&reg->births);
+    *(uint32_t *)segvec_at(&reg->births, n_births) = ordinal;
+    reg->n_series++;
+    segvec_publish(&reg->births, n_births + 1);
+}
+
+status registry_add(uint32_t *ordinal, struct registry *reg, const struct series_new *make)
+{
+    if (make->id && registry_by_id(reg, make->id) != ORDINAL_NONE) return ST_EXISTS;
+    if ((make->id ? make->id : reg->next_id) == UINT64_MAX) return ST_LIMIT;
+
+    bool reuse = reg->free_ordinals.len > 0;
+    size_t next = reuse ? reg->free_ordinals.ptr[reg->free_ordinals.len - 1]
+                        : segvec_len(&reg->entries);
+    if (next >= ID_NONE - 1 || n_pairs(reg) >= ID_NONE - 1 - make->labels.n) return ST_LIMIT;
+
+    struct slice key;
+    if (!intern_labels(reg, make->labels, &key)) return ST_NO_MEMORY;
+    if (!reserve_tables(reg, (uint32_t)next, key.ptr != NULL)) return ST_NO_MEMORY;
+    const uint8_t *pairs = pack(reg, key);
+    if (!pairs) return ST_NO_MEMORY;
+    const struct series_attrs *attrs = NULL;
+    if (make->attrs) {
+        attrs = copy_attrs(reg, make->attrs);
+        if (!attrs) {
+            pool_free(&reg->pool, (void *)(uintptr_t)pairs, packed_len(pairs));
+            return ST_NO_MEMORY;
+        }
+    }
+    if (reuse) reg->free_ordinals.len--;
+    show(reg, (uint32_t)next, make, pairs, attrs, key.ptr != NULL);
+    *ordinal = (uint32_t)next;
+    return ST_OK;
+}
+
+/* ---------------------------------------------------------------- change */
+
+void registry_remove(struct registry *reg, uint32_t ordinal)
+{
+    struct series_entry *entry = entry_at(reg, ordinal);
+    uint8_t flags = entry_flags(entry);
+    ASSERT(flags & SERIES_LIVE);
+
+    atomic_store_explicit(&entry->flags, flags & ~SERIES_LIVE, memory_order_release);
+    ordinal_bits_set(&reg->dead, ordinal);
+    atomic_fetch_add_explicit(&entry->gen, 1, memory_order_release);
+    id_table_remove(&reg->ids, hash_mix(entry->id), ordinal);
+    if (flags & SERIES_KEYED) {
+        atomic_fetch_sub_explicit(&reg->n_keyed, 1, memory_order_release);
+        struct slice tenant = registry_label(reg, ordinal, tenant_name);
+        id_table_remove(&reg->keys, registry_key_hash(tenant, registry_key(reg, ordinal)),
+                        ordinal);
+    }
+    reg->n_series--;
+    reg->n_removed++;
+    /* Without memory for the queue the ordinal is simply not used again. */
+    (void)vec_push(&reg->quarantine, ordinal);
+}
+
+status registry_set_attrs(struct registry *reg, uint32_t ordinal,
+                          const struct series_attrs *attrs)
+{
+    struct series_entry *entry = entry_at(reg, ordinal);
+    const struct series_attrs *copy = NULL;
+    if (attrs) {
+        copy = copy_attrs(reg, attrs);
+        if (!copy) return ST_NO_MEMORY;
+    }
+    const struct series_attrs *old = entry_attrs(entry);
+    atomic_store_explicit(&entry->attrs, copy, memory_order_release);
+    if (old) pool_retire(&reg->pool, (void *)(uintptr_t)old, sizeof(*old));
+    return ST_OK;
+}
+
+void registry_raise_next_id(struct registry *reg, series_id next_id)
+{
+    if (next_id > reg->next_id) reg->next_id = next_id;
+}
+
+series_id registry_next_id(const struct registry *reg)
+{
+    return reg->next_id;
+}
+
+void registry_learn(struct registry *reg, struct hash128 raw_hash, uint32_t ordinal)
+{
+    size_t most = reg->n_series * SPELLINGS_A_SERIES + SPELLINGS_FREE;
+    if (identity_len(reg->identity) >= most) return;
+    uint32_t gen = entry_gen(entry_at(reg, ordinal));
+    /* Only a cache: a spelling that is not remembered is worked out again. */
+    (void)!identity_put(reg->identity, raw_hash, ordinal, gen);
+}
+
+/* ---------------------------------------------------------------- look up */
+
+const struct series_entry *registry_entry(const struct registry *reg, uint32_t ordinal)
+{
+    return entry_at(reg, ordinal);
+}
+
+const struct identity *registry_identity(const struct registry *reg)
+{
+    return reg->identity;
+}
+
+#ifdef TSINK_DEV
+/* Whether the series' labels have this identity; true when there is no memory to look. */
+static bool same_identity(const struct registry *reg, uint32_t ordinal, struct slice identity)
+{
+    struct arena arena;
+    arena_init(&arena, NULL, 1024);
+    struct labels labels = registry_labels(reg, ordinal, &arena);
+    size_t len = labels_identity_len(labels);
+    uint8_t *bytes = arena_try(&arena, len);
+    bool same = true;
+    if (bytes && (labels.ptr || !labels.n)) {
+        labels_identity(bytes, labels);
+        same = slice_eq(slice_of(bytes, len), identity);
+    }
+    arena_release(&arena);
+    return same;
+}
+#endif
+
+uint32_t registry_find(const struct registry *reg, struct slice identity, struct hash128 hash)
+{
+    uint32_t ordinal, gen;
+    if (!identity_get(reg->identity, hash, &ordinal, &gen)) return ORDINAL_NONE;
+    const struct series_entry *entry = entry_at(reg, ordinal);
+    if (entry_gen(entry) != gen || !entry_live(entry)) return ORDINAL_NONE;
+#ifdef TSINK_DEV
+    ASSERT(same_identity(reg, ordinal, identity));
+#endif
+    (void)identity;
+    return ordinal;
+}
+
+struct key_want {
+    struct slice tenant, key;
+};
+
+static bool key_eq(const void *ctx, uint32_t ordinal, const void *key)
+{
+    const struct key_want *want = key;
+    return slice_eq(registry_key(ctx, ordinal), want->key) &&
+           slice_eq(registry_label(ctx, ordinal, tenant_name), want->tenant);
+}
+
+uint32_t registry_by_key(const struct registry *reg, struct slice tenant, struct slice key)
+{
+    struct key_want want = {tenant, key};
+    uint32_t ordinal =
+        id_table_find(&reg->keys, registry_key_hash(tenant, key), key_eq, reg, &want);
+    if (ordinal == ID_NONE || !entry_live(entry_at(reg, ordinal))) return ORDINAL_NONE;
+    return ordinal;
+}
+
+static bool id_eq(const void *ctx, uint32_t ordinal, const void *key)
+{
+    return entry_at(ctx, ordinal)->id == *(const series_id *)key;
+}
+
+uint32_t registry_by_id(const struct registry *reg, series_id id)
+{
+    uint32_t ordinal = id_table_find(&reg->ids, hash_mix(id), id_eq, reg, &id);
+    if (ordinal == ID_NONE || !entry_live(entry_at(reg, ordinal))) return ORDINAL_NONE;
+    return ordinal;
+}
+
+struct labels registry_labels(const struct registry *reg, uint32_t ordinal,
+                              struct arena *arena)
+{
+    struct packed list = packed_open(entry_at(reg, ordinal)->pairs);
+    size_t n = list.n + list.keyed, at = 0;
+    struct label *labels = arena_try_array(arena, n ? n : 1, sizeof(*labels));
+    if (!labels) return (struct labels){NULL, n ? n : 1};
+
+    bool key_due = list.keyed;
+    while (list.n > 0) {
+        const struct pair *pair = pair_at(reg, packed_next(&list));
+        struct slice name = dict_text(reg->names, pair->name);
+        if (key_due && slice_cmp(key_name, name) < 0) {
+            key_due = false;
+            labels[at++] = (struct label){.name = key_name};
+        }
+        labels[at++] = (struct label){name, dict_text(reg->values, pair->value)};
+    }
+    if (key_due) labels[at++] = (struct label){.name = key_name};
+    struct slice key = packed_key(&list);
+    for (size_t i = 0; list.keyed && i < n; i++) {
+        if (labels[i].name.ptr == key_name.ptr) labels[i].value = key;
+    }
+    return (struct labels){labels, n};
+}
+
+uint32_t registry_value_of(const struct registry *reg, uint32_t ordinal, uint32_t name)
+{
+    struct packed list = packed_open(entry_at(reg, ordinal)->pairs);
+    while (list.n > 0) {
+        const struct pair *pair = pair_at(reg, packed_next(&list));
+        if (pair->name == name) return pair->value;
+    }
+    return DICT_NONE;
+}
+
+struct slice registry_key(const struct registry *reg, uint32_t ordinal)
+{
+    struct packed list = packed_open(entry_at(reg, ordinal)->pairs);
+    if (!list.keyed) return (struct slice){"", 0};
+    while (list.n > 0) (void)packed_next(&list);
+    return packed_key(&list);
+}
+
+struct slice registry_label(const struct registry *reg, uint32_t ordinal, struct slice name)
+{
+    if (slice_eq(name, key_name)) return registry_key(reg, ordinal);
+    uint32_t name_id = dict_find(reg->names, name);
+    if (name_id == DICT_NONE) return (struct slice){"", 0};
+    uint32_t value = registry_value_of(reg, ordinal, name_id);
+    return value == DICT_NONE ? (struct slice){"", 0} : dict_text(reg->values, value);
+}
+
+uint64_t registry_n_births(const struct registry *reg)
+{
+    return segvec_len(&reg->births);
+}
+
+uint32_t registry_birth(const struct registry *reg, uint64_t i)
+{
+    return *(const uint32_t *)segvec_at(&reg->births, i);
+}
+
+uint32_t registry_n_ordinals(const struct registry *reg)
+{
+    return (uint32_t)segvec_len(&reg->entries);
+}
+
+struct registry_counts registry_counts(const struct registry *reg)
+{
+    return (struct registry_counts){
+        .n_series = reg->n_series,
+        .n_dead = atomic_load_explicit(&reg->dead.n, memory_order_relaxed),
+        .n_births = registry_n_births(reg),
+        .n_pairs = n_pairs(reg),
+        .n_names = dict_len(reg->names),
+        .n_values = dict_len(reg->values),
+        .n_bytes = account_used(&reg->account),
+        .n_identity = identity_len(reg->identity)};
+}

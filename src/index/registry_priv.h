@@ -1,0 +1,134 @@
+/* The registry's body, for registry.c, registry_jobs.c, registry_check.c and the
+ * readers of this room (resolve, label_scan, registry_file). */
+#ifndef TSINK_INDEX_REGISTRY_PRIV_H
+#define TSINK_INDEX_REGISTRY_PRIV_H
+
+#include "base/segvec.h"
+#include "base/varint.h"
+#include "base/vec.h"
+#include "index/id_table_priv.h"
+#include "index/index_pool_priv.h"
+#include "index/postings_priv.h"
+#include "index/registry.h"
+
+/* One a (name, value): 24 bytes. */
+struct pair {
+    uint32_t name, value; /* dictionary ids; never change */
+    struct postings series;
+};
+_Static_assert(sizeof(struct pair) == 24, "a value unique to one series costs this");
+
+/* One a label name: the ids of its pairs, in order of birth. */
+struct name_row {
+    struct postings pairs;
+};
+
+struct registry {
+    struct account account;    /* child of the caller's */
+    struct index_pool pool;
+    struct dict *names, *values;
+    struct identity *identity;
+    struct segvec name_rows;   /* of struct name_row, by name id */
+    struct segvec pairs;       /* of struct pair, by pair id */
+    struct segvec entries;     /* of struct series_entry, by ordinal */
+    struct segvec births;      /* of uint32_t; its length is n_births */
+    struct id_table pair_ids;  /* (name, value) -> pair id */
+    struct id_table keys;      /* (tenant, key) -> ordinal */
+    struct id_table ids;       /* series id -> ordinal */
+    struct ordinal_bits dead;  /* until no list and no reader knows them any more */
+    _Atomic uint32_t n_keyed;  /* live series with a key */
+    /* The rest is the owner's alone. */
+    uint64_t n_series, n_removed;
+    series_id next_id;
+    bool busy;                 /* a rebuild or purge is between plan and publish */
+    VEC(uint32_t) scratch;     /* pair ids of the series being added */
+    VEC(uint32_t) due;         /* pairs whose list wants a rebuild */
+    VEC(uint32_t) quarantine;  /* dead ordinals, oldest first from quarantine_at */
+    size_t quarantine_at;
+    VEC(uint32_t) free_ordinals;
+};
+
+static inline struct pair *pair_at(const struct registry *reg, uint32_t id)
+{
+    return segvec_at(&reg->pairs, id);
+}
+
+static inline struct name_row *name_row_at(const struct registry *reg, uint32_t name)
+{
+    return segvec_at(&reg->name_rows, name);
+}
+
+static inline struct series_entry *entry_at(const struct registry *reg, uint32_t ordinal)
+{
+    return segvec_at(&reg->entries, ordinal);
+}
+
+static inline bool entry_live(const struct series_entry *entry)
+{
+    return entry_flags(entry) & SERIES_LIVE;
+}
+
+static inline uint32_t n_pairs(const struct registry *reg)
+{
+    return (uint32_t)segvec_len(&reg->pairs);
+}
+
+/* A packed label list, read from the front:
+ *
+ *     varint n << 1 | keyed, n varint pair ids in the order of the labels,
+ *     if keyed: varint len, key
+ */
+struct packed {
+    const uint8_t *at;
+    uint32_t n; /* pairs left */
+    bool keyed;
+};
+
+
+static inline uint64_t packed_varint(struct packed *list)
+{
+    uint64_t v = *list->at;
+    if (v < 0x80) {
+        list->at++;
+        return v;
+    }
+    list->at += varint_get(&v, list->at, VARINT_MAX);
+    return v;
+}
+
+static inline struct packed packed_open(const uint8_t *bytes)
+{
+    struct packed list = {.at = bytes};
+    uint64_t head = packed_varint(&list);
+    list.n = (uint32_t)(head >> 1);
+    list.keyed = head & 1;
+    return list;
+}
+
+/* The next pair id; call only while n > 0. */
+static inline uint32_t packed_next(struct packed *list)
+{
+    list->n--;
+    return (uint32_t)packed_varint(list);
+}
+
+/* The key, after all pairs; empty when there is none. */
+static inline struct slice packed_key(struct packed *list)
+{
+    if (!list->keyed) return (struct slice){"", 0};
+    size_t len = packed_varint(list);
+    return (struct slice){(const char *)list->at, len};
+}
+
+/* Bytes of a packed list. */
+size_t packed_len(const uint8_t *bytes);
+
+/* The id of the pair, or ID_NONE. Any registered reader. */
+uint32_t registry_pair(const struct registry *reg, uint32_t name, uint32_t value);
+
+/* The value id of the series' pair with this name, or DICT_NONE. */
+uint32_t registry_value_of(const struct registry *reg, uint32_t ordinal, uint32_t name);
+
+uint64_t registry_key_hash(struct slice tenant, struct slice key);
+
+#endif
