@@ -88,6 +88,11 @@ extern "C" int shim_re_group_index(const struct shim_re *re, const char *name, s
     return at == names.end() ? -1 : at->second;
 }
 
+extern "C" bool shim_re_has_double_names(const struct shim_re *re)
+{
+    return re->re.CapturingGroupNames().size() != re->re.NamedCapturingGroups().size();
+}
+
 extern "C" size_t shim_f64_scientific(char *dst, double v)
 {
     return static_cast<size_t>(

@@ -30,6 +30,7 @@ bool shim_re_groups(const struct shim_re *re, const char *text, size_t len, cons
                     size_t *lens, size_t n);
 size_t shim_re_n_groups(const struct shim_re *re);
 int shim_re_group_index(const struct shim_re *re, const char *name, size_t len); /* or -1 */
+bool shim_re_has_double_names(const struct shim_re *re); /* two groups of one name */
 
 /* Shortest digits of a finite v that read back to it: d[.ddd]e[+-]xx, with a sign when
  * negative. Returns bytes written; dst has room for 32. */

@@ -93,6 +93,8 @@ static status compile(struct regex *re, struct slice pattern, struct err *err)
         if (shim_re_program_size(re->re) > PROGRAM_MAX)
             st = err_set(err, ST_LIMIT, "regular expression needs more than %d instructions",
                          PROGRAM_MAX);
+        else if (shim_re_has_double_names(re->re)) /* this RE2 takes them, Go does not */
+            st = err_set(err, ST_INVALID, "duplicate group name");
         break;
     case SHIM_RE_BAD:
         clean(why);

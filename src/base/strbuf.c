@@ -35,6 +35,7 @@ bool strbuf_reserve(struct strbuf *buf, size_t n)
 
     size_t cap = buf->cap ? buf->cap : CAP_MIN;
     while (cap < need) cap = cap > SIZE_MAX / 2 ? need : cap * 2;
+    if (buf->len_max && cap > buf->len_max) cap = buf->len_max; /* strbuf_char trusts cap */
     char *ptr = mem_try_grow(buf->ptr, cap);
     if (!ptr) goto refuse;
     buf->ptr = ptr;
