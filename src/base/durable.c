@@ -43,6 +43,19 @@ status durable_replace(struct vfs *vfs, const char *path, const void *src, size_
     return st == ST_OK ? ST_OK : err_wrap(err, st, "replace %s", path);
 }
 
+status durable_rename_file(struct vfs *vfs, const char *staging, const char *path,
+                           struct err *err)
+{
+    char parent[VFS_PATH_MAX];
+    TRY(vfs_path_check(path, err));
+    vfs_parent(parent, path);
+
+    status st = vfs_rename(vfs, staging, path, err);
+    SYNC_POINT("durable:renamed");
+    if (st == ST_OK) st = vfs_sync_dir(vfs, parent, err);
+    return st == ST_OK ? ST_OK : err_wrap(err, st, "publish %s", path);
+}
+
 status durable_rename_dir(struct vfs *vfs, const char *staging, const char *path,
                           struct err *err)
 {

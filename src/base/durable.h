@@ -12,6 +12,11 @@
 CHECKED status durable_replace(struct vfs *vfs, const char *path, const void *src, size_t len,
                                struct err *err);
 
+/* Gives the synced file `staging` its final name, in place of what had it: renames,
+ * syncs the directory. For files too long to be held in memory. */
+CHECKED status durable_rename_file(struct vfs *vfs, const char *staging, const char *path,
+                                   struct err *err);
+
 /* Gives the synced directory `staging` its final name: syncs it, renames, syncs
  * both parents. Its files must have been synced. */
 CHECKED status durable_rename_dir(struct vfs *vfs, const char *staging, const char *path,
