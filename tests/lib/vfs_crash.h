@@ -62,19 +62,19 @@ void vfs_crash_free(struct vfs_crash *disk); /* after all files are closed */
 struct vfs *vfs_crash_vfs(struct vfs_crash *disk);
 
 /* Changes so far. */
-uint64_t vfs_crash_n_changes(const struct vfs_crash *disk);
+uint64_t vfs_crash_n_changes(struct vfs_crash *disk);
 
 /* The power goes after the n-th change from the beginning: every later call, reads
  * too, fails with ST_IO and alters nothing. UINT64_MAX: never. */
 void vfs_crash_stop_after(struct vfs_crash *disk, uint64_t n);
-bool vfs_crash_stopped(const struct vfs_crash *disk);
+bool vfs_crash_stopped(struct vfs_crash *disk);
 
 /* The disk after power loss at this moment; this one stays as it is. */
 struct vfs_crash *vfs_crash_cut(struct vfs_crash *disk, enum vfs_crash_variant variant,
                                 uint64_t seed);
 
 /* How many changes a cut could lose now. */
-uint64_t vfs_crash_n_pending(const struct vfs_crash *disk);
+uint64_t vfs_crash_n_pending(struct vfs_crash *disk);
 
 /* Damages one non-empty file that matches glob (NULL: any), chosen by the seed, in one
  * of the ways disks do: 1 to 8 bits flipped, a sector zeroed, two sectors swapped, the

@@ -53,7 +53,8 @@ struct vfs_fault_rule {
     status st;           /* what the call returns; ST_OK makes the rule only count */
     size_t short_max;    /* a failing write first writes min(short_max, len - 1) bytes */
     bool drop_dirty;     /* a failing sync takes back what was written through this file
-                          * since its last sync, as Linux does when it drops pages */
+                          * since its last sync, as Linux does when it drops pages; add
+                          * the rule before those writes */
 };
 
 struct vfs_fault;
@@ -68,12 +69,12 @@ void vfs_fault_clear(struct vfs_fault *fault); /* all rules */
 
 /* Calls of the operations in the mask since the beginning or the last reset,
  * failing ones too. */
-uint64_t vfs_fault_n_calls(const struct vfs_fault *fault, unsigned ops);
+uint64_t vfs_fault_n_calls(struct vfs_fault *fault, unsigned ops);
 void vfs_fault_reset_calls(struct vfs_fault *fault);
 
 /* How often rules fired: one rule, all. */
-uint64_t vfs_fault_n_fired(const struct vfs_fault *fault, unsigned rule);
-uint64_t vfs_fault_n_fired_all(const struct vfs_fault *fault);
+uint64_t vfs_fault_n_fired(struct vfs_fault *fault, unsigned rule);
+uint64_t vfs_fault_n_fired_all(struct vfs_fault *fault);
 
 /* Called before each call, after counting, e.g. to make the disk slow by moving a
  * clock or to stop at a place; NULL for none. No lock is held. */
