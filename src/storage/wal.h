@@ -18,7 +18,7 @@
  * is acknowledged any more, and the file is not touched again; a restart recovers
  * what can be read. A full disk is noticed while the next file is made ready:
  * wal_space_ok() turns false while the current file still has room, and true again
- * by itself when space returns.
+ * by itself when space returns; frames that find no file wait in the ring.
  *
  * A wal without a thread (tests, the library) is driven by calling wal_step() from
  * one thread at a time.
@@ -51,10 +51,12 @@ struct wal_options {
     enum wal_sync sync;
     int64_t sync_interval_ns;      /* periodic; 0: one second */
     size_t buffer_bytes;           /* ring, rounded up to a power of two; 0: default */
-    uint64_t file_bytes;           /* length of a file; 0: default. A larger frame gets
-                                    * a larger file */
+    uint64_t file_bytes;           /* length of a file; 0: default. Raised until any frame
+                                    * fits */
     unsigned n_spare_max;          /* files kept ready after recycling; 0: 8 */
     struct database_id db;
+    lsn covered;                   /* what the catalog says is covered: the first frame is
+                                    * later than that also when the log was lost */
     struct clock *clock;
     struct account *account;       /* charged for the ring; may be NULL */
     /* WAL thread, after acked moved, space changed or the log failed; may be NULL. */
@@ -76,8 +78,8 @@ struct wal_stats {
 
 struct wal;
 
-/* Begins a new file behind what replay found (NULL: the directory has no log) and
- * makes it durable before it returns. replay may be closed afterwards. */
+/* Begins a new file behind what replay found (NULL: the directory has no log, else
+ * ST_EXISTS) and makes it durable before it returns. replay may be closed afterwards. */
 CHECKED status wal_open(struct wal **out, struct vfs *vfs, const struct wal_options *opt,
                         const struct wal_replay *replay, struct err *err);
 
@@ -103,9 +105,6 @@ CHECKED uint8_t *wal_begin(struct wal *wal, size_t max_len);
  * WAL_COMMIT; a frame with run 0 stands alone. It is not seen by the WAL thread
  * before wal_publish(). At most WAL_RUNS_MAX runs are open at once (asserted). */
 lsn wal_end(struct wal *wal, enum wal_type type, unsigned flags, uint64_t run, size_t len);
-
-/* Forgets the frames since the last wal_publish(). */
-void wal_rollback(struct wal *wal);
 
 /* Makes the step's frames visible to the WAL thread and wakes it when it sleeps. */
 void wal_publish(struct wal *wal);
@@ -136,7 +135,8 @@ uint64_t wal_bytes(const struct wal *wal);
 
 void wal_stats(const struct wal *wal, struct wal_stats *out);
 
-/* While held no file is recycled or removed: for copying. Counted. */
+/* While held no file is recycled or removed: for copying. Counted. May wait for a
+ * rename, so not on the owner. */
 void wal_hold(struct wal *wal);
 void wal_unhold(struct wal *wal);
 
@@ -152,7 +152,7 @@ void wal_want_sync(struct wal *wal);
 bool wal_step(struct wal *wal);
 
 /* Nanoseconds until wal_step() has something to do by itself; -1: nothing. */
-int64_t wal_wait_ns(const struct wal *wal);
+int64_t wal_wait_ns(struct wal *wal);
 
 /* Runs wal_step() on a thread of its own ("wal") until wal_close() or wal_stop(). */
 CHECKED status wal_start_thread(struct wal *wal, struct err *err);

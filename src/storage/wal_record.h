@@ -71,7 +71,8 @@ void wal_frame_head(uint8_t *dst, enum wal_type type, unsigned flags, lsn seq, u
 void wal_frame_seal(uint8_t *frame, uint64_t file_id);
 
 /* Why bytes are no frame: a constant sentence, or NULL when they are one. On NULL
- * *out is set and *frame_len is header and payload. Hostile input is fine. */
+ * *out is set and *frame_len is header and payload; the type may be one that this
+ * program does not know. Hostile input is fine. */
 const char *wal_frame_parse(struct wal_frame *out, size_t *frame_len, uint64_t file_id,
                             const uint8_t *src, size_t len);
 

@@ -29,6 +29,7 @@ enum wal_replay_mode { WAL_REPLAY_STRICT, WAL_REPLAY_SALVAGE };
 struct wal_replay_options {
     enum wal_replay_mode mode;
     struct database_id db;
+    lsn covered;    /* lost frames up to here are no loss: segments have them */
     bool read_only; /* tsink-check: report, cut and copy nothing */
 };
 
