@@ -29,7 +29,7 @@ CHECKED status zstd_encode(size_t *out, void *dst, size_t cap, const void *src, 
 /* Appends what src[0..len), one or more zstd frames, decompresses to; at most len_max
  * bytes. ST_TOO_LARGE above that (also when a frame only claims so), ST_INVALID for
  * bytes that are not zstd or end early, ST_NO_MEMORY. out keeps what it held before
- * and nothing more after a failure. */
+ * and nothing more after a failure; it has no len_max of its own. */
 CHECKED status zstd_decode(struct strbuf *out, const void *src, size_t len, size_t len_max,
                            struct err *err);
 

@@ -44,11 +44,7 @@ bool value_codec_serves(enum value_codec codec, enum value_type type);
  * of bytes and histograms, not the others (val may then be NULL). */
 size_t value_bound(enum value_type type, const union value *val, size_t n);
 
-/* Exact bytes of value_encode(), or SIZE_MAX when the codec cannot express these
- * values (VALUE_CODEC_CONST). */
-size_t value_cost(enum value_codec codec, enum value_type type, const union value *val, size_t n);
-
-/* The codec with the smallest encoding. Needs 1 <= n <= VALUE_POINTS_MAX. */
+/* The codec with the smallest encoding, sized exactly. Needs 1 <= n <= VALUE_POINTS_MAX. */
 enum value_codec value_choose(enum value_type type, const union value *val, size_t n);
 
 /* Encodes val[0..n) to dst, which has room for value_bound() bytes, and returns the
