@@ -45,7 +45,7 @@ enum expr_kind {
 
 enum duration_op {
     DUR_NUMBER,                                  /* ns holds it */
-    DUR_NEG, DUR_POS,                            /* unary; operand in left */
+    DUR_NEG,                                     /* operand in left */
     DUR_ADD, DUR_SUB, DUR_MUL, DUR_DIV, DUR_MOD, DUR_POW,
     DUR_STEP, DUR_RANGE,                         /* step() range() */
     DUR_MIN, DUR_MAX,                            /* min_of(l, r) max_of(l, r) */
@@ -57,6 +57,7 @@ struct duration_expr {
     bool as_duration;    /* DUR_NUMBER: written 5m, not 300 */
     bool wrapped;        /* written in parentheses */
     double seconds;      /* DUR_NUMBER */
+    uint16_t height;     /* of the subtree, at most PARSER_DEPTH_MAX */
     uint32_t start, end;
     struct duration_expr *left, *right; /* NULL where the operator has none */
 };
@@ -212,10 +213,10 @@ struct expr {
     enum value_kind type;      /* what it evaluates to */
     uint16_t height;           /* of the subtree, at least 1, at most PARSER_DEPTH_MAX */
     uint32_t start, end;
-    /* [plan] The value is the same at every step: evaluate once, at the query's start,
-     * and repeat. Set on the roots of the largest such subtrees only (below them it is
-     * false), never on literals. A root may be a matrix or a subquery when its parent
-     * call is not invariant. */
+    /* [plan] The value is the same at every step: evaluate once, at any step, and repeat.
+     * Set on the roots of the largest such subtrees only (below them it is false), and
+     * once more below a subquery, whose steps are its own. Never on literals, on nodes of
+     * KIND_MATRIX (their @ says it), nor on the selector that is timestamp()'s argument. */
     bool invariant;
     union {
         struct vector_expr vec;

@@ -32,8 +32,8 @@ enum {
 };
 
 struct plan_options {
-    int64_t start_ms, end_ms;  /* the same: an instant query */
-    int64_t step_ms;           /* > 0 in a range query; ignored when start == end */
+    int64_t start_ms, end_ms;  /* the same in an instant query */
+    int64_t step_ms;           /* 0: an instant query; > 0: a range query */
     int64_t lookback_ms;       /* 0: PLAN_LOOKBACK_MS */
     int64_t subquery_step_ms;  /* resolution of [5m:]; 0: PLAN_SUBQUERY_STEP_MS */
     enum precision precision;  /* of the database */
@@ -44,7 +44,7 @@ struct plan {
     ts_time start, end;        /* query ticks; steps are start, start + step, ... <= end */
     int64_t step;              /* query ticks; at least 1 (1 in an instant query) */
     size_t n_steps;            /* at least 1 */
-    bool instant;
+    bool instant;              /* a range query of one step is none */
     int64_t lookback;          /* query ticks, at least 1 */
     int64_t ticks_per_ms;      /* query ticks in a millisecond: 1, 1000 or 1000000 */
     int64_t sample_scale;      /* query ticks in a tick of the database: 1 or 1000 */
@@ -54,7 +54,8 @@ struct plan {
 };
 
 /* ST_INVALID with Prometheus' words when a duration expression has no usable value
- * or a time does not fit, ST_NO_MEMORY. */
+ * ("4:12: duration must be greater than 0", byte offsets), the end is before the start,
+ * the step is negative, or a time does not fit the precision; ST_NO_MEMORY. */
 CHECKED status plan_make(struct plan *out, struct ast *ast, const struct plan_options *opt,
                          struct err *err);
 
