@@ -21,6 +21,12 @@ static int64_t floor_div(int64_t a, int64_t b) /* b > 0 */
     return a / b - (a % b < 0);
 }
 
+static int64_t floor_mod(int64_t a, int64_t b) /* b > 0 */
+{
+    int64_t rest = a % b;
+    return rest < 0 ? rest + b : rest;
+}
+
 const char *precision_name(enum precision p)
 {
     return precisions[p].name;
@@ -67,10 +73,7 @@ ts_time time_from_ms_clamped(int64_t ms, enum precision p)
 
 ts_time time_bucket(ts_time t, int64_t width, ts_time align)
 {
-    /* (t - align) mod width, from the two remainders so that nothing overflows */
-    int64_t into = t % width - align % width;
-    if (into >= width) into -= width;
-    if (into < 0) into += width;
-    if (into < 0) into += width;
-    return sat_sub(t, into);
+    /* (t - align) mod width, from two remainders of 0..width-1: nothing overflows */
+    int64_t into = floor_mod(t, width) - floor_mod(align, width);
+    return sat_sub(t, into < 0 ? into + width : into);
 }

@@ -61,10 +61,11 @@ START_TEST(test_every_rune_round_trips)
         uint32_t back = 1;
         size_t len = utf8_put(dst, rune);
         bool surrogate = rune >= 0xd800 && rune <= 0xdfff;
+        bool ok = len >= 1 && len <= 4 && utf8_valid(slice_of(dst, len)) &&
+                  utf8_next(&back, slice_of(dst, len)) == len &&
+                  back == (surrogate ? 0xfffd : rune);
 
-        ck_assert(len >= 1 && len <= 4 && utf8_valid(slice_of(dst, len)));
-        ck_assert_uint_eq(utf8_next(&back, slice_of(dst, len)), len);
-        ck_assert_uint_eq(back, surrogate ? 0xfffd : rune);
+        if (!ok) ck_abort_msg("rune %x", rune); /* a check each would take a minute */
     }
 }
 END_TEST
