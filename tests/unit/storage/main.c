@@ -1,6 +1,4 @@
 /* The unit tests of the room storage. */
-#include "tests/unit/unit.h"
+#include "tests/unit/storage/storage_suites.h"
 
-Suite *suite_wal(void);
-
-UNIT_MAIN(suite_wal)
+UNIT_MAIN(suite_wal, suite_wal_replay)

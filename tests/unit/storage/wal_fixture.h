@@ -3,11 +3,12 @@
 #ifndef TSINK_TESTS_WAL_FIXTURE_H
 #define TSINK_TESTS_WAL_FIXTURE_H
 
+#include "base/panic.h"
 #include "base/vec.h"
 #include "storage/wal.h"
 #include "storage/wal_replay.h"
 #include "tests/lib/clock_sim.h"
-#include "tests/unit/unit.h"
+#include "tests/unit/storage/storage_suites.h"
 
 struct seen_frame {
     lsn seq;

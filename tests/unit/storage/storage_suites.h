@@ -1,0 +1,10 @@
+/* The suites of this program; each test_<file>.c defines its own. */
+#ifndef TSINK_TESTS_STORAGE_SUITES_H
+#define TSINK_TESTS_STORAGE_SUITES_H
+
+#include "tests/unit/unit.h"
+
+Suite *suite_wal(void);
+Suite *suite_wal_replay(void);
+
+#endif
