@@ -1,0 +1,232 @@
+/* The cell's own life, and what its parts share. See cell_priv.h. */
+#include "base/log.h"
+#include "base/mem.h"
+#include "engine/db_priv.h"
+#include "engine/view_priv.h"
+#include "engine/write_priv.h"
+
+enum { COLLECT_MAX = 4096, FAILURES_MAX = 3 };
+
+static void retire_index(void *ctx, void (*free_fn)(void *ptr, void *arg), void *ptr, void *arg,
+                         size_t bytes)
+{
+    struct cell *cell = ctx;
+    (void)bytes; /* stays charged to the index's account until it is freed */
+    retire_call(&cell->retire, free_fn, ptr, arg);
+}
+
+status cell_init(struct cell *cell, struct db *db)
+{
+    struct reclaim reclaim = {.retire = retire_index, .ctx = cell};
+    cell->db = db;
+    retire_init(&cell->retire);
+    segvec_init(&cell->heads, sizeof(struct head), &db->head_account);
+    segvec_init(&cell->journal.rows, sizeof(struct journal_row), &db->head_account);
+    list_init(&cell->holds);
+    list_init(&cell->views);
+    list_init(&cell->inbox);
+    list_init(&cell->pins);
+    list_init(&cell->deferred);
+    list_init(&cell->pump_task.link);
+    cell->next_run = 1;
+    account_init(&cell->account, "samples", &db->head_account, 0);
+    cell->slice = mem_try_zero(sizeof(*cell->slice));
+    cell->registry = registry_new(&db->registry_account, &reclaim);
+    cell->manifest = manifest_next(NULL, &(struct manifest_change){.n_add = 0});
+    return cell->slice && cell->registry && cell->manifest ? ST_OK : ST_NO_MEMORY;
+}
+
+static void free_chains(struct cell *cell)
+{
+    for (size_t i = 0; i < segvec_len(&cell->heads); i++) {
+        struct node *node = word_node(head_root(cell_head(cell, (uint32_t)i)));
+        while (node) {
+            struct node *older = word_node(node_older(node));
+            node_free(node);
+            node = older;
+        }
+    }
+}
+
+void cell_release(struct cell *cell)
+{
+    free_chains(cell);
+    retire_release(&cell->retire);
+    while (cell->spare) {
+        struct node *next = (struct node *)(uintptr_t)node_older(cell->spare);
+        node_free(cell->spare);
+        cell->spare = next;
+    }
+    registry_free(cell->registry);
+    retire_release(&cell->retire); /* what freeing the registry retired */
+    manifest_unref(cell->manifest);
+    vec_release(&cell->encode.ordinals);
+    for (size_t i = 0; i < cell->pending_deletes.len; i++)
+        mem_free((void *)(uintptr_t)cell->pending_deletes.ptr[i].ids);
+    vec_release(&cell->pending_deletes);
+    vec_release(&cell->keyed_segments);
+    segvec_release(&cell->heads);
+    segvec_release(&cell->journal.rows);
+    mem_free(cell->slice);
+}
+
+enum dup_policy cell_policy(const struct cell *cell, const struct series_attrs *attrs, bool keyed)
+{
+    if (attrs && attrs->policy != DUP_UNSET) return attrs->policy;
+    return keyed ? DUP_BLOCK : db_options(cell->db)->dup_policy;
+}
+
+static void init_head(struct cell *cell, uint32_t ordinal)
+{
+    const struct series_entry *entry = registry_entry(cell->registry, ordinal);
+    const struct series_attrs *attrs = entry_attrs(entry);
+    struct head *head = cell_head(cell, ordinal);
+    bool keyed = (entry_flags(entry) & SERIES_KEYED) != 0;
+    ASSERT(word_node(head_root(head)) == NULL);
+    head->id = entry->id;
+    head->gen = entry_gen(entry);
+    head->type = entry->type;
+    head->shard = (uint8_t)segment_shard(entry->place);
+    head->policy = (uint8_t)cell_policy(cell, attrs, keyed);
+    head->retention = keyed && attrs ? db_ticks(cell->db, attrs->retention_ms) : 0;
+    head->flags = HEAD_BORN | (keyed ? HEAD_KEYED : 0);
+    head->cut_gen = 0;
+}
+
+status cell_add_series(struct cell *cell, uint32_t *ordinal, struct labels labels,
+                       struct slice identity, struct hash128 hash, series_id id,
+                       enum value_type type, const struct series_attrs *attrs)
+{
+    uint64_t limit = db_options(cell->db)->cardinality_limit;
+    if (limit && id == 0 && registry_counts(cell->registry).n_series >= limit)
+        return ST_CARDINALITY;
+
+    /* The head first: a series that is born must have one. */
+    uint32_t n = registry_n_ordinals(cell->registry);
+    if (!segvec_reserve(&cell->heads, n)) return ST_NO_MEMORY;
+    if (segvec_len(&cell->heads) <= n) segvec_publish(&cell->heads, (size_t)n + 1);
+    struct series_new make = {.labels = labels,
+                              .identity = identity,
+                              .hash = hash,
+                              .place = labels_place(labels, identity),
+                              .id = id,
+                              .type = type,
+                              .attrs = attrs};
+    TRY(registry_add(ordinal, cell->registry, &make));
+    init_head(cell, *ordinal);
+    return ST_OK;
+}
+
+void cell_adopt_series(struct cell *cell, uint32_t ordinal)
+{
+    init_head(cell, ordinal);
+}
+
+void cell_attrs_changed(struct cell *cell, uint32_t ordinal)
+{
+    const struct series_entry *entry = registry_entry(cell->registry, ordinal);
+    const struct series_attrs *attrs = entry_attrs(entry);
+    struct head *head = cell_head(cell, ordinal);
+    bool keyed = (head->flags & HEAD_KEYED) != 0;
+    head->policy = (uint8_t)cell_policy(cell, attrs, keyed);
+    head->retention = keyed && attrs ? db_ticks(cell->db, attrs->retention_ms) : 0;
+    cell->attrs_dirty = true;
+}
+
+status cell_restart_registry(struct cell *cell)
+{
+    struct reclaim reclaim = {.retire = retire_index, .ctx = cell};
+    registry_free(cell->registry);
+    retire_release(&cell->retire);
+    segvec_release(&cell->heads);
+    cell->registry = registry_new(&cell->db->registry_account, &reclaim);
+    return cell->registry ? ST_OK : ST_NO_MEMORY;
+}
+
+/* --- posting lists: a job -------------------------------------------------------- */
+
+struct upkeep {
+    struct job job;
+    struct cell *cell;
+    struct registry_rebuild *plan;
+};
+
+static status upkeep_run(struct job *job)
+{
+    struct upkeep *up = container_of(job, struct upkeep, job);
+    int slot = db_reader_enter(up->cell->db);
+    status st = registry_rebuild_run(up->plan, &job->cancelled);
+    db_reader_leave(up->cell->db, slot);
+    return st;
+}
+
+static void upkeep_publish(struct job *job, status st)
+{
+    struct upkeep *up = container_of(job, struct upkeep, job);
+    registry_rebuild_publish(up->cell->registry, up->plan, st);
+    up->cell->rebuild_running = false;
+    mem_free(up);
+}
+
+static const struct job_ops upkeep_ops = {.name = "postings",
+                                          .lane = JOB_MAINTENANCE,
+                                          .run = upkeep_run,
+                                          .publish = upkeep_publish};
+
+void registry_upkeep(struct cell *cell)
+{
+    if (cell->rebuild_running || cell->closing) return;
+    struct registry_rebuild *plan = registry_rebuild_due(cell->registry)
+                                        ? registry_rebuild_plan(cell->registry)
+                                        : registry_purge_plan(cell->registry);
+    if (!plan) return;
+    struct upkeep *up = mem_zalloc(sizeof(*up));
+    job_init(&up->job, &upkeep_ops);
+    up->cell = cell;
+    up->plan = plan;
+    cell->rebuild_running = true;
+    exec_submit(db_exec(cell->db), &up->job);
+}
+
+void cell_job_failed(struct cell *cell, const char *name, status st, const struct err *err)
+{
+    cell->stats.n_job_failures++;
+    if (st == ST_CANCELLED || st == ST_CLOSED) return;
+    log_error("engine", "a job failed", "job=\"%s\" status=%s reason=\"%s\" in_a_row=%u", name,
+              status_name(st), err_text(err, st), cell->n_job_failures + 1);
+    if (++cell->n_job_failures < FAILURES_MAX || !db_options(cell->db)->fail_fast) return;
+    cell->refuse = st == ST_NO_SPACE ? ST_NO_SPACE : ST_IO;
+    err_set(&cell->refuse_err, cell->refuse, "%s failed %u times in a row: %s", name,
+            cell->n_job_failures, err_text(err, st));
+}
+
+void cell_job_done(struct cell *cell)
+{
+    cell->n_job_failures = 0;
+    cell->refuse = ST_OK;
+}
+
+void cell_hold(struct cell *cell, struct epoch_hold *hold)
+{
+    hold->epoch = atomic_fetch_add_explicit(&cell->retire.epoch, 1, memory_order_release);
+    list_push(&cell->holds, &hold->link);
+}
+
+void cell_unhold(struct epoch_hold *hold)
+{
+    list_remove(&hold->link);
+}
+
+uint64_t cell_oldest_version(const struct cell *cell)
+{
+    if (list_empty(&cell->views)) return UINT64_MAX;
+    return container_of(cell->views.next, struct view, link)->manifest->version;
+}
+
+void cell_collect(struct cell *cell)
+{
+    uint64_t oldest = UINT64_MAX;
+    if (!list_empty(&cell->holds))
+        oldest = container_of(cell->holds.next, struct epoch_hold, link)->epoch;
+    (void)retire_collect(&cell->retire, oldest, COLLECT_MAX);
+}

@@ -1,0 +1,181 @@
+/* Cell: everything mutable of a database hangs from here. A database has one cell
+ * today; functions take a cell, so that several owners stay possible (architecture,
+ * section 4). All fields belong to the owner unless they say otherwise.
+ */
+#ifndef TSINK_ENGINE_CELL_PRIV_H
+#define TSINK_ENGINE_CELL_PRIV_H
+
+#include "base/exec.h"
+#include "base/segvec.h"
+#include "engine/db.h"
+#include "engine/head.h"
+#include "engine/journal.h"
+#include "engine/manifest.h"
+#include "engine/retire.h"
+#include "index/registry.h"
+#include "base/vec.h"
+#include "model/batch.h"
+#include "storage/wal.h"
+
+enum {
+    CELL_SHARDS = 64,
+    WRITE_SLICE_ROWS = 256,        /* rows in a slice, between two looks at the clock */
+    OWNER_STEP_NS = 500 * 1000,    /* a step of the owner ends after this */
+    ENCODE_JOB_MAX = 512,          /* series in one encode job */
+    SEGMENT_RESERVE = 256,         /* segment ids that the catalog file is ahead */
+    ENCODE_QUEUE_MAX = 1 << 20,    /* series waiting to be encoded: then writes wait */
+};
+
+struct flush;
+struct view;
+struct write_slice;
+
+/* Keeps what is reachable now from being freed; views and encode jobs embed one. */
+struct epoch_hold {
+    struct list link;              /* of cell->holds, oldest first */
+    uint64_t epoch;
+};
+
+/* Series whose full tails wait for an encode job. */
+struct encode_queue {
+    VEC(uint32_t) ordinals;
+    uint32_t n_running;            /* jobs out */
+};
+
+struct cell {
+    struct db *db;
+    struct registry *registry;
+    struct segvec heads;           /* struct head by ordinal */
+    struct retire_list retire;     /* and the epoch */
+
+    /* Versions. */
+    struct journal journal;
+    uint32_t n_capturing;
+    struct list holds;             /* struct epoch_hold, oldest first */
+    struct list views;             /* struct view, oldest first */
+    struct manifest *manifest;     /* current; one reference is the cell's */
+    uint64_t del_gen;              /* generation of the newest delete */
+
+    /* The write path. */
+    struct wal *wal;
+    struct list inbox;             /* struct batch, first come first served */
+    struct list pins;              /* struct pin_wait: they wait for the end of a batch */
+    struct task pump_task;
+    bool pump_posted, pumping;
+    uint64_t next_run;             /* id of the next sliced batch in the WAL */
+    struct list deferred;          /* batches that wait for a look-up */
+    struct write_slice *slice;     /* scratch of the step */
+    struct node *spare;            /* tails that append may not fail for, linked by older */
+    size_t n_spare;
+
+    struct encode_queue encode;
+
+    /* Flush. */
+    struct flush *flush;           /* under way, or NULL */
+    uint64_t flush_order;          /* order of the last flush begun */
+    mono_ns last_flush, next_look;
+    lsn covered;                   /* everything up to here is in segments */
+    uint64_t n_unflushed;          /* samples in memory that no flush has taken */
+    uint64_t saved_births;         /* births that the registry file covers */
+    VEC(struct delete_rec) pending_deletes; /* not yet in the tombstone file; owns ids */
+    VEC(uint64_t) keyed_segments;  /* segments that hold series with a key */
+    bool rebuild_running;          /* a job folds posting lists */
+    mono_ns last_retention;
+    uint64_t next_segment;         /* ids below SEGMENT_RESERVE more are in the catalog */
+
+    struct account account;        /* of heads, nodes and the like */
+    struct db_stats stats;
+    uint32_t n_job_failures;       /* in a row */
+    status refuse;                 /* not ST_OK: writes are refused, with refuse_err */
+    struct err refuse_err;
+    bool closing;                  /* no new batches or pins */
+    bool closed;                   /* no new flushes either */
+    bool attrs_dirty;              /* attributes changed since the registry was saved */
+    bool replaying;                /* during recovery: encode inline, no WAL */
+};
+
+static inline struct head *cell_head(const struct cell *cell, uint32_t ordinal)
+{
+    return segvec_at(&cell->heads, ordinal);
+}
+
+static inline uint64_t cell_epoch(const struct cell *cell)
+{
+    return atomic_load_explicit(&cell->retire.epoch, memory_order_relaxed);
+}
+
+/* --- db.c ----------------------------------------------------------------------- */
+
+struct cell *db_cell(struct db *db);
+bool db_threaded(const struct db *db); /* jobs run on other threads than the owner's */
+ts_time db_now(const struct db *db);   /* wall clock in ticks */
+int64_t db_ticks(const struct db *db, int64_t ms); /* a duration, saturating */
+void db_wal_moved(void *db);           /* WAL thread: acked moved, space changed, failed */
+void db_step_wal(struct db *db);       /* without a WAL thread: writes what is published */
+
+/* --- cell.c --------------------------------------------------------------------- */
+
+CHECKED status cell_init(struct cell *cell, struct db *db);
+void cell_release(struct cell *cell);
+
+/* A series for this batch entry or record; makes room in heads. ST_NO_MEMORY,
+ * ST_CARDINALITY. id 0: mint one. */
+CHECKED status cell_add_series(struct cell *cell, uint32_t *ordinal, struct labels labels,
+                               struct slice identity, struct hash128 hash, series_id id,
+                               enum value_type type, const struct series_attrs *attrs);
+
+/* The head of a series that the registry has already (recovery). */
+void cell_adopt_series(struct cell *cell, uint32_t ordinal);
+
+/* Takes over what changed attributes mean for the head. */
+void cell_attrs_changed(struct cell *cell, uint32_t ordinal);
+
+/* Recovery: an empty registry in place of one that was found damaged half way. */
+CHECKED status cell_restart_registry(struct cell *cell);
+
+/* Posting lists that wait to be folded, ordinals that may be born again: one job. */
+void registry_upkeep(struct cell *cell);
+
+/* The effective duplicate policy of a series with these attributes. */
+enum dup_policy cell_policy(const struct cell *cell, const struct series_attrs *attrs,
+                            bool keyed);
+
+/* Counts and logs a failed job; after several in a row refuses writes (fail-fast). */
+void cell_job_failed(struct cell *cell, const char *name, status st, const struct err *err);
+void cell_job_done(struct cell *cell);
+
+/* Begins a new epoch and holds the one before. */
+void cell_hold(struct cell *cell, struct epoch_hold *hold);
+void cell_unhold(struct epoch_hold *hold);
+
+/* Manifest version of the oldest live view, UINT64_MAX when there is none. */
+uint64_t cell_oldest_version(const struct cell *cell);
+
+/* End of an owner's step: frees what nobody can see any more, within limits. */
+void cell_collect(struct cell *cell);
+
+/* --- write_*.c ------------------------------------------------------------------ */
+
+void write_enqueue(struct cell *cell, struct batch *batch);
+void write_pump(struct cell *cell);      /* applies batches until the step is over */
+void write_wake(struct cell *cell);      /* posts a pump when something waits */
+bool write_idle(const struct cell *cell); /* between batches: nothing half applied */
+void write_finish_batch(struct cell *cell); /* applies the rest of the current one now */
+
+/* --- encode.c ------------------------------------------------------------------- */
+
+void encode_queue_push(struct cell *cell, uint32_t ordinal);
+void encode_plan(struct cell *cell);
+void encode_all_inline(struct cell *cell); /* recovery: nobody reads, no worker */
+
+/* --- flush.c -------------------------------------------------------------------- */
+
+/* Begins a flush unless one is under way or nothing is new; false then. */
+bool flush_begin(struct cell *cell, const char *why);
+void flush_step(struct cell *cell);      /* goes on cutting or unlinking, bounded */
+
+/* Takes this series into the flush that is cutting now, if it is not taken yet. */
+void flush_cut_now(struct cell *cell, uint32_t ordinal);
+void flush_wal_moved(struct cell *cell); /* synced further: a waiting publish may go */
+
+#endif

@@ -1,0 +1,301 @@
+/* The database as its users see it. See db.h. */
+#include "engine/db.h"
+
+#include <string.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "engine/flush_priv.h"
+#include "engine/maintain.h"
+#include "engine/recover.h"
+#include "engine/retention.h"
+#include "engine/view_priv.h"
+
+enum { RETENTION_LOOK_NS = 1000 * 1000 * 1000 };
+
+/* --- what the parts ask ---------------------------------------------------------- */
+
+struct cell *db_cell(struct db *db)
+{
+    return &db->cell;
+}
+
+bool db_threaded(const struct db *db)
+{
+    return db->ports.wal_thread;
+}
+
+const struct db_options *db_options(const struct db *db)
+{
+    return &db->options;
+}
+
+struct registry *db_registry(struct db *db)
+{
+    return db->cell.registry;
+}
+
+struct exec *db_exec(struct db *db)
+{
+    return db->ports.exec;
+}
+
+struct clock *db_clock(struct db *db)
+{
+    return db->ports.clock;
+}
+
+struct sink *db_sink(struct db *db)
+{
+    return &db->sink;
+}
+
+int64_t db_ticks(const struct db *db, int64_t ms)
+{
+    int64_t ticks;
+    if (db->ticks_per_ms == 0) return ms / 1000;
+    return __builtin_mul_overflow(ms, db->ticks_per_ms, &ticks) ? INT64_MAX : ticks;
+}
+
+ts_time db_now(const struct db *db)
+{
+    int64_t ns = db->ports.clock->wall_ns(db->ports.clock);
+    switch (db->options.precision) {
+    case PRECISION_S: return ns / 1000000000;
+    case PRECISION_MS: return ns / 1000000;
+    case PRECISION_US: return ns / 1000;
+    case PRECISION_NS: return ns;
+    }
+    return ns;
+}
+
+struct time_window db_window(const struct db *db)
+{
+    return time_window_at(db_now(db), db_ticks(db, db->options.retention_ms),
+                          db_ticks(db, db->options.future_skew_ms));
+}
+
+int db_reader_enter(struct db *db)
+{
+    return reader_enter(&db->cell.retire);
+}
+
+void db_reader_leave(struct db *db, int slot)
+{
+    reader_leave(&db->cell.retire, slot);
+}
+
+lsn db_durable(const struct db *db)
+{
+    return wal_acked(db->cell.wal);
+}
+
+status db_durable_failed(const struct db *db, struct err *err)
+{
+    return wal_failed(db->cell.wal, err);
+}
+
+status db_refusing(const struct db *db, struct err *err)
+{
+    if (db->cell.closing) return err_set(err, ST_CLOSED, "the database is closing");
+    if (wal_failed(db->cell.wal, err) != ST_OK) return ST_POISONED;
+    if (db->cell.refuse != ST_OK) return err_set(err, db->cell.refuse, "%s", db->cell.refuse_err.text);
+    return ST_OK;
+}
+
+void db_step_wal(struct db *db)
+{
+    if (db->ports.wal_thread) return;
+    while (wal_step(db->cell.wal)) {
+    }
+}
+
+/* --- the sink -------------------------------------------------------------------- */
+
+static void sink_take(struct sink *sink, struct batch *batch)
+{
+    write_enqueue(&container_of(sink, struct db, sink)->cell, batch);
+}
+
+static void sink_look(struct sink *sink, struct batch_series *series, size_t n)
+{
+    struct db *db = container_of(sink, struct db, sink);
+    const struct identity *table = registry_identity(db->cell.registry);
+    int slot = db_reader_enter(db);
+    for (size_t i = 0; i < n; i++) identity_prefetch(table, series[i].hash);
+    for (size_t i = 0; i < n; i++)
+        if (!identity_get(table, series[i].hash, &series[i].ordinal, &series[i].gen))
+            series[i].ordinal = ORDINAL_NONE;
+    db_reader_leave(db, slot);
+}
+
+static const struct sink_ops sink_ops = {.write = sink_take, .probe = sink_look};
+
+/* --- the WAL's progress ---------------------------------------------------------- */
+
+static void wal_moved_on_owner(struct task *task)
+{
+    struct db *db = container_of(task, struct db, wal_task);
+    atomic_store_explicit(&db->wal_task_posted, false, memory_order_release);
+    flush_wal_moved(&db->cell);
+    write_wake(&db->cell);
+}
+
+void db_wal_moved(void *ctx)
+{
+    struct db *db = ctx;
+    if (db->ports.durable) db->ports.durable(db->ports.durable_ctx);
+    if (!db->ports.wal_thread) return; /* the owner itself steps it and looks */
+    if (atomic_exchange_explicit(&db->wal_task_posted, true, memory_order_acq_rel)) return;
+    db->wal_task.fn = wal_moved_on_owner;
+    exec_to_owner(db->ports.exec, &db->wal_task);
+}
+
+/* --- open ------------------------------------------------------------------------ */
+
+static void free_db(struct db *db)
+{
+    cell_release(&db->cell);
+    tombstone_file_close(db->tombstone_file);
+    catalog_release(&db->catalog);
+    dirlock_close(db->lock);
+    mem_free(db);
+}
+
+static void init_accounts(struct db *db)
+{
+    account_init(&db->account, "database", db->ports.account, 0);
+    account_init(&db->head_account, "head", &db->account, 0);
+    account_init(&db->registry_account, "registry", &db->account, 0);
+    account_init(&db->wal_account, "wal", &db->account, 0);
+}
+
+status db_open(struct db **out, const struct db_options *options, const struct db_ports *ports,
+               struct err *err)
+{
+    TRY(db_options_check(options, err));
+    struct db *db = mem_try_zero(sizeof(*db));
+    if (!db) return err_set(err, ST_NO_MEMORY, "opening the database");
+    db->sink.ops = &sink_ops;
+    db->options = *options;
+    db->ports = *ports;
+    db->ticks_per_ms = precision_ticks_per_ms(options->precision);
+    list_init(&db->flush_waiters);
+    list_init(&db->wal_task.link);
+    init_accounts(db);
+
+    status st = cell_init(&db->cell, db);
+    if (st == ST_OK) st = recover(db, err);
+    if (st != ST_OK) {
+        if (db->cell.wal) (void)wal_close(db->cell.wal, NULL);
+        free_db(db);
+        return err && err->text[0] ? st : err_set(err, st, "opening the database");
+    }
+    db->cell.last_flush = clock_mono(ports->clock);
+    *out = db;
+    return ST_OK;
+}
+
+/* --- the owner's cron ------------------------------------------------------------ */
+
+int64_t db_tick(struct db *db)
+{
+    struct cell *cell = &db->cell;
+    mono_ns now = clock_mono(db->ports.clock);
+    int64_t interval = db->options.flush_interval_ms * 1000000;
+
+    db_step_wal(db);
+    flush_step(cell);
+    encode_plan(cell);
+    cell_collect(cell);
+    if (now < cell->next_look && !cell->flush) return cell->next_look - now;
+    if (now >= cell->next_look) {
+        struct situation situation = {
+            .wal_bytes = wal_bytes(cell->wal),
+            .n_unflushed = cell->n_unflushed,
+            .since_flush_ms = (now - cell->last_flush) / 1000000,
+            .memory_used = account_used(&db->account),
+            .flushing = cell->flush != NULL,
+            .failed_before = cell->n_job_failures > 0,
+        };
+        const char *why = maintain_flush(&situation, &db->options);
+        if (why) (void)flush_begin(cell, why);
+        if (now - cell->last_retention >= RETENTION_LOOK_NS) {
+            cell->last_retention = now;
+            retention_plan(db);
+        }
+        registry_upkeep(cell);
+        cell->next_look = now + interval;
+    }
+    /* A flush that cuts or unlinks goes on with every call: come back at once. */
+    return cell->flush ? 1000000 : interval;
+}
+
+void db_flush(struct db *db, void (*done)(void *ctx, status st), void *ctx)
+{
+    struct cell *cell = &db->cell;
+    uint64_t before = cell->flush_order;
+    bool begun = flush_begin(cell, "asked");
+    if (!begun && !cell->flush) {
+        done(ctx, ST_OK);
+        return;
+    }
+    struct flush_waiter *wait = mem_alloc(sizeof(*wait));
+    *wait = (struct flush_waiter){
+        .done = done, .ctx = ctx, .order = begun ? before + 1 : cell->flush_order};
+    list_push(&db->flush_waiters, &wait->link);
+    flush_step(cell);
+}
+
+/* --- close ----------------------------------------------------------------------- */
+
+static bool busy(const struct db *db)
+{
+    const struct cell *cell = &db->cell;
+    return cell->flush || cell->encode.n_running || !list_empty(&cell->inbox) ||
+           !list_empty(&cell->deferred) || db->catalog_busy || cell->rebuild_running ||
+           !list_empty(&cell->views);
+}
+
+status db_close(struct db *db, mono_ns deadline, void (*serve)(void *ctx), void *ctx,
+                struct err *err)
+{
+    struct cell *cell = &db->cell;
+    struct clock *clock = db->ports.clock;
+    bool flushed = deadline == 0;
+    cell->closing = true;
+    view_serve_pins(cell);
+    while (busy(db) || !flushed) {
+        if (!flushed && !cell->flush && list_empty(&cell->inbox) && list_empty(&cell->deferred)) {
+            flushed = true;
+            (void)flush_begin(cell, "close");
+        }
+        if (clock_mono(clock) >= deadline && deadline) {
+            flushed = true;
+            cell->closed = true;
+        }
+        write_pump(cell);
+        flush_step(cell);
+        db_step_wal(db);
+        flush_wal_moved(cell);
+        if (serve) serve(ctx);
+    }
+    cell->closed = true;
+    status st = wal_close(cell->wal, err);
+    cell->wal = NULL;
+    free_db(db);
+    return st;
+}
+
+/* --- single series --------------------------------------------------------------- */
+
+status db_latest(struct db *db, uint32_t ordinal, struct db_latest *out)
+{
+    const struct head *head = cell_head(&db->cell, ordinal);
+    if (head->flags & HEAD_UNKNOWN) return ST_AGAIN;
+    if (!(head->flags & HEAD_HAS_LAST)) return ST_NOT_FOUND;
+    if (type_is_blob(head->type)) return ST_AGAIN;
+    *out = (struct db_latest){
+        .ts = head->last_ts, .bits = head->last_bits, .type = (enum value_type)head->type};
+    return ST_OK;
+}

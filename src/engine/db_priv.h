@@ -1,0 +1,35 @@
+/* The body of a database, for the engine's own files. */
+#ifndef TSINK_ENGINE_DB_PRIV_H
+#define TSINK_ENGINE_DB_PRIV_H
+
+#include "engine/cell_priv.h"
+#include "storage/catalog.h"
+#include "storage/dirlock.h"
+#include "storage/tombstone_file.h"
+
+struct flush_waiter {
+    struct list link;
+    void (*done)(void *ctx, status st);
+    void *ctx;
+    uint64_t order;            /* done when this flush is over */
+};
+
+struct db {
+    struct sink sink;          /* first: the sink port is this database */
+    struct cell cell;
+    struct db_options options;
+    struct db_ports ports;
+    struct account account, head_account, registry_account, wal_account;
+    struct dirlock *lock;
+    struct database_file file;
+    struct catalog catalog;    /* a flush or expiry job has it while catalog_busy */
+    bool catalog_busy;
+    struct tombstone_file *tombstone_file;
+    struct list flush_waiters;
+    int64_t ticks_per_ms;      /* 0: a tick is a second */
+    struct task wal_task;      /* from the WAL thread: acked moved */
+    _Atomic bool wal_task_posted;
+    uint64_t n_quarantined;
+};
+
+#endif

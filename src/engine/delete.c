@@ -1,0 +1,142 @@
+/* Deletes: one record hides what is stored now of some series in a range.
+ *
+ * Segments are hidden by flush order (all that exist or are being cut), memory nodes by
+ * generation: a node made before the delete has a smaller one. The series' newest nodes
+ * are cut, so that later samples go to nodes of the new generation. The record travels
+ * through the WAL and is in the tombstone file before the WAL that holds it is released.
+ */
+#include "engine/delete.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "engine/db_priv.h"
+#include "engine/wal_payload.h"
+
+static int by_value(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return x < y ? -1 : x > y;
+}
+
+/* The next manifest, with the record in both sets. */
+static status swap_manifest(struct cell *cell, const struct delete_rec *rec)
+{
+    struct tombstones *deletes = NULL, *mem = NULL;
+    struct delete_rec in_memory = *rec;
+    in_memory.order = rec->gen;
+    status st = tombstones_add(&deletes, cell->manifest->deletes, rec);
+    if (st == ST_OK) st = tombstones_add(&mem, cell->manifest->mem_deletes, &in_memory);
+    struct manifest *next = NULL;
+    if (st == ST_OK) {
+        struct manifest_change change = {.deletes = deletes, .mem_deletes = mem};
+        next = manifest_next(cell->manifest, &change);
+        if (!next) st = ST_NO_MEMORY;
+    }
+    tombstones_unref(deletes);
+    tombstones_unref(mem);
+    if (st != ST_OK) return st;
+    struct manifest *old = cell->manifest;
+    cell->manifest = next;
+    manifest_unref(old);
+    return ST_OK;
+}
+
+static void cut_head(struct cell *cell, uint32_t ordinal, struct time_range range)
+{
+    struct head *head = cell_head(cell, ordinal);
+    head->flags |= HEAD_CUT;
+    if ((head->flags & HEAD_HAS_LAST) && range_has(range, head->last_ts)) {
+        head->flags &= (uint8_t)~HEAD_HAS_LAST;
+        head->flags |= HEAD_UNKNOWN;
+    }
+}
+
+/* Remembers the record for the tombstone file. */
+static bool keep_pending(struct cell *cell, const struct delete_rec *rec)
+{
+    uint64_t *ids = mem_try_array(rec->n_ids, sizeof(*ids));
+    if (!ids) return false;
+    memcpy(ids, rec->ids, rec->n_ids * sizeof(*ids));
+    struct delete_rec copy = *rec;
+    copy.ids = ids;
+    if (vec_push(&cell->pending_deletes, copy)) return true;
+    mem_free(ids);
+    return false;
+}
+
+status delete_apply(struct cell *cell, const uint64_t *ids, size_t n, struct time_range range,
+                    uint64_t order, struct err *err)
+{
+    if (n == 0 || range_empty(range)) return ST_OK;
+    struct delete_rec rec = {
+        .ids = ids, .n_ids = n, .range = range, .order = order, .gen = cell->del_gen + 1};
+    for (size_t i = 0; i < n; i++) {
+        uint32_t ordinal = registry_by_id(cell->registry, ids[i]);
+        if (ordinal != ORDINAL_NONE) flush_cut_now(cell, ordinal);
+    }
+    if (!keep_pending(cell, &rec)) return err_set(err, ST_NO_MEMORY, "delete of %zu series", n);
+    status st = swap_manifest(cell, &rec);
+    if (st != ST_OK) {
+        mem_free((void *)(uintptr_t)cell->pending_deletes.ptr[--cell->pending_deletes.len].ids);
+        return err_set(err, st, "delete of %zu series", n);
+    }
+    cell->del_gen = rec.gen;
+    for (size_t i = 0; i < n; i++) {
+        uint32_t ordinal = registry_by_id(cell->registry, ids[i]);
+        if (ordinal != ORDINAL_NONE) cut_head(cell, ordinal, range);
+    }
+    cell->stats.n_deletes++;
+    return ST_OK;
+}
+
+status db_delete(struct db *db, const uint32_t *ordinals, size_t n, struct time_range range,
+                 lsn *at, struct err *err)
+{
+    struct cell *cell = &db->cell;
+    size_t bound = 40 + 10 * n, n_ids = 0;
+    *at = wal_head(cell->wal);
+    TRY(db_refusing(db, err));
+    if (bound > wal_payload_max(cell->wal))
+        return err_set(err, ST_LIMIT, "a delete of %zu series is too large for one record", n);
+    if (!write_idle(cell)) write_finish_batch(cell);
+
+    uint64_t *ids = mem_try_array(n ? n : 1, sizeof(*ids));
+    if (!ids) return err_set(err, ST_NO_MEMORY, "delete of %zu series", n);
+    for (size_t i = 0; i < n; i++) ids[n_ids++] = registry_entry(cell->registry, ordinals[i])->id;
+    qsort(ids, n_ids, sizeof(*ids), by_value);
+    size_t unique = 0;
+    for (size_t i = 0; i < n_ids; i++)
+        if (unique == 0 || ids[unique - 1] != ids[i]) ids[unique++] = ids[i];
+
+    uint8_t *dst = unique ? wal_begin(cell->wal, bound) : NULL;
+    status st = dst || !unique ? ST_OK : err_set(err, ST_OVERLOAD, "the WAL has no room now");
+    if (st == ST_OK) st = delete_apply(cell, ids, unique, range, cell->flush_order, err);
+    if (st == ST_OK && dst) {
+        *at = wal_end(cell->wal, WAL_DELETE, WAL_COMMIT, 0,
+                      wal_delete_put(dst, ids, unique, range, cell->flush_order));
+        wal_publish(cell->wal);
+        db_step_wal(db);
+    }
+    mem_free(ids);
+    return st;
+}
+
+status db_set_attrs(struct db *db, uint32_t ordinal, const struct series_attrs *attrs, lsn *at,
+                    struct err *err)
+{
+    struct cell *cell = &db->cell;
+    TRY(db_refusing(db, err));
+    if (!write_idle(cell)) write_finish_batch(cell);
+    uint8_t *dst = wal_begin(cell->wal, 8 + ATTRS_BYTES);
+    if (!dst) return err_set(err, ST_OVERLOAD, "the WAL has no room now");
+    status st = registry_set_attrs(cell->registry, ordinal, attrs);
+    if (st != ST_OK) return err_set(err, st, "attributes");
+    cell_attrs_changed(cell, ordinal);
+    *at = wal_end(cell->wal, WAL_ATTRS, WAL_COMMIT, 0,
+                  wal_attrs_put(dst, registry_entry(cell->registry, ordinal)->id, attrs));
+    wal_publish(cell->wal);
+    db_step_wal(db);
+    return ST_OK;
+}

@@ -1,0 +1,393 @@
+/* Flush: turns everything that is not on disk yet into one level-0 segment a lane.
+ *
+ *   cut        owner    every series with unflushed samples, in slices between batches;
+ *                       from here the nodes it takes are immutable, and still visible
+ *   write      worker   segments in staging, synced, renamed
+ *   sync       WAL      must be durable up to the end of the cut, so that no segment
+ *                       holds half of a batch whose other half a power cut may take
+ *   name       worker   registry snapshot when series were born; then the catalog names
+ *                       the segments: from here they exist after a crash
+ *   publish    owner    mark.version = m, manifest m is current: the segments appear and
+ *                       the nodes go, at once; the WAL before the cut is released
+ *   unlink     owner    when every live view has m or later: nodes leave their chains
+ *
+ * Invariant: at every instant each sample is visible exactly once. A node points to its
+ * flush and a view compares versions, so nothing between cut and publish needs to touch
+ * a head. A failed flush gives the nodes back: their mark is cleared and the next one
+ * takes them again. After a crash the samples come from the WAL, which is released only
+ * after publish; segments that no catalog names are swept.
+ *
+ * Not here: writing the segments (flush_write.c), choosing when to flush (maintain.c).
+ */
+#include <string.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/sync_point.h"
+#include "engine/flush_priv.h"
+#include "engine/view_priv.h"
+
+enum { CUT_SLICE = 4096, UNLINK_SLICE = 1024 };
+
+/* --- cut ------------------------------------------------------------------------- */
+
+static void take_nodes(struct flush *f, node_word root)
+{
+    for (struct node *node = word_node(root); node; node = word_node(node_older(node)))
+        atomic_store_explicit(&node->flush, f->mark, memory_order_release);
+}
+
+static bool cut_series(struct flush *f, uint32_t ordinal)
+{
+    struct cell *cell = &f->db->cell;
+    struct head *head = cell_head(cell, ordinal);
+    node_word root = head_root(head);
+    if (!(head->flags & HEAD_BORN) || !root || head->cut_gen == f->order) return true;
+
+    const struct series_entry *entry = registry_entry(cell->registry, ordinal);
+    struct cut cut = {.ordinal = ordinal,
+                      .gen = head->gen,
+                      .root = root,
+                      .key = segment_shard(entry->place),
+                      .id = entry->id};
+    if (!vec_push(&f->cuts, cut)) return false;
+    take_nodes(f, root);
+    head->cut_gen = f->order;
+    head->flags |= HEAD_CUT;
+    return true;
+}
+
+void flush_cut_now(struct cell *cell, uint32_t ordinal)
+{
+    struct flush *f = cell->flush;
+    /* Without memory the series waits for the next flush: its nodes keep their
+     * generation, and the delete that asked hides them as memory. */
+    if (f && f->phase == FLUSH_CUTTING && ordinal < f->end_ordinal) (void)cut_series(f, ordinal);
+}
+
+/* Nodes become the memory's own again. */
+static void give_back(struct flush *f)
+{
+    for (size_t i = 0; i < f->cuts.len; i++) {
+        struct node *node = word_node(f->cuts.ptr[i].root);
+        for (; node && node_flush(node) == f->mark; node = word_node(node_older(node)))
+            atomic_store_explicit(&node->flush, NULL, memory_order_release);
+    }
+}
+
+static void free_mark(struct retired *item)
+{
+    mem_free(container_of(item, struct flush_mark, retired));
+}
+
+static void answer_waiters(struct db *db, uint64_t order, status st)
+{
+    struct list *at = db->flush_waiters.next;
+    while (at != &db->flush_waiters) {
+        struct flush_waiter *wait = container_of(at, struct flush_waiter, link);
+        at = at->next;
+        if (wait->order > order) continue;
+        list_remove(&wait->link);
+        wait->done(wait->ctx, st);
+        mem_free(wait);
+    }
+}
+
+static void end_flush(struct flush *f, status st)
+{
+    struct db *db = f->db;
+    struct cell *cell = &db->cell;
+    uint64_t order = f->order;
+    cell->flush = NULL;
+    cell->last_flush = clock_mono(db->ports.clock);
+    retire_push(&cell->retire, &f->mark->retired, free_mark);
+    for (int lane = 0; lane < N_LANES; lane++) segment_unref(f->segment[lane]);
+    tombstones_unref(f->mem_deletes);
+    for (size_t i = 0; i < f->deletes.len; i++) mem_free((void *)(uintptr_t)f->deletes.ptr[i].ids);
+    vec_release(&f->deletes);
+    vec_release(&f->cuts);
+    mem_free(f);
+    answer_waiters(db, order, st);
+    cell_collect(cell);
+}
+
+/* Deletes that may not have reached the tombstone file wait for the next flush. A
+ * record that is there twice hides no more than once. */
+static void return_deletes(struct flush *f)
+{
+    struct cell *cell = &f->db->cell;
+    for (size_t i = 0; i < f->deletes.len; i++) {
+        if (vec_push(&cell->pending_deletes, f->deletes.ptr[i])) continue;
+        cell->refuse = ST_NO_MEMORY; /* the WAL must not be released past this one */
+        err_set(&cell->refuse_err, ST_NO_MEMORY, "a delete could not be kept in memory");
+    }
+    f->deletes.len = 0;
+}
+
+static void fail_flush(struct flush *f, status st)
+{
+    struct cell *cell = &f->db->cell;
+    return_deletes(f);
+    give_back(f);
+    f->db->catalog_busy = false;
+    cell->n_unflushed += f->cuts.len; /* at least one sample each: a reason to try again */
+    cell->stats.n_flush_failures++;
+    cell_job_failed(cell, "flush", st, &f->job.err);
+    end_flush(f, st);
+}
+
+/* --- write and name: jobs -------------------------------------------------------- */
+
+static status write_run(struct job *job)
+{
+    struct flush *f = container_of(job, struct flush, job);
+    struct db *db = f->db;
+    int slot = db_reader_enter(db);
+    status st = flush_write_segments(f, &job->err);
+    db_reader_leave(db, slot);
+    return st;
+}
+
+static status add_to_catalog(struct db *db, const struct segment *seg, struct err *err)
+{
+    struct catalog_entry entry = {.info = *segment_info(seg), .tier = TIER_HOT};
+    layout_segment(entry.path, entry.info.lane, entry.info.level, entry.info.id);
+    return catalog_add(&db->catalog, &entry, err);
+}
+
+static status name_run(struct job *job)
+{
+    struct flush *f = container_of(job, struct flush, job);
+    struct db *db = f->db;
+    if (f->save_registry) {
+        int slot = db_reader_enter(db);
+        status st = registry_save(db->cell.registry, &f->prefix, db->file.id.bytes, db->ports.vfs,
+                                  LAYOUT_REGISTRY, &job->cancelled, &job->err);
+        db_reader_leave(db, slot);
+        if (st != ST_OK) return st;
+    }
+    for (size_t i = 0; i < f->deletes.len; i++)
+        TRY(tombstone_file_append(db->tombstone_file, &f->deletes.ptr[i], &job->err));
+    for (int lane = 0; lane < N_LANES; lane++)
+        if (f->segment[lane]) TRY(add_to_catalog(db, f->segment[lane], &job->err));
+    db->catalog.last_order = f->order;
+    db->catalog.next_segment_id = f->reserve;
+    if (f->begin_lsn > db->catalog.covered_lsn) db->catalog.covered_lsn = f->begin_lsn;
+    SYNC_POINT("flush:before-catalog");
+    status st = catalog_write(db->ports.vfs, &db->catalog, &job->err);
+    if (st == ST_OK) return ST_OK;
+    for (int lane = 0; lane < N_LANES; lane++)
+        if (f->segment[lane])
+            (void)catalog_drop(&db->catalog, (enum value_lane)lane, f->segment_id[lane]);
+    return st;
+}
+
+/* --- publish: the owner ---------------------------------------------------------- */
+
+static bool swap_manifest(struct flush *f)
+{
+    struct cell *cell = &f->db->cell;
+    struct segment *add[N_LANES];
+    struct tombstones *left = NULL;
+    size_t n = 0;
+    for (int lane = 0; lane < N_LANES; lane++)
+        if (f->segment[lane]) add[n++] = f->segment[lane];
+    /* What was written before the cut is in segments now: deletes up to f->del_gen can
+     * hide nothing in memory any more. Keeping them is only a cost. */
+    if (tombstones_trim(&left, cell->manifest->mem_deletes, f->del_gen + 1) != ST_OK)
+        left = tombstones_ref(cell->manifest->mem_deletes);
+    struct manifest_change change = {.add = add,
+                                     .n_add = n,
+                                     .deletes = cell->manifest->deletes,
+                                     .mem_deletes = left};
+    struct manifest *next = manifest_next(cell->manifest, &change);
+    tombstones_unref(left);
+    if (!next) return false;
+    f->version = next->version;
+    SYNC_POINT("flush:before-publish");
+    atomic_store_explicit(&f->mark->version, next->version, memory_order_release);
+    struct manifest *old = cell->manifest;
+    cell->manifest = next;
+    manifest_unref(old);
+    return true;
+}
+
+static void name_publish(struct job *job, status st)
+{
+    struct flush *f = container_of(job, struct flush, job);
+    struct cell *cell = &f->db->cell;
+    f->db->catalog_busy = false;
+    if (st == ST_OK && !swap_manifest(f)) st = ST_NO_MEMORY;
+    if (st != ST_OK) {
+        fail_flush(f, st);
+        return;
+    }
+    for (int lane = 0; lane < N_LANES; lane++)
+        if (f->segment[lane] && f->keyed[lane] &&
+            !vec_push(&cell->keyed_segments, f->segment_id[lane]))
+            log_warn("flush", "out of memory: retention may keep a segment too short", "");
+    if (f->save_registry) cell->saved_births = f->prefix.n_births;
+    cell->covered = f->begin_lsn;
+    wal_release(cell->wal, f->begin_lsn);
+    cell->stats.n_flushes++;
+    cell->stats.n_flush_samples += f->n_samples;
+    cell->stats.n_flush_bytes += f->n_bytes;
+    cell->stats.flush_ns += (uint64_t)(clock_mono(f->db->ports.clock) - f->began);
+    cell_job_done(cell);
+    log_info("flush", "segments published", "why=%s order=%llu series=%zu samples=%llu bytes=%llu",
+             f->why, (unsigned long long)f->order, f->cuts.len, (unsigned long long)f->n_samples,
+             (unsigned long long)f->n_bytes);
+    f->phase = FLUSH_UNLINKING;
+    flush_step(cell);
+}
+
+static const struct job_ops name_ops = {.name = "flush: name",
+                                        .lane = JOB_MAINTENANCE,
+                                        .run = name_run,
+                                        .publish = name_publish};
+
+static void plan_name(struct flush *f)
+{
+    struct cell *cell = &f->db->cell;
+    if (f->db->catalog_busy) return; /* db_tick comes by again */
+    uint64_t births = registry_n_births(cell->registry);
+    f->save_registry = births != cell->saved_births || cell->attrs_dirty;
+    cell->attrs_dirty = false;
+    f->prefix = registry_prefix(cell->registry, f->begin_lsn);
+    memcpy(&f->deletes, &cell->pending_deletes, sizeof(f->deletes)); /* taken over */
+    memset(&cell->pending_deletes, 0, sizeof(cell->pending_deletes));
+    f->reserve = cell->next_segment + SEGMENT_RESERVE;
+    f->phase = FLUSH_NAMING;
+    f->db->catalog_busy = true;
+    job_init(&f->job, &name_ops);
+    exec_submit(db_exec(f->db), &f->job);
+}
+
+void flush_wal_moved(struct cell *cell)
+{
+    struct flush *f = cell->flush;
+    if (!f || f->phase != FLUSH_SYNCING) return;
+    bool enough = db_options(f->db)->wal_sync == DB_WAL_OFF || wal_synced(cell->wal) >= f->end_lsn;
+    struct err err = {.st = ST_OK};
+    if (enough) {
+        plan_name(f);
+    } else if (wal_failed(cell->wal, &err) != ST_OK) {
+        f->job.err = err;
+        fail_flush(f, ST_POISONED);
+    }
+}
+
+static void write_publish(struct job *job, status st)
+{
+    struct flush *f = container_of(job, struct flush, job);
+    if (st != ST_OK) {
+        fail_flush(f, st);
+        return;
+    }
+    f->phase = FLUSH_SYNCING;
+    wal_want_sync(f->db->cell.wal);
+    flush_wal_moved(&f->db->cell);
+}
+
+static const struct job_ops write_ops = {.name = "flush: write",
+                                         .lane = JOB_MAINTENANCE,
+                                         .run = write_run,
+                                         .publish = write_publish};
+
+static void plan_write(struct flush *f)
+{
+    struct cell *cell = &f->db->cell;
+    f->end_lsn = wal_head(cell->wal);
+    f->del_gen = cell->del_gen;
+    f->mem_deletes = tombstones_ref(cell->manifest->mem_deletes);
+    for (int lane = 0; lane < N_LANES; lane++)
+        f->segment_id[lane] = cell->next_segment++;
+    f->phase = FLUSH_WRITING;
+    job_init(&f->job, &write_ops);
+    exec_submit(db_exec(f->db), &f->job);
+}
+
+/* --- unlink ---------------------------------------------------------------------- */
+
+/* Cuts the taken nodes off the series' chain and retires them. */
+static void unlink_series(struct flush *f, const struct cut *cut)
+{
+    struct cell *cell = &f->db->cell;
+    struct head *head = cell_head(cell, cut->ordinal);
+    struct node *node = word_node(head_root(head)), *above = NULL;
+    if (head->gen != cut->gen) return; /* the series died: its nodes went with it */
+    while (node && node_flush(node) != f->mark) {
+        above = node;
+        node = word_node(node_older(node));
+    }
+    if (!node) return;
+    if (above) {
+        atomic_store_explicit(&above->older, 0, memory_order_release);
+    } else {
+        head_touch(cell, head, cut->ordinal);
+        atomic_store_explicit(&head->root, 0, memory_order_release);
+    }
+    while (node) {
+        struct node *older = word_node(node_older(node));
+        node_retire(node, &cell->retire);
+        node = older;
+    }
+}
+
+static void unlink_step(struct flush *f)
+{
+    struct cell *cell = &f->db->cell;
+    if (cell_oldest_version(cell) < f->version) return; /* view_unpin comes by again */
+    size_t end = f->n_unlinked + UNLINK_SLICE;
+    if (end > f->cuts.len) end = f->cuts.len;
+    for (; f->n_unlinked < end; f->n_unlinked++) unlink_series(f, &f->cuts.ptr[f->n_unlinked]);
+    if (f->n_unlinked == f->cuts.len) end_flush(f, ST_OK);
+}
+
+static void cut_step(struct flush *f)
+{
+    uint32_t end = f->next_ordinal + CUT_SLICE;
+    if (end > f->end_ordinal) end = f->end_ordinal;
+    for (; f->next_ordinal < end; f->next_ordinal++) {
+        if (cut_series(f, f->next_ordinal)) continue;
+        fail_flush(f, ST_NO_MEMORY);
+        return;
+    }
+    if (f->next_ordinal == f->end_ordinal) plan_write(f);
+}
+
+void flush_step(struct cell *cell)
+{
+    struct flush *f = cell->flush;
+    if (!f) return;
+    switch (f->phase) {
+    case FLUSH_CUTTING:
+        if (write_idle(cell)) cut_step(f);
+        return;
+    case FLUSH_SYNCING: flush_wal_moved(cell); return;
+    case FLUSH_UNLINKING: unlink_step(f); return;
+    case FLUSH_WRITING:
+    case FLUSH_NAMING: return;
+    }
+}
+
+bool flush_begin(struct cell *cell, const char *why)
+{
+    struct db *db = cell->db;
+    bool news = cell->n_unflushed || registry_n_births(cell->registry) != cell->saved_births ||
+                cell->attrs_dirty || cell->covered < wal_head(cell->wal);
+    if (cell->flush || !news || cell->closed) return false;
+
+    struct flush *f = mem_zalloc(sizeof(*f));
+    f->mark = mem_zalloc(sizeof(*f->mark));
+    atomic_store_explicit(&f->mark->version, UINT64_MAX, memory_order_relaxed);
+    f->db = db;
+    f->why = why;
+    f->order = ++cell->flush_order;
+    f->end_ordinal = (uint32_t)segvec_len(&cell->heads);
+    f->begin_lsn = wal_head(cell->wal);
+    f->began = clock_mono(db->ports.clock);
+    cell->n_unflushed = 0;
+    cell->flush = f;
+    return true;
+}

@@ -1,0 +1,52 @@
+/* A flush and what its files share. */
+#ifndef TSINK_ENGINE_FLUSH_PRIV_H
+#define TSINK_ENGINE_FLUSH_PRIV_H
+
+#include "engine/db_priv.h"
+#include "index/registry_file.h"
+
+enum flush_phase {
+    FLUSH_CUTTING,   /* owner, in slices between batches */
+    FLUSH_WRITING,   /* job: segments */
+    FLUSH_SYNCING,   /* the WAL must be as durable as what was cut */
+    FLUSH_NAMING,    /* job: catalog and registry */
+    FLUSH_UNLINKING, /* owner: nodes go when no view needs them */
+};
+
+struct cut {
+    uint32_t ordinal, gen;
+    node_word root;          /* when it was cut */
+    uint64_t key;            /* shard and place in the order of the segment */
+    series_id id;
+};
+
+struct flush {
+    struct job job;
+    struct db *db;
+    struct flush_mark *mark; /* outlives the flush: nodes point to it */
+    enum flush_phase phase;
+    uint64_t order;
+    const char *why;
+    uint32_t next_ordinal, end_ordinal; /* of the cut */
+    VEC(struct cut) cuts;
+    size_t n_unlinked;
+    uint64_t n_samples;
+    lsn begin_lsn, end_lsn;
+    mono_ns began;
+    uint64_t del_gen;        /* deletes up to here are applied by the run */
+    struct tombstones *mem_deletes; /* of the manifest when the run began */
+    uint64_t segment_id[N_LANES];
+    uint64_t reserve;        /* next_segment_id for the catalog file */
+    struct segment *segment[N_LANES]; /* NULL: no data of that lane */
+    uint64_t n_bytes;
+    bool keyed[N_LANES];     /* the segment holds series with a key */
+    VEC(struct delete_rec) deletes; /* for the tombstone file; owns ids */
+    bool save_registry;
+    struct registry_prefix prefix;
+    uint64_t version;        /* of the manifest that has the segments */
+};
+
+/* flush_write.c: the segments of a cut. Worker. */
+CHECKED status flush_write_segments(struct flush *flush, struct err *err);
+
+#endif

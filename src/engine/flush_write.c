@@ -1,0 +1,195 @@
+/* The worker's half of a flush: cut nodes -> one segment a lane.
+ *
+ * Series go in the order of the segment, (shard, id). Of each series the nodes that this
+ * flush took are merged from old to new, newest winning, deletes applied, and encoded as
+ * chunks of chunk-points samples; so a segment holds no timestamp twice. A chunk that is
+ * sealed already, and that nothing newer overlaps, is copied as it is.
+ */
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "codec/chunk.h"
+#include "engine/flush_priv.h"
+#include "engine/overlay.h"
+#include "engine/wal_payload.h"
+
+struct writing {
+    struct flush *flush;
+    struct segment_writer *out[N_LANES];
+    struct segment_writer *lane;  /* of the series at hand */
+    struct points pts, part;
+    struct intervals hidden;
+    struct arena arena;
+    VEC(node_word) words;         /* of the series, newest first */
+    VEC(uint8_t) bytes;           /* an encoded chunk */
+    bool announced;               /* the series at hand is in the segment */
+    const struct cut *cut;
+    struct err *err;
+};
+
+static int by_key_and_id(const void *a, const void *b)
+{
+    const struct cut *x = a, *y = b;
+    if (x->key != y->key) return x->key < y->key ? -1 : 1;
+    return x->id < y->id ? -1 : x->id > y->id;
+}
+
+static status open_lane(struct writing *w, enum value_lane lane)
+{
+    struct flush *f = w->flush;
+    if (!w->out[lane]) {
+        struct segment_options opt = {.id = f->segment_id[lane],
+                                      .lane = lane,
+                                      .level = 0,
+                                      .db = f->db->file.id,
+                                      .order_min = f->order,
+                                      .order_max = f->order,
+                                      .wal_lsn = f->begin_lsn};
+        TRY(segment_begin(&w->out[lane], f->db->ports.vfs, &opt, w->err));
+    }
+    w->lane = w->out[lane];
+    return ST_OK;
+}
+
+/* A series is announced with its first chunk: one without samples left is not there. */
+static status announce(struct writing *w, const struct series_entry *entry)
+{
+    uint8_t attrs_bytes[ATTRS_BYTES];
+    const struct series_attrs *attrs = entry_attrs(entry);
+    struct labels labels =
+        registry_labels(w->flush->db->cell.registry, w->cut->ordinal, &w->arena);
+    if (labels.n && !labels.ptr) return ST_NO_MEMORY;
+
+    size_t len = labels_identity_len(labels);
+    uint8_t *identity = arena_try(&w->arena, len);
+    if (!identity) return ST_NO_MEMORY;
+    struct segment_series series = {
+        .id = entry->id,
+        .place = entry->place,
+        .type = (enum value_type)entry->type,
+        .labels_version = entry->label_version,
+        .identity = slice_of(identity, labels_identity(identity, labels))};
+    if (attrs) {
+        attrs_put(attrs_bytes, attrs);
+        series.attrs = slice_of(attrs_bytes, sizeof(attrs_bytes));
+    }
+    if (entry_flags(entry) & SERIES_KEYED)
+        w->flush->keyed[value_lane_of((enum value_type)entry->type)] = true;
+    w->announced = true;
+    return segment_add_series(w->lane, &series, w->err);
+}
+
+static status put_bytes(struct writing *w, const struct series_entry *entry,
+                        struct time_range ts, uint32_t n, const uint8_t *bytes, size_t len)
+{
+    if (!w->announced) TRY(announce(w, entry));
+    w->flush->n_samples += n;
+    return segment_add_chunk(w->lane, ts, n, bytes, len, w->err);
+}
+
+static status put_points(struct writing *w, const struct series_entry *entry)
+{
+    enum value_type type = (enum value_type)entry->type;
+    size_t max = db_options(w->flush->db)->chunk_points;
+    for (size_t at = 0, n; at < w->pts.n; at += n) {
+        n = w->pts.n - at < max ? w->pts.n - at : max;
+        const ts_time *ts = w->pts.ts + at;
+        const union value *val = w->pts.val + at;
+        vec_clear(&w->bytes);
+        if (!vec_reserve(&w->bytes, chunk_bound(type, val, n))) return ST_NO_MEMORY;
+        size_t len = chunk_encode(w->bytes.ptr, type, ts, val, n);
+        TRY(put_bytes(w, entry, (struct time_range){ts[0], ts[n - 1]}, (uint32_t)n, w->bytes.ptr,
+                      len));
+    }
+    w->pts.n = 0;
+    return ST_OK;
+}
+
+/* Whether the sealed chunk at words[idx] can be copied: nothing waits before it, and
+ * nothing newer or hidden touches its times. */
+static bool may_copy(const struct writing *w, size_t idx, const struct chunk_node *chunk)
+{
+    struct time_range range = {chunk->min, chunk->max}, other;
+    if (w->pts.n) return false;
+    if (tombstones_touch(w->flush->mem_deletes, chunk->node.del_gen + 1, range)) return false;
+    for (size_t i = 0; i < idx; i++)
+        if (node_bounds(w->words.ptr[i], &other) && other.from <= range.to) return false;
+    return true;
+}
+
+static status add_node(struct writing *w, size_t idx, const struct series_entry *entry)
+{
+    node_word word = w->words.ptr[idx];
+    const struct node *node = word_node(word);
+    struct time_range all = {TS_MIN, TS_MAX};
+    if (node->kind == NODE_CHUNK) {
+        const struct chunk_node *chunk = container_of(node, struct chunk_node, node);
+        if (may_copy(w, idx, chunk))
+            return put_bytes(w, entry, (struct time_range){chunk->min, chunk->max}, chunk->n,
+                             chunk->data, chunk->len);
+    }
+    w->part.n = 0;
+    TRY(node_read(word, all, &w->part, &w->arena));
+    intervals_clear(&w->hidden);
+    if (tombstones_touch(w->flush->mem_deletes, node->del_gen + 1, all))
+        TRY(tombstones_intervals(&w->hidden, w->flush->mem_deletes, entry->id, node->del_gen + 1));
+    for (size_t i = 0; i < w->hidden.len; i++) points_cut(&w->part, 0, w->hidden.ptr[i]);
+    return points_overlay(&w->pts, 0, &w->part);
+}
+
+static status write_series(struct writing *w, const struct cut *cut)
+{
+    struct flush *f = w->flush;
+    const struct series_entry *entry = registry_entry(f->db->cell.registry, cut->ordinal);
+    w->cut = cut;
+    w->announced = false;
+    vec_clear(&w->words);
+    for (node_word word = cut->root; word_node(word) && node_flush(word_node(word)) == f->mark;
+         word = node_older(word_node(word)))
+        if (!vec_push(&w->words, word)) return ST_NO_MEMORY;
+    TRY(open_lane(w, value_lane_of((enum value_type)entry->type)));
+    for (size_t i = w->words.len; i-- > 0;) TRY(add_node(w, i, entry));
+    TRY(put_points(w, entry));
+    arena_reset(&w->arena);
+    return ST_OK;
+}
+
+static status finish_lane(struct writing *w, enum value_lane lane)
+{
+    struct flush *f = w->flush;
+    struct segment_info info;
+    layout_path dir;
+    if (!w->out[lane]) return ST_OK;
+    struct segment_writer *out = w->out[lane];
+    w->out[lane] = NULL;
+    if (segment_writer_bytes(out) == 0) { /* all of it was deleted */
+        segment_abort(out);
+        return ST_OK;
+    }
+    TRY(segment_finish(out, &info, w->err));
+    f->n_bytes += info.n_bytes;
+    layout_segment(dir, lane, 0, info.id);
+    return segment_open(&f->segment[lane], f->db->ports.vfs, dir, &f->db->file.id, w->err);
+}
+
+status flush_write_segments(struct flush *f, struct err *err)
+{
+    struct writing w = {.flush = f, .err = err};
+    status st = ST_OK;
+    arena_init(&w.arena, NULL, 64 << 10);
+    qsort(f->cuts.ptr, f->cuts.len, sizeof(f->cuts.ptr[0]), by_key_and_id);
+    f->n_samples = 0;
+    for (size_t i = 0; i < f->cuts.len && st == ST_OK; i++) {
+        st = job_cancelled(&f->job) ? ST_CANCELLED : write_series(&w, &f->cuts.ptr[i]);
+    }
+    for (int lane = 0; lane < N_LANES && st == ST_OK; lane++)
+        st = finish_lane(&w, (enum value_lane)lane);
+    for (int lane = 0; lane < N_LANES; lane++) segment_abort(w.out[lane]);
+    points_release(&w.pts);
+    points_release(&w.part);
+    intervals_release(&w.hidden);
+    vec_release(&w.words);
+    vec_release(&w.bytes);
+    arena_release(&w.arena);
+    return st;
+}

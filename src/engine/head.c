@@ -1,0 +1,160 @@
+/* Heads: how samples become visible. See head.h and node.h.
+ *
+ * Every change of a series is one store to its root word or to a node's `older` word,
+ * made after what it publishes is complete. The owner alone stores; a reader that has
+ * loaded a word can go on reading what it names for as long as its view lives.
+ *
+ * Memory: appending cannot fail. head_reserve() stocks spare tails of the largest
+ * class; an append takes the fitting size when the account grants it and a spare one
+ * otherwise, and a late lane that cannot grow is replaced by a new tail.
+ */
+#include "engine/head.h"
+
+#include "base/bits.h"
+#include "base/mem.h"
+#include "engine/cell_priv.h"
+#include "engine/view_priv.h"
+
+void head_touch(struct cell *cell, struct head *head, uint32_t ordinal)
+{
+    uint64_t epoch = cell_epoch(cell);
+    if (head->touched == epoch) return;
+    if (cell->n_capturing &&
+        !journal_add(&cell->journal, ordinal,
+                     atomic_load_explicit(&head->root, memory_order_relaxed)))
+        view_journal_lost(cell);
+    head->touched = epoch;
+}
+
+static void store_root(struct head *head, node_word word)
+{
+    atomic_store_explicit(&head->root, word, memory_order_release);
+}
+
+status head_reserve(struct cell *cell, size_t n)
+{
+    while (cell->n_spare < n) {
+        struct tail *tail = tail_new(&cell->account, NODE_RAW, VALUE_BYTES, TAIL_SLOTS_MAX);
+        if (!tail) return ST_NO_MEMORY;
+        atomic_store_explicit(&tail->node.older, (uintptr_t)cell->spare, memory_order_relaxed);
+        cell->spare = &tail->node;
+        cell->n_spare++;
+    }
+    return ST_OK;
+}
+
+static struct tail *take_spare(struct cell *cell, enum node_kind kind, uint8_t type)
+{
+    struct node *node = cell->spare;
+    ASSERT(node);
+    cell->spare = (struct node *)(uintptr_t)atomic_load_explicit(&node->older,
+                                                                 memory_order_relaxed);
+    cell->n_spare--;
+    atomic_store_explicit(&node->older, 0, memory_order_relaxed);
+    node->kind = (uint8_t)kind;
+    node->type = type;
+    return container_of(node, struct tail, node);
+}
+
+/* The first full tail of a series is 17 to 32 slots long, by its hash, so that a fleet
+ * that is scraped together does not fill together. */
+static uint32_t tail_limit(const struct head *head)
+{
+    if (head->flags & HEAD_HAS_LAST && word_node(node_older(word_node(head_root(head)))))
+        return TAIL_SLOTS_MAX;
+    return TAIL_SLOTS_MAX - (uint32_t)(hash_mix(head->id) & 15);
+}
+
+/* A new newest node: its first sample is complete before the root names it. */
+static void open_tail(struct cell *cell, struct head *head, uint32_t ordinal,
+                      enum node_kind kind, int64_t step, uint8_t cap, ts_time ts, union value val)
+{
+    node_word old = head_root(head);
+    struct tail *tail = tail_new(&cell->account, kind, head->type, cap);
+    if (!tail) tail = take_spare(cell, kind, head->type);
+    tail->step = step;
+    tail->node.del_gen = cell->del_gen;
+    atomic_store_explicit(&tail->node.older, old, memory_order_relaxed);
+    tail_put(tail, 0, ts, val);
+    head_touch(cell, head, ordinal);
+    store_root(head, word_make(&tail->node, 1));
+    head->flags &= (uint8_t)~HEAD_CUT;
+}
+
+static bool must_open(const struct head *head, struct node *node)
+{
+    return !node || !node_is_tail(node) || (head->flags & HEAD_CUT) != 0;
+}
+
+/* Doubles the tail when it is smaller than its limit; NULL when it is at its limit or
+ * memory is refused. */
+static struct tail *grow_tail(struct cell *cell, struct head *head, uint32_t ordinal,
+                              struct tail *tail, uint32_t n)
+{
+    if (tail->node.cap >= TAIL_SLOTS_MAX || n >= tail_limit(head)) return NULL;
+
+    struct tail *to = tail_grow(tail, n, (uint8_t)(tail->node.cap * 2));
+    if (!to) return NULL;
+    head_touch(cell, head, ordinal);
+    store_root(head, word_make(&to->node, word_count(head_root(head))));
+    tail->node.moved = 1;
+    node_retire(&tail->node, &cell->retire);
+    return to;
+}
+
+void head_append(struct cell *cell, uint32_t ordinal, ts_time ts, union value val)
+{
+    struct head *head = cell_head(cell, ordinal);
+    node_word root = head_root(head);
+    struct node *node = word_node(root);
+
+    cell->n_unflushed++;
+    head->last_ts = ts;
+    head->last_bits = val.bits;
+    head->flags |= HEAD_HAS_LAST;
+    if (must_open(head, node)) {
+        open_tail(cell, head, ordinal, NODE_GRID, 0, TAIL_SLOTS_MIN, ts, val);
+        return;
+    }
+
+    struct tail *tail = container_of(node, struct tail, node);
+    uint32_t n = word_n(root);
+    bool full = n >= tail_limit(head);
+    if (!full && n >= node->cap) {
+        struct tail *wider = grow_tail(cell, head, ordinal, tail, n);
+        if (wider) tail = wider;
+    }
+    if (!full && tail_fits(tail, n, ts)) {
+        tail_put(tail, n, ts, val);
+        head_touch(cell, head, ordinal);
+        store_root(head, head_root(head) + 1);
+        return;
+    }
+    int64_t step;
+    enum node_kind kind = tail_next_kind(tail, n, ts, &step);
+    if (kind == NODE_GRID && !full) kind = NODE_RAW; /* it has just been refused */
+    uint8_t cap = full ? TAIL_SLOTS_MAX : (uint8_t)(n < 8 ? 8 : n < 16 ? 16 : TAIL_SLOTS_MAX);
+    open_tail(cell, head, ordinal, kind, step, cap, ts, val);
+    encode_queue_push(cell, ordinal);
+}
+
+void head_append_late(struct cell *cell, uint32_t ordinal, ts_time ts, union value val)
+{
+    struct head *head = cell_head(cell, ordinal);
+    node_word root = head_root(head);
+    struct node *node = word_node(root);
+
+    cell->n_unflushed++;
+    if ((head->flags & HEAD_HAS_LAST) && ts == head->last_ts) head->last_bits = val.bits;
+    if (!must_open(head, node)) {
+        struct tail *tail = container_of(node, struct tail, node);
+        if (tail_put_late(tail, word_late(root), ts, val, &cell->retire)) {
+            head_touch(cell, head, ordinal);
+            store_root(head, root + 256);
+            return;
+        }
+    }
+    /* The newest node wins over older ones, so one late sample may begin a tail. */
+    open_tail(cell, head, ordinal, NODE_RAW, 0, TAIL_SLOTS_MIN, ts, val);
+    if (node) encode_queue_push(cell, ordinal);
+}

@@ -1,0 +1,180 @@
+/* Nodes in general: freeing, counting, reading. See node.h. */
+#include "engine/node.h"
+
+#include <string.h>
+
+#include "base/mem.h"
+#include "codec/chunk.h"
+#include "codec/block.h"
+#include "model/histogram.h"
+
+static void free_tail_parts(struct tail *tail)
+{
+    struct account *account = tail->node.account;
+    struct late_lane *lane = atomic_load_explicit(&tail->late, memory_order_relaxed);
+    if (type_is_blob(tail->node.type)) {
+        for (uint32_t i = 0; i < tail->node.cap; i++)
+            blob_free(account, (struct blob *)(uintptr_t)tail->val[i].bits);
+        for (uint32_t i = 0; lane && i < lane->cap; i++)
+            blob_free(account, (struct blob *)(uintptr_t)lane->at[i].val.bits);
+    }
+    if (!lane) return;
+    account_release(lane->account, sizeof(*lane) + lane->cap * sizeof(lane->at[0]));
+    mem_free(lane);
+}
+
+void node_free(struct node *node)
+{
+    if (!node) return;
+    if (node_is_tail(node) && !node->moved)
+        free_tail_parts(container_of(node, struct tail, node));
+    account_release(node->account, node->n_bytes);
+    mem_free(node);
+}
+
+static void free_retired(struct retired *item)
+{
+    node_free(container_of(item, struct node, retired));
+}
+
+void node_retire(struct node *node, struct retire_list *list)
+{
+    retire_push(list, &node->retired, free_retired);
+}
+
+uint32_t node_samples(node_word word)
+{
+    const struct node *node = word_node(word);
+    if (!node) return 0;
+    if (node_is_tail(node)) return word_n(word) + word_late(word);
+    if (node->kind == NODE_CHUNK) return container_of(node, struct chunk_node, node)->n;
+
+    const struct run *run = container_of(node, struct run, node);
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < word_count(word); i++) n += run->block[i].n;
+    return n;
+}
+
+static void widen(struct time_range *range, ts_time min, ts_time max)
+{
+    if (min < range->from) range->from = min;
+    if (max > range->to) range->to = max;
+}
+
+bool node_bounds(node_word word, struct time_range *out)
+{
+    const struct node *node = word_node(word);
+    struct time_range r = {TS_MAX, TS_MIN};
+    if (node_is_tail(node)) {
+        const struct tail *tail = container_of(node, struct tail, node);
+        uint32_t n = word_n(word), n_late = word_late(word);
+        const struct late_lane *lane = atomic_load_explicit(&tail->late, memory_order_acquire);
+        if (n) widen(&r, tail_ts(tail, 0), tail_ts(tail, n - 1));
+        for (uint32_t i = 0; i < n_late; i++) widen(&r, lane->at[i].ts, lane->at[i].ts);
+    } else if (node->kind == NODE_RUN) {
+        const struct run *run = container_of(node, struct run, node);
+        for (uint32_t i = 0; i < word_count(word); i++)
+            widen(&r, run->block[i].min, run->block[i].max);
+    } else {
+        const struct chunk_node *chunk = container_of(node, struct chunk_node, node);
+        widen(&r, chunk->min, chunk->max);
+    }
+    *out = r;
+    return !range_empty(r);
+}
+
+status value_thaw(union value *out, uint8_t type, const struct blob *blob, struct arena *arena)
+{
+    if (type == VALUE_HISTOGRAM) return histogram_decode(&out->hist, arena, blob->bytes, blob->len);
+
+    struct slice *text = arena_try(arena, sizeof(*text));
+    if (!text) return ST_NO_MEMORY;
+    *text = arena_copy(arena, slice_of(blob->bytes, blob->len));
+    if (!text->ptr) return ST_NO_MEMORY;
+    out->bytes = text;
+    return ST_OK;
+}
+
+static status push_sample(struct points *out, uint8_t type, ts_time ts, union value val,
+                          struct arena *arena)
+{
+    if (type_is_blob(type))
+        TRY(value_thaw(&val, type, (const struct blob *)(uintptr_t)val.bits, arena));
+    return points_push(out, ts, val) ? ST_OK : ST_NO_MEMORY;
+}
+
+/* The late lane in time order, one entry a timestamp: the one that came last. Returns
+ * the number of entries. */
+static uint32_t sort_late(struct late_sample *dst, const struct late_sample *src, uint32_t n)
+{
+    uint32_t len = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t at = len;
+        while (at > 0 && dst[at - 1].ts > src[i].ts) at--;
+        if (at > 0 && dst[at - 1].ts == src[i].ts) {
+            dst[at - 1] = src[i];
+            continue;
+        }
+        memmove(dst + at + 1, dst + at, (len - at) * sizeof(dst[0]));
+        dst[at] = src[i];
+        len++;
+    }
+    return len;
+}
+
+static status read_tail(const struct tail *tail, node_word word, struct time_range range,
+                        struct points *out, struct arena *arena)
+{
+    struct late_sample late[TAIL_LATE_MAX];
+    uint32_t n = word_n(word), n_late = word_late(word), at = 0;
+    if (n_late) {
+        const struct late_lane *lane = atomic_load_explicit(&tail->late, memory_order_acquire);
+        n_late = sort_late(late, lane->at, n_late);
+    }
+    for (uint32_t i = 0; i <= n; i++) {
+        ts_time ts = i < n ? tail_ts(tail, i) : TS_MAX;
+        for (; at < n_late && (i == n || late[at].ts < ts); at++)
+            if (range_has(range, late[at].ts))
+                TRY(push_sample(out, tail->node.type, late[at].ts, late[at].val, arena));
+        if (i == n || (at < n_late && late[at].ts == ts)) continue; /* the late one wins */
+        if (range_has(range, ts)) TRY(push_sample(out, tail->node.type, ts, tail->val[i], arena));
+    }
+    return ST_OK;
+}
+
+/* Drops what lies outside range from out[base..n). */
+static void trim(struct points *out, size_t base, struct time_range range)
+{
+    size_t to = base;
+    for (size_t i = base; i < out->n; i++) {
+        if (!range_has(range, out->ts[i])) continue;
+        out->ts[to] = out->ts[i];
+        out->val[to++] = out->val[i];
+    }
+    out->n = to;
+}
+
+static status read_run(const struct run *run, node_word word, struct time_range range,
+                       struct points *out, struct arena *arena)
+{
+    for (uint32_t i = 0; i < word_count(word); i++) {
+        const struct run_block *b = &run->block[i];
+        if (b->max < range.from || b->min > range.to) continue;
+        size_t base = out->n;
+        TRY(block_decode(out, arena, run->data + b->off, b->len, NULL));
+        if (b->min < range.from || b->max > range.to) trim(out, base, range);
+    }
+    return ST_OK;
+}
+
+status node_read(node_word word, struct time_range range, struct points *out, struct arena *arena)
+{
+    const struct node *node = word_node(word);
+    if (node_is_tail(node))
+        return read_tail(container_of(node, struct tail, node), word, range, out, arena);
+    if (node->kind == NODE_RUN)
+        return read_run(container_of(node, struct run, node), word, range, out, arena);
+
+    const struct chunk_node *chunk = container_of(node, struct chunk_node, node);
+    return chunk_decode_range(out, arena, chunk->data, chunk->len, range);
+}

@@ -1,0 +1,231 @@
+/* Nodes: where the samples of a series live until a segment has them.
+ *
+ * A series' nodes form a chain, newest first. Its head's root word names the newest
+ * and says how much of it is published; each node's `older` word does the same for
+ * the next:
+ *
+ *     word = address << 16 | count        address below 2^48, asserted
+ *
+ *     tail   count = n_late << 8 | n      n <= 32 slots in order, n_late <= 64 late ones
+ *     run    count = blocks published     mini-blocks, encoded once, up to 512 samples
+ *     chunk  count = 0                    one sealed chunk, up to chunk-points samples
+ *
+ *     root --> [tail 5/0] --> [tail 32/1, full] --> [run, 9 blocks] --> [chunk] --> 0
+ *
+ * What a word publishes never changes and never moves; slots beyond it belong to the
+ * writer alone. So (root word) is a snapshot of a series. Times of nodes may overlap:
+ * a newer node wins over an older one, in a tail the late lane wins over the slots and
+ * later late samples over earlier ones.
+ *
+ * Kinds of tail (decision 26): GRID holds t0 + i * step and 8 bytes a value; GRID16
+ * adds a 16-bit residual; RAW holds time and value. A sample that does not fit closes
+ * the tail and opens one of a wider kind.
+ *
+ * Values of bytes and histogram series are pointers to a struct blob that the node
+ * owns. Only the owner stores; anyone may read below a published count. A node is
+ * freed through the retire list.
+ */
+#ifndef TSINK_ENGINE_NODE_H
+#define TSINK_ENGINE_NODE_H
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+#include "base/account.h"
+#include "base/arena.h"
+#include "base/panic.h"
+#include "engine/retire.h"
+#include "model/point.h"
+
+typedef uint64_t node_word;
+
+enum node_kind { NODE_GRID, NODE_GRID16, NODE_RAW, NODE_RUN, NODE_CHUNK };
+
+enum {
+    TAIL_SLOTS_MIN = 4,
+    TAIL_SLOTS_MAX = 32,
+    TAIL_LATE_MAX = 64,
+    RUN_SAMPLES_MAX = 512,
+    RUN_BLOCKS_MAX = 32,
+};
+
+/* A flush that has taken nodes. version is UINT64_MAX until its segments are in a
+ * manifest; a view of that manifest or a later one reads the segments instead. */
+struct flush_mark {
+    struct retired retired;
+    _Atomic uint64_t version;
+};
+
+struct node {
+    _Atomic node_word older;
+    _Atomic(struct flush_mark *) flush; /* the flush that took it, or NULL */
+    uint64_t del_gen;                   /* deletes of a larger generation hide its samples */
+    struct account *account;
+    uint32_t n_bytes;                   /* charged to the account, blobs apart */
+    uint8_t kind;                       /* enum node_kind */
+    uint8_t type;                       /* enum value_type */
+    uint8_t cap;                        /* slots of a tail */
+    uint8_t moved;                      /* blobs and late lane went to a larger tail */
+    struct retired retired;
+};
+
+struct blob {
+    uint32_t len;
+    uint8_t bytes[];
+};
+
+struct late_sample {
+    ts_time ts;
+    union value val;
+};
+
+struct late_lane {
+    struct retired retired;
+    struct account *account;
+    uint32_t cap;
+    struct late_sample at[];
+};
+
+struct tail {
+    struct node node;
+    ts_time t0;
+    int64_t step;                       /* set by the second sample of a GRID tail */
+    _Atomic(struct late_lane *) late;
+    union value val[];                  /* then int16_t res[cap] or ts_time ts[cap] */
+};
+
+struct run_block {
+    uint32_t off, len;
+    uint32_t n;
+    ts_time min, max;
+};
+
+struct run {
+    struct node node;
+    uint32_t cap;                       /* bytes at data */
+    struct run_block block[RUN_BLOCKS_MAX];
+    uint8_t data[];
+};
+
+struct chunk_node {
+    struct node node;
+    uint32_t n, len;
+    ts_time min, max;
+    uint8_t data[];                     /* codec/chunk.h, with 64 readable bytes behind */
+};
+
+static inline node_word word_make(const struct node *node, uint32_t count)
+{
+    uintptr_t at = (uintptr_t)node;
+    ASSERT(at >> 48 == 0 && count <= UINT16_MAX);
+    return (uint64_t)at << 16 | count;
+}
+
+static inline struct node *word_node(node_word word)
+{
+    return (struct node *)(uintptr_t)(word >> 16);
+}
+
+static inline uint32_t word_count(node_word word)
+{
+    return word & 0xffff;
+}
+
+static inline uint32_t word_n(node_word word)
+{
+    return word & 0xff;
+}
+
+static inline uint32_t word_late(node_word word)
+{
+    return (word >> 8) & 0xff;
+}
+
+static inline bool node_is_tail(const struct node *node)
+{
+    return node->kind <= NODE_RAW;
+}
+
+static inline node_word node_older(const struct node *node)
+{
+    return atomic_load_explicit(&node->older, memory_order_acquire);
+}
+
+static inline struct flush_mark *node_flush(const struct node *node)
+{
+    return atomic_load_explicit(&node->flush, memory_order_acquire);
+}
+
+static inline bool type_is_blob(uint8_t type)
+{
+    return type == VALUE_BYTES || type == VALUE_HISTOGRAM;
+}
+
+/* Frees at once; for nodes that nobody has seen. Accepts NULL. */
+void node_free(struct node *node);
+void node_retire(struct node *node, struct retire_list *list);
+
+/* Samples published by the word in its node alone. */
+uint32_t node_samples(node_word word);
+
+/* Earliest and latest time published in the node alone; false when it has none. */
+bool node_bounds(node_word word, struct time_range *out);
+
+/* Appends the node's own samples within range to out, ascending, newest winning
+ * inside the node. Blob values are copied to the arena as slices or histograms.
+ * Reader or owner. ST_CORRUPT never happens short of damaged memory. */
+CHECKED status node_read(node_word word, struct time_range range, struct points *out,
+                         struct arena *arena);
+
+/* --- tail.c: owner only ------------------------------------------------------- */
+
+/* An empty tail. cap is 4, 8, 16 or 32; NULL when the account refuses. */
+struct tail *tail_new(struct account *account, enum node_kind kind, uint8_t type, uint8_t cap);
+
+/* Whether an in-order sample at ts fits behind n others. */
+bool tail_fits(const struct tail *tail, uint32_t n, ts_time ts);
+
+/* Fills slot n, which tail_fits() accepted. Publishing is the caller's. */
+void tail_put(struct tail *tail, uint32_t n, ts_time ts, union value val);
+ts_time tail_ts(const struct tail *tail, uint32_t i);
+
+/* Fills late slot n_late; false when the lane is full or cannot grow. A replaced lane
+ * goes to the retire list. */
+bool tail_put_late(struct tail *tail, uint32_t n_late, ts_time ts, union value val,
+                   struct retire_list *list);
+
+/* A larger tail with the same samples and the same older node, or NULL. */
+struct tail *tail_grow(const struct tail *tail, uint32_t n, uint8_t cap);
+
+/* The kind that the next tail should have, judged by what this one saw. */
+enum node_kind tail_next_kind(const struct tail *tail, uint32_t n, ts_time ts, int64_t *step);
+
+/* A copy of bytes as a blob of the account; NULL when refused. */
+struct blob *blob_new(struct account *account, const void *src, size_t len);
+void blob_free(struct account *account, struct blob *blob);
+
+/* --- run.c, sealed.c: pure; a worker builds, the owner links ------------------- */
+
+/* How run_append() put its points. */
+enum run_how {
+    RUN_EXTENDED, /* behind the blocks of the run that was given */
+    RUN_COPIED,   /* in a larger run, which replaces the one that was given */
+    RUN_STACKED,  /* in a new run, whose older node is the one that was given */
+};
+
+/* Encodes pts (1..128 of them) as a block behind the first n_blocks of run (may be
+ * NULL). A run holds at most RUN_SAMPLES_MAX samples in blocks that follow each other
+ * in time; what does not fit is stacked. *out holds the result, with *count blocks. */
+CHECKED status run_append(struct run **out, uint32_t *count, enum run_how *how,
+                          struct account *account, struct run *run, uint32_t n_blocks,
+                          uint8_t type, const struct points *pts);
+
+/* One chunk of all points (ascending, at most 65535). */
+CHECKED status chunk_node_new(struct chunk_node **out, struct account *account, uint8_t type,
+                              const struct points *pts);
+
+/* Blob (in-memory) values <-> values that codecs take. */
+CHECKED status value_thaw(union value *out, uint8_t type, const struct blob *blob,
+                          struct arena *arena);
+
+#endif

@@ -1,0 +1,55 @@
+/* Defaults and ranges of the engine's knobs. See options.h. */
+#include "engine/options.h"
+
+void db_options_init(struct db_options *options)
+{
+    *options = (struct db_options){
+        .precision = PRECISION_MS,
+        .retention_ms = 14LL * 86400 * 1000,
+        .future_skew_ms = 15LL * 60 * 1000,
+        .wal_sync = DB_WAL_APPEND,
+        .wal_sync_interval_ms = 1000,
+        .wal_replay = DB_REPLAY_STRICT,
+        .wal_file_bytes = 64ull << 20,
+        .wal_buffer_bytes = 32ull << 20,
+        .wal_flush_bytes = 512ull << 20,
+        .wal_size_limit = 1ull << 30,
+        .flush_interval_ms = 250,
+        .flush_age_ms = 2LL * 3600 * 1000,
+        .chunk_points = 2048,
+        .memory_limit = 0,
+        .cardinality_limit = 0,
+        .dup_policy = DUP_LAST,
+        .fail_fast = true,
+        .limits = limits_default,
+    };
+}
+
+struct range_rule {
+    const char *name;
+    uint64_t value, low, high;
+};
+
+status db_options_check(const struct db_options *o, struct err *err)
+{
+    const struct range_rule rules[] = {
+        {"retention", (uint64_t)o->retention_ms, 0, INT64_MAX / 1000000},
+        {"future-skew-window", (uint64_t)o->future_skew_ms, 0, INT64_MAX / 1000000},
+        {"wal-sync-interval", (uint64_t)o->wal_sync_interval_ms, 1, 3600 * 1000},
+        {"wal-file-size", o->wal_file_bytes, 64 << 10, 4ull << 30},
+        {"wal-buffer-size", o->wal_buffer_bytes, 64 << 10, 4ull << 30},
+        {"wal-flush-size", o->wal_flush_bytes, 1 << 10, o->wal_size_limit},
+        {"wal-size-limit", o->wal_size_limit, 64 << 10, 1ull << 40},
+        {"flush-interval", (uint64_t)o->flush_interval_ms, 1, 3600 * 1000},
+        {"flush-age", (uint64_t)o->flush_age_ms, 1, INT64_MAX / 1000000},
+        {"chunk-points", o->chunk_points, 64, 65535},
+    };
+    for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++) {
+        const struct range_rule *r = &rules[i];
+        if (r->value < r->low || r->value > r->high)
+            return err_set(err, ST_INVALID, "%s is %llu, must lie in %llu..%llu", r->name,
+                           (unsigned long long)r->value, (unsigned long long)r->low,
+                           (unsigned long long)r->high);
+    }
+    return ST_OK;
+}

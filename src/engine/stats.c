@@ -1,0 +1,31 @@
+/* Counters and sizes, gathered. */
+#include "engine/db_priv.h"
+
+void db_stats(struct db *db, struct db_stats *out)
+{
+    struct cell *cell = &db->cell;
+    struct wal_stats wal;
+    wal_stats(cell->wal, &wal);
+    *out = cell->stats;
+    out->n_views_live = 0;
+    list_each(at, &cell->views) out->n_views_live++;
+    out->n_segments = cell->manifest->n_segments;
+    out->n_segment_bytes = out->n_segment_samples = 0;
+    for (size_t i = 0; i < cell->manifest->n_segments; i++) {
+        const struct segment_info *info = segment_info(cell->manifest->segments[i]);
+        out->n_segment_bytes += info->n_bytes;
+        out->n_segment_samples += info->n_points;
+    }
+    out->n_series = registry_counts(cell->registry).n_series;
+    out->n_unflushed = cell->n_unflushed;
+    out->n_retired = cell->retire.n_items;
+    out->n_journal_max = cell->journal.n_max;
+    out->head_bytes = account_used(&db->head_account);
+    out->registry_bytes = account_used(&db->registry_account);
+    out->wal_bytes = wal.n_bytes;
+    out->wal_frames = wal.n_frames;
+    out->wal_syncs = wal.n_syncs;
+    out->wal_sync_ns = wal.sync_ns;
+    out->wal_live_bytes = wal.live_bytes;
+    out->n_quarantined = db->n_quarantined;
+}

@@ -1,0 +1,49 @@
+/* The body of a view, for the engine's own files. */
+#ifndef TSINK_ENGINE_VIEW_PRIV_H
+#define TSINK_ENGINE_VIEW_PRIV_H
+
+#include "base/thread.h"
+#include "engine/cell_priv.h"
+#include "engine/view.h"
+
+struct view {
+    struct list link;          /* of cell->views */
+    struct cell *cell;
+    struct manifest *manifest; /* referenced */
+    struct epoch_hold hold;
+    uint64_t n_births;
+    _Atomic bool overflow;     /* set by the owner while capturing: the journal lost a row */
+    size_t journal_from;
+    bool capturing;            /* owner */
+    ts_time now;
+    struct time_window window; /* of series without a key */
+    struct task captured_task, unpin_task;
+};
+
+/* A worker that waits for a pin; lives on its stack. */
+struct pin_wait {
+    struct list link;          /* of cell->pins while a batch is half applied */
+    struct cell *cell;
+    struct task task;
+    struct view *view;
+    status st;
+    bool done;                 /* under lock */
+    struct mutex lock;
+    struct cond cond;
+};
+
+/* Owner: the journal found no room for a row; whoever is capturing must start again. */
+void view_journal_lost(struct cell *cell);
+
+/* Serves the pins that wait; called between batches and at close. */
+void view_serve_pins(struct cell *cell);
+
+/* Whether samples of this node are in the view (no flush took it before the view). */
+static inline bool view_has_node(const struct view *view, const struct node *node)
+{
+    const struct flush_mark *mark = node_flush(node);
+    return !mark ||
+           atomic_load_explicit(&mark->version, memory_order_acquire) > view->manifest->version;
+}
+
+#endif

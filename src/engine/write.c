@@ -1,0 +1,293 @@
+/* The write path: batches in, one after the other, a slice at a time.
+ *
+ * The pump runs until its step is over (OWNER_STEP_NS), then posts itself. A batch that
+ * does not fit a slice is applied over several steps as one run of frames, and nothing
+ * that needs a consistent state (pins, cuts of a flush) comes between its slices. When
+ * the WAL or the encoders have no room the pump stops; write_wake() starts it again.
+ */
+#include "base/mem.h"
+#include "engine/db_priv.h"
+#include "engine/view_priv.h"
+#include "engine/write_priv.h"
+
+enum slice_end { SLICE_DONE, SLICE_MORE, SLICE_PARKED };
+
+/* --- admit ----------------------------------------------------------------------- */
+
+static status admit(struct cell *cell, struct batch *batch)
+{
+    const struct db_options *opt = db_options(cell->db);
+    struct err *err = &batch->err;
+    status st = wal_failed(cell->wal, err);
+    if (st != ST_OK) return ST_POISONED;
+    if (cell->closing) return err_set(err, ST_CLOSED, "the database is closing");
+    if (cell->refuse != ST_OK)
+        return err_set(err, cell->refuse, "writes are refused: %s", cell->refuse_err.text);
+    if (!wal_space_ok(cell->wal))
+        return err_set(err, ST_NO_SPACE, "disk full: the next WAL file cannot be allocated");
+    if (wal_bytes(cell->wal) >= opt->wal_size_limit) {
+        (void)flush_begin(cell, "wal-size-limit");
+        return err_set(err, ST_OVERLOAD, "the WAL holds %llu bytes, the limit is %llu",
+                       (unsigned long long)wal_bytes(cell->wal),
+                       (unsigned long long)opt->wal_size_limit);
+    }
+    if (opt->memory_limit && account_used(&cell->db->account) >= opt->memory_limit) {
+        (void)flush_begin(cell, "memory-limit");
+        return err_set(err, ST_NO_MEMORY, "memory use %zu is over memory-limit",
+                       account_used(&cell->db->account));
+    }
+    return ST_OK;
+}
+
+static void refuse_all(struct batch *batch, status st)
+{
+    batch->st = st;
+    for (size_t i = 0; i < batch->n_rows; i++)
+        if (batch->result[i] == ST_OK) batch->result[i] = (uint8_t)st;
+    for (size_t i = 0; i < batch->n_series; i++)
+        if (batch->series[i].st == ST_OK) batch->series[i].st = st;
+}
+
+/* --- one slice ------------------------------------------------------------------- */
+
+/* The bounds of the rows and definitions that the next slice would hold. Returns the row
+ * after the last of them. */
+static size_t measure(const struct cell *cell, const struct batch *batch, size_t *made_bytes,
+                      size_t *row_bytes, size_t *n_series)
+{
+    size_t max = wal_payload_max(cell->wal) / 2, idx = batch->at;
+    uint32_t prev = UINT32_MAX;
+    *made_bytes = *row_bytes = *n_series = 0;
+    for (; idx < batch->n_rows && idx - batch->at < WRITE_SLICE_ROWS; idx++) {
+        const struct batch_series *series = &batch->series[batch->row_series[idx]];
+        size_t row = write_row_bytes(batch, idx), made = 0;
+        if (batch->row_series[idx] != prev) {
+            made = WAL_SERIES_BYTES + ATTRS_BYTES + series->identity.len;
+            if (++*n_series > WRITE_SLICE_SERIES && series->ordinal == ORDINAL_NONE) break;
+        }
+        prev = batch->row_series[idx];
+        if (idx > batch->at && *made_bytes + *row_bytes + made + row > max) break;
+        *made_bytes += made;
+        *row_bytes += row;
+    }
+    return idx;
+}
+
+static void slice_row(struct cell *cell, struct batch *batch, size_t idx,
+                      struct write_slice *slice)
+{
+    struct batch_series *series = &batch->series[batch->row_series[idx]];
+    struct slice_row row;
+    if (batch->result[idx] != ST_OK) return; /* refused by the decoder */
+    if (series->st == ST_OK && !series->resolved) {
+        series->resolved = true;
+        write_resolve(cell, batch, series, slice);
+    }
+    if (series->st != ST_OK) {
+        batch->result[idx] = (uint8_t)series->st;
+        return;
+    }
+    switch (write_decide(cell, batch, idx, NULL, &row)) {
+    case VERDICT_STORE: write_apply(cell, slice, &row); break;
+    case VERDICT_DONE: break;
+    case VERDICT_DEFER:
+        if (!vec_push(&write_state(batch)->deferred, (uint32_t)idx))
+            batch->result[idx] = ST_NO_MEMORY;
+        break;
+    }
+}
+
+/* Series that are to be made without a row: TS.CREATE. */
+static void make_rowless(struct cell *cell, struct batch *batch, struct write_slice *slice)
+{
+    for (size_t i = 0; i < batch->n_series && slice->n_made < WRITE_SLICE_SERIES; i++) {
+        struct batch_series *series = &batch->series[i];
+        if (series->n_rows || series->st != ST_OK || series->resolved) continue;
+        series->resolved = true;
+        write_resolve(cell, batch, series, slice);
+    }
+}
+
+static size_t rowless_bytes(const struct batch *batch)
+{
+    size_t bytes = 0;
+    for (size_t i = 0; i < batch->n_series; i++)
+        if (batch->series[i].n_rows == 0)
+            bytes += WAL_SERIES_BYTES + ATTRS_BYTES + batch->series[i].identity.len;
+    return bytes;
+}
+
+static void prefetch(const struct cell *cell, const struct batch *batch, size_t idx, size_t end)
+{
+    enum { AHEAD = 12 };
+    if (idx + AHEAD >= end) return;
+    uint32_t ordinal = batch->series[batch->row_series[idx + AHEAD]].ordinal;
+    if (ordinal != ORDINAL_NONE && ordinal < segvec_len(&cell->heads))
+        __builtin_prefetch(cell_head(cell, ordinal), 1);
+}
+
+static enum slice_end write_one_slice(struct cell *cell, struct batch *batch)
+{
+    struct write_slice *slice = cell->slice;
+    size_t made_bytes, row_bytes, n_series;
+    size_t end = measure(cell, batch, &made_bytes, &row_bytes, &n_series);
+    bool last = end == batch->n_rows;
+    if (last) made_bytes += rowless_bytes(batch);
+
+    if (made_bytes + row_bytes > wal_payload_max(cell->wal)) {
+        batch->result[batch->at] = ST_TOO_LARGE; /* one row that no frame can hold */
+        end = batch->at;
+        made_bytes = row_bytes = 0;
+    }
+    if (cell->encode.ordinals.len > ENCODE_QUEUE_MAX ||
+        !write_has_room(cell, made_bytes, row_bytes))
+        return SLICE_PARKED;
+    if (head_reserve(cell, end - batch->at) != ST_OK) {
+        for (size_t i = batch->at; i < batch->n_rows; i++)
+            if (batch->result[i] == ST_OK) batch->result[i] = ST_NO_MEMORY;
+        end = batch->n_rows;
+        last = true;
+    }
+    slice->n_rows = slice->n_made = slice->made_bytes = slice->row_bytes = 0;
+    for (size_t idx = batch->at; idx < end; idx++) {
+        prefetch(cell, batch, idx, end);
+        slice_row(cell, batch, idx, slice);
+    }
+    if (last) make_rowless(cell, batch, slice);
+    write_commit(cell, batch, slice, last);
+    batch->at = end > batch->at ? end : batch->at + 1;
+    return batch->at >= batch->n_rows ? SLICE_DONE : SLICE_MORE;
+}
+
+/* --- a batch --------------------------------------------------------------------- */
+
+void write_finish(struct cell *cell, struct batch *batch)
+{
+    struct write_state *state = write_state(batch);
+    for (size_t i = 0; i < batch->n_rows; i++) {
+        status st = (status)batch->result[i];
+        if (st == ST_OK || st == ST_IGNORED) continue;
+        batch->n_refused++;
+        cell->stats.n_rows_refused++;
+        cell->stats.refused_by[st < ARRAY_LEN(cell->stats.refused_by) ? st : ST_INTERNAL]++;
+    }
+    cell->stats.n_rows += batch->n_rows;
+    cell->stats.n_batches++;
+    /* An answer that says "this was there already" is as durable as what was there. */
+    if (batch->durable_at == 0) batch->durable_at = wal_head(cell->wal);
+    vec_release(&state->deferred);
+    mem_free(state);
+    batch->engine = NULL;
+    batch->done(batch);
+}
+
+static void begin_batch(struct batch *batch)
+{
+    struct write_state *state = mem_zalloc(sizeof(*state));
+    batch->engine = state;
+    batch->at = 0;
+}
+
+/* Applies one slice of the first batch; false when the pump must stop. */
+static bool pump_once(struct cell *cell, struct batch *batch)
+{
+    if (!batch->engine) {
+        begin_batch(batch);
+        status st = admit(cell, batch);
+        if (st != ST_OK) {
+            refuse_all(batch, st);
+            list_remove(&batch->link);
+            write_finish(cell, batch);
+            return true;
+        }
+    }
+    enum slice_end end = write_one_slice(cell, batch);
+    if (end == SLICE_PARKED) return false;
+    wal_publish(cell->wal);
+    if (end == SLICE_MORE) return true;
+
+    list_remove(&batch->link);
+    if (write_state(batch)->deferred.len)
+        write_defer(cell, batch);
+    else
+        write_finish(cell, batch);
+    return true;
+}
+
+bool write_idle(const struct cell *cell)
+{
+    if (list_empty(&cell->inbox)) return true;
+    const struct batch *batch = container_of(cell->inbox.next, struct batch, link);
+    return !batch->engine || batch->at == 0;
+}
+
+static void step_wal_inline(struct cell *cell)
+{
+    if (cell->db->ports.wal_thread) return;
+    while (wal_step(cell->wal)) {
+    }
+}
+
+void write_finish_batch(struct cell *cell)
+{
+    while (!write_idle(cell)) {
+        if (!pump_once(cell, container_of(cell->inbox.next, struct batch, link)))
+            step_wal_inline(cell);
+    }
+}
+
+static void between_batches(struct cell *cell)
+{
+    view_serve_pins(cell);
+    flush_step(cell);
+}
+
+void write_pump(struct cell *cell)
+{
+    struct clock *clock = db_clock(cell->db);
+    mono_ns start = clock_mono(clock);
+    if (cell->pumping) return;
+    cell->pumping = true;
+    while (!list_empty(&cell->inbox)) {
+        struct batch *batch = container_of(cell->inbox.next, struct batch, link);
+        if (!pump_once(cell, batch)) {
+            if (cell->db->ports.wal_thread) break; /* write_wake() comes with room */
+            step_wal_inline(cell);
+            continue;
+        }
+        if (write_idle(cell)) between_batches(cell);
+        if (clock_mono(clock) - start > OWNER_STEP_NS && !list_empty(&cell->inbox)) {
+            write_wake(cell);
+            break;
+        }
+    }
+    step_wal_inline(cell);
+    encode_plan(cell);
+    cell_collect(cell);
+    cell->pumping = false;
+}
+
+static void pump_task(struct task *task)
+{
+    struct cell *cell = container_of(task, struct cell, pump_task);
+    cell->pump_posted = false;
+    write_pump(cell);
+}
+
+void write_wake(struct cell *cell)
+{
+    if (cell->pump_posted || list_empty(&cell->inbox)) return;
+    cell->pump_posted = true;
+    cell->pump_task.fn = pump_task;
+    exec_to_owner(db_exec(cell->db), &cell->pump_task);
+}
+
+void write_enqueue(struct cell *cell, struct batch *batch)
+{
+    batch->engine = NULL;
+    batch->st = ST_OK;
+    batch->durable_at = 0;
+    batch->n_stored = batch->n_refused = 0;
+    list_push(&cell->inbox, &batch->link);
+    if (!cell->pump_posted) write_pump(cell);
+}

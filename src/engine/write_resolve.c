@@ -1,0 +1,63 @@
+/* Resolve: batch series -> ordinals. A probe made on the io loop holds when the
+ * generation still does; otherwise the series is found by its identity or made. */
+#include "engine/write_priv.h"
+
+static bool probe_holds(const struct cell *cell, const struct batch_series *series)
+{
+    if (series->ordinal == ORDINAL_NONE || series->ordinal >= segvec_len(&cell->heads))
+        return false;
+    const struct head *head = cell_head(cell, series->ordinal);
+    return (head->flags & HEAD_BORN) && head->gen == series->gen;
+}
+
+static void make_series(struct cell *cell, struct batch_series *series,
+                        struct write_slice *slice)
+{
+    if (series->labels.n == 0) {
+        /* The probe went stale between the io loop and here, and the labels were not
+         * decoded because of it: the sender tries again. */
+        series->st = ST_AGAIN;
+        return;
+    }
+    uint32_t ordinal;
+    status st = cell_add_series(cell, &ordinal, series->labels, series->identity, series->hash, 0,
+                                series->type, series->attrs);
+    if (st != ST_OK) {
+        series->st = st;
+        return;
+    }
+    series->ordinal = ordinal;
+    series->gen = cell_head(cell, ordinal)->gen;
+    series->made = true;
+    slice->made[slice->n_made++] = series;
+    slice->made_bytes += WAL_SERIES_BYTES + ATTRS_BYTES + series->identity.len;
+    cell->stats.n_series_made++;
+}
+
+void write_resolve(struct cell *cell, struct batch *batch, struct batch_series *series,
+                   struct write_slice *slice)
+{
+    (void)batch;
+    bool known = probe_holds(cell, series);
+    if (!known && series->identity.len) {
+        series->ordinal = registry_find(cell->registry, series->identity, series->hash);
+        known = series->ordinal != ORDINAL_NONE;
+        if (known) series->gen = cell_head(cell, series->ordinal)->gen;
+    }
+    if (known && series->make == MAKE_REQUIRED) {
+        series->st = ST_EXISTS;
+        return;
+    }
+    if (!known && series->make == MAKE_NEVER) {
+        series->st = ST_NOT_FOUND;
+        return;
+    }
+    if (!known) make_series(cell, series, slice);
+    if (series->st != ST_OK) return;
+    if (cell_head(cell, series->ordinal)->type != series->type) {
+        series->st = ST_WRONG_TYPE;
+        return;
+    }
+    if (series->raw_hash.lo | series->raw_hash.hi)
+        registry_learn(cell->registry, series->raw_hash, series->ordinal);
+}
