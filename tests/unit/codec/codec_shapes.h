@@ -38,6 +38,9 @@ void shape_ticks(ts_time *ts, size_t n, enum tick_shape shape, struct rng *rng);
 void shape_values(union value *val, size_t n, enum value_type type, enum value_shape shape,
                   struct rng *rng, struct arena *arena);
 
+/* One assertion for all: each one made costs Check a message. */
+void assert_ascending(const ts_time *ts, size_t n);
+
 /* Ends the test when the values differ in any bit. */
 void assert_same_values(const union value *a, const union value *b, size_t n,
                         enum value_type type, const char *name);

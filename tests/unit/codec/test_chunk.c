@@ -150,13 +150,15 @@ START_TEST(test_appends_and_leaves_alone_on_failure)
     ck_assert_int_eq(chunk_decode_range(&pts, NULL, bytes, len, always), ST_OK);
     ck_assert_uint_eq(pts.n, 1000);
     ck_assert_mem_eq(pts.ts + 500, ts, 500 * sizeof(ts[0]));
-    for (size_t cut = 0; cut < len; cut++) {
+    bool refused = true;
+    for (size_t cut = 0; cut < len && refused; cut++) {
         uint8_t *part = malloc(cut + 1);
         memcpy(part, bytes, cut);
-        ck_assert_int_eq(chunk_decode_range(&pts, NULL, part, cut, always), ST_CORRUPT);
-        ck_assert_uint_eq(pts.n, 1000);
+        refused = chunk_decode_range(&pts, NULL, part, cut, always) == ST_CORRUPT;
+        refused = refused && pts.n == 1000;
         free(part);
     }
+    ck_assert(refused);
     points_release(&pts);
     free(bytes);
 }
@@ -208,7 +210,7 @@ START_TEST(test_flipped_bytes_never_crash)
         bytes[at] = (uint8_t)rng_next(&rng);
         if (chunk_check(&scratch, bytes, len, NULL) == ST_OK) {
             ck_assert_int_eq(chunk_decode_range(&pts, &scratch, bytes, len, always), ST_OK);
-            for (size_t i = 1; i < pts.n; i++) ck_assert_int_lt(pts.ts[i - 1], pts.ts[i]);
+            assert_ascending(pts.ts, pts.n);
         }
         pts.n = 0;
         (void)!chunk_decode_range(&pts, &scratch, bytes, len, some);

@@ -23,12 +23,13 @@ static uint8_t *make_chunk(size_t *len, size_t n, enum tick_shape shape, struct 
 
 static size_t walk_points(struct chunk_cursor *cur, size_t i)
 {
-    while (cur->at < cur->n) {
-        ck_assert_int_eq(cur->ts[cur->at], ts[i]);
-        ck_assert_uint_eq(cur->val[cur->at].bits, val[i].bits);
-        ck_assert_int_eq(chunk_cursor_next(cur), ST_OK);
+    bool same = true;
+    while (cur->at < cur->n && same) {
+        same = cur->ts[cur->at] == ts[i] && cur->val[cur->at].bits == val[i].bits;
+        same = same && chunk_cursor_next(cur) == ST_OK;
         i++;
     }
+    ck_assert_msg(same, "point %zu", i - 1);
     return i;
 }
 

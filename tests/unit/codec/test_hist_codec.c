@@ -148,9 +148,11 @@ START_TEST(test_flipped_bytes_never_crash)
         bytes[at] = (uint8_t)rng_next(&rng);
         status st = value_decode(back, 40, VALUE_CODEC_HIST, VALUE_HISTOGRAM, &scratch, bytes, len);
         if (st == ST_OK) {
+            bool valid = true;
             for (size_t i = 0; i < 40; i++) {
-                ck_assert_int_eq(histogram_check(back[i].hist, NULL), ST_OK);
+                valid &= histogram_check(back[i].hist, NULL) == ST_OK;
             }
+            ck_assert(valid);
         }
         bytes[at] = was;
         arena_reset(&scratch);

@@ -38,13 +38,15 @@ static void check_cuts(const uint8_t *bytes, size_t len, enum tick_codec codec, 
 {
     ts_time back[TICK_POINTS_MAX];
 
-    for (size_t cut = 0; cut < len; cut++) {
+    bool refused = true;
+    size_t cut = 0;
+    for (; cut < len && refused; cut++) {
         uint8_t *part = malloc(cut + 1);
         memcpy(part, bytes, cut);
-        ck_assert_msg(tick_decode(back, n, codec, base, part, cut) == ST_CORRUPT,
-                      "%s: codec %d accepts %zu of %zu bytes", name, codec, cut, len);
+        refused = tick_decode(back, n, codec, base, part, cut) == ST_CORRUPT;
         free(part);
     }
+    ck_assert_msg(refused, "%s: codec %d accepts %zu of %zu bytes", name, codec, cut - 1, len);
     uint8_t *more = malloc(len + 1);
     memcpy(more, bytes, len);
     more[len] = 0;
@@ -178,7 +180,7 @@ START_TEST(test_any_bytes)
         enum tick_codec codec = (enum tick_codec)(1 + rng_below(&rng, 4));
         ts_time base = (ts_time)rng_next(&rng);
         if (tick_decode(ts, n, codec, base, bytes, len) == ST_OK) {
-            for (size_t i = 1; i < n; i++) ck_assert_int_lt(ts[i - 1], ts[i]);
+            assert_ascending(ts, n);
         }
         free(bytes);
     }

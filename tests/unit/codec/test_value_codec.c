@@ -34,14 +34,15 @@ static size_t check_round_trip(const union value *val, size_t n, enum value_code
                   name, value_codec_name(codec));
     assert_same_values(val, back, n, type, name);
     size_t step = len > 100 ? len / 50 : 1;
-    for (size_t cut = 0; cut < len; cut += step) {
+    bool refused = true;
+    for (size_t cut = 0; cut < len && refused; cut += step) {
         uint8_t *part = malloc(cut + 1);
         memcpy(part, bytes, cut);
-        ck_assert_msg(value_decode(back, n, codec, type, &arena, part, cut) == ST_CORRUPT,
-                      "%s: %s accepts %zu of %zu bytes", name, value_codec_name(codec), cut,
-                      len);
+        refused = value_decode(back, n, codec, type, &arena, part, cut) == ST_CORRUPT;
         free(part);
     }
+    ck_assert_msg(refused, "%s: %s accepts a part of %zu bytes", name, value_codec_name(codec),
+                  len);
     uint8_t *more = calloc(1, len + 1);
     memcpy(more, bytes, len);
     ck_assert_msg(value_decode(back, n, codec, type, &arena, more, len + 1) == ST_CORRUPT,
