@@ -1,0 +1,136 @@
+/* App: what commands and routes work with. One per server, made at start, read by all
+ * loops; the rooms below are reached through it and nothing here is global.
+ *
+ * Where things run:
+ *
+ *     HTTP requests   their connection's io loop
+ *     RESP requests   the owner's loop while io-threads <= 1, io loops above that
+ *     db_*, sink_*    the owner's loop only (app_to_owner gets there)
+ *     reads           query jobs on workers (work.h)
+ *     replies         written on the connection's loop, or by a worker into a chain of its
+ *                     own that is handed to the loop
+ *
+ * A handler that cannot answer at once keeps its reply slot, goes where it must and comes
+ * back to the connection's loop with app_to_loop().
+ */
+#ifndef TSINK_API_APP_H
+#define TSINK_API_APP_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+
+#include "base/account.h"
+#include "base/clock.h"
+#include "base/exec.h"
+#include "base/metric.h"
+#include "base/strbuf.h"
+#include "engine/db.h"
+#include "net/conn.h"
+#include "net/io_threads.h"
+#include "net/loop.h"
+#include "query/querier.h"
+
+/* The part of the configuration that handlers look at: an immutable generation. Whoever
+ * needs it more than once during a request takes the pointer once. Old generations live
+ * as long as the server. */
+struct app_settings {
+    uint64_t generation;
+    bool admin_api;
+    bool promql_stable;
+    int64_t query_timeout_ms;      /* default and ceiling of a query's time */
+    int64_t query_lookback_ms;
+    uint64_t query_samples_max;    /* loaded by one query */
+    uint64_t query_series_max;
+    uint64_t query_bytes_max;      /* memory of one query */
+    uint64_t query_points_max;     /* steps of a range query: 11,000 */
+    size_t body_decoded_max;       /* of a request's body after its content coding */
+    /* RedisTimeSeries' ts-* options. */
+    int64_t ts_retention_ms;
+    uint32_t ts_chunk_bytes;
+    bool ts_uncompressed;
+    enum dup_policy ts_policy;     /* of series that TS.* commands make */
+    int64_t ts_ignore_ms;
+    double ts_ignore_val;
+    char ts_metric_label[64];      /* label whose value names the metric; "" turns it off */
+    enum ts_name_mode { TS_NAME_DERIVE, TS_NAME_KEY, TS_NAME_NONE } ts_name_mode;
+    bool resp_lenient_args;        /* unknown option words are ignored, as the peer does */
+};
+
+/* What the server gives to the api and the api must not know how it is done. All are
+ * called on the owner's loop. */
+struct app_ports {
+    void *ctx;
+    /* CONFIG GET: calls each with every option whose name matches the glob. */
+    void (*config_get)(void *ctx, struct slice glob,
+                       void (*each)(void *arg, const char *name, struct slice value), void *arg);
+    /* CONFIG SET: all pairs or none. ST_NOT_FOUND names an unknown option, ST_INVALID a
+     * bad value, ST_DENIED one that is settled at start. */
+    status (*config_set)(void *ctx, const struct slice *names, const struct slice *values,
+                         size_t n, struct err *err);
+    status (*config_rewrite)(void *ctx, struct err *err);
+    void (*stats_reset)(void *ctx);
+    /* INFO text of the named sections (n 0: the default ones), in Redis' form. */
+    void (*info)(void *ctx, struct strbuf *out, const struct slice *sections, size_t n);
+    /* The body of /metrics: exposition text, or OpenMetrics. */
+    void (*metrics)(void *ctx, struct strbuf *out, bool openmetrics);
+    /* Begins an orderly stop; returns at once. */
+    void (*shutdown)(void *ctx, bool save);
+};
+
+struct app {
+    struct db *db;                 /* NULL until it is open: requests get ST_LOADING */
+    _Atomic bool ready;            /* db is open and serving */
+    _Atomic bool stopping;
+    struct querier *querier;
+    struct sink *sink;
+    struct exec *exec;             /* jobs; to_owner */
+    struct clock *clock;
+    struct loop *owner;
+    struct conn_hub *hub;
+    struct conn_loops loops;       /* all of them, the owner's first */
+    struct account *net_account, *query_account;
+    _Atomic(const struct app_settings *) settings;
+    struct app_ports ports;
+    int64_t start_wall_ms;
+    uint16_t resp_port, http_port;
+    /* Counters of this room, for /metrics and INFO. Any thread. */
+    struct app_stats {
+        struct counter n_commands, n_command_errors;
+        struct counter n_http, n_http_errors;
+        struct counter n_queries, n_query_errors, n_queries_cancelled;
+        struct gauge n_queries_running;
+        struct histogram_us query_us;
+        struct counter n_rows_in, n_rows_stored, n_rows_refused;
+        struct counter n_bad_bodies;
+    } stats;
+};
+
+static inline const struct app_settings *app_settings(struct app *app)
+{
+    return atomic_load_explicit(&app->settings, memory_order_acquire);
+}
+
+static inline bool app_is_owner(const struct app *app)
+{
+    return loop_is_mine(app->owner);
+}
+
+/* Runs the task on the owner's loop: at once when this is it, else by message. */
+static inline void app_to_owner(struct app *app, struct task *task)
+{
+    if (app_is_owner(app))
+        task->fn(task);
+    else
+        loop_post(app->owner, task);
+}
+
+/* The same for the loop of a connection. */
+static inline void app_to_loop(struct loop *loop, struct task *task)
+{
+    if (loop_is_mine(loop))
+        task->fn(task);
+    else
+        loop_post(loop, task);
+}
+
+#endif

@@ -1,0 +1,62 @@
+/* Work for a request that does not fit its loop: a query job that fills a chain, or a
+ * batch on its way to the sink and back. Both end on the connection's loop.
+ *
+ *     loop     work_query(...)                 loop     work_write(...)
+ *     worker   run(work): work->out            owner    sink_write
+ *     owner    (publish)                       owner    batch done
+ *     loop     finish(work)                    loop     finish(work)
+ *
+ * The struct embeds into a larger one that carries arguments; finish() frees it. A
+ * client that goes away cancels its query; finish() runs all the same.
+ */
+#ifndef TSINK_API_WORK_H
+#define TSINK_API_WORK_H
+
+#include "api/app.h"
+#include "base/arena.h"
+#include "model/batch.h"
+
+struct query_work {
+    struct job job;
+    struct app *app;
+    struct loop *home;
+    struct reply_slot *slot;
+    struct task task;              /* on the way home */
+    struct arena arena;            /* of the query, charged to the query account */
+    struct query_budget budget;
+    struct iobuf out;              /* what run() wrote */
+    status st;
+    struct err err;
+    mono_ns began;
+    /* Worker: writes the answer to out, or returns the failure with err. */
+    status (*run)(struct query_work *work);
+    /* The connection's loop: hands out to the slot or writes the error; releases and
+     * frees the work. */
+    void (*finish)(struct query_work *work);
+};
+
+/* Readies work for a request of slot's connection; call on its loop. timeout_ms: of this
+ * query, 0 for the default; the settings' ceiling holds. */
+void query_work_init(struct query_work *work, struct app *app, struct reply_slot *slot,
+                     int64_t timeout_ms, status (*run)(struct query_work *),
+                     void (*finish)(struct query_work *));
+
+/* Submits it; run and finish follow, also when the server is stopping. */
+void query_work_start(struct query_work *work);
+
+/* Frees arena and chain; for finish(). */
+void query_work_release(struct query_work *work);
+
+struct write_work {
+    struct app *app;
+    struct loop *home;
+    struct batch *batch;           /* owned */
+    struct task task;
+    void (*finish)(struct write_work *work); /* the home loop; frees batch and work */
+};
+
+/* Sends batch to the sink; call on the loop where finish is to run. */
+void write_work_start(struct write_work *work, struct app *app, struct loop *home,
+                      struct batch *batch, void (*finish)(struct write_work *work));
+
+#endif
