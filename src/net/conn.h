@@ -11,7 +11,9 @@
  *
  * A slot stays valid until it is finished, also when its client has gone: then it
  * is finished into nothing. reply_slot_on_gone() tells of that, so that work for
- * nobody can be cancelled.
+ * nobody can be cancelled. A client that merely closed its sending side gets its
+ * answers (printf | nc); since that looks the same as a client that died, requests
+ * still open CONN_HALF_CLOSE_MS later are told that it is gone.
  *
  * Bounds (reliability.md 5): at most pipeline_max unanswered requests, then the
  * connection is not read; input and output have hard limits; heads, bodies and
@@ -49,7 +51,13 @@ struct reply_slot;
 
 enum conn_proto { CONN_RESP, CONN_HTTP, CONN_PROTOS };
 
-enum { CONN_NAME_MAX = 64, CONN_ADDR_MAX = 64, CONN_COMMAND_MAX = 40 };
+enum {
+    CONN_NAME_MAX = 64,
+    CONN_ADDR_MAX = 64,
+    CONN_COMMAND_MAX = 40,
+    CONN_STREAM_LOW = 256 << 10,
+    CONN_HALF_CLOSE_MS = 1000, /* a client that sends no more: its requests go on this long */
+};
 
 /* Limits of one protocol. conn_limits_default() has reliability.md 5. */
 struct conn_limits {
@@ -126,7 +134,7 @@ CHECKED status conn_hub_set_limits(struct conn_hub *hub, enum conn_proto proto,
 const struct conn_limits *conn_hub_limits(const struct conn_hub *hub, enum conn_proto proto);
 void *conn_hub_user(const struct conn_hub *hub, enum conn_proto proto);
 
-/* Counters for /metrics. Any thread reads. */
+/* Counters for /metrics. */
 struct conn_stats {
     struct gauge n_open;
     struct counter n_accepted, n_requests, n_bytes_in, n_bytes_out;
@@ -136,7 +144,9 @@ struct conn_stats {
     struct counter n_bad_input, n_cross_protocol, n_input_limit, n_output_limit;
     struct counter n_idle, n_slow_head, n_slow_body, n_stalled, n_no_memory;
 };
-struct conn_stats *conn_hub_stats(struct conn_hub *hub, enum conn_proto proto);
+
+/* Any thread: the sum over all loops. */
+void conn_hub_stats(struct conn_hub *hub, enum conn_proto proto, struct conn_stats *out);
 
 /* ---- One loop's share ----------------------------------------------------------- */
 
@@ -237,7 +247,8 @@ void reply_slot_take(struct reply_slot *slot, struct iobuf *chain);
 
 /* Sends what has been written so far as soon as it is this slot's turn: for long
  * streams. Returns the bytes that wait in the connection, so a producer can pause;
- * drained(arg) is called once when half of output_soft or less waits again. */
+ * drained(arg) is called once when CONN_STREAM_LOW bytes or less wait again (at once,
+ * at the end of the turn, if so little waits now), and not after the client is gone. */
 size_t reply_slot_stream(struct reply_slot *slot, void (*drained)(void *arg), void *arg);
 
 /* Called (once, at most) when the client goes away before the slot is finished. The

@@ -8,6 +8,7 @@
 #ifndef TSINK_NET_LISTENER_H
 #define TSINK_NET_LISTENER_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
