@@ -1,4 +1,6 @@
-/* Growing buffer. See strbuf.h. */
+/* Growing buffer. See strbuf.h. The block has one byte more than cap, for the NUL that
+ * strbuf_cstr() and printing put behind the text; cap never passes len_max, so that
+ * strbuf_char() needs to look at cap only. */
 #include "base/strbuf.h"
 
 #include <stdarg.h>
@@ -31,12 +33,12 @@ bool strbuf_reserve(struct strbuf *buf, size_t n)
     if (buf->failed) return false;
     if (__builtin_add_overflow(buf->len, n, &need)) goto refuse;
     if (buf->len_max && need > buf->len_max) goto refuse;
-    if (need <= buf->cap) return true;
+    if (need <= buf->cap && buf->ptr) return true;
 
     size_t cap = buf->cap ? buf->cap : CAP_MIN;
     while (cap < need) cap = cap > SIZE_MAX / 2 ? need : cap * 2;
     if (buf->len_max && cap > buf->len_max) cap = buf->len_max; /* strbuf_char trusts cap */
-    char *ptr = mem_try_grow(buf->ptr, cap);
+    char *ptr = cap < SIZE_MAX ? mem_try_grow(buf->ptr, cap + 1) : NULL;
     if (!ptr) goto refuse;
     buf->ptr = ptr;
     buf->cap = cap;
@@ -61,7 +63,7 @@ void strbuf_printf(struct strbuf *buf, const char *fmt, ...)
     va_copy(again, ap);
     int len = vsnprintf(NULL, 0, fmt, ap);
     va_end(ap);
-    if (len >= 0 && strbuf_reserve(buf, (size_t)len + 1)) {
+    if (len >= 0 && strbuf_reserve(buf, (size_t)len)) {
         (void)vsnprintf(buf->ptr + buf->len, (size_t)len + 1, fmt, again);
         buf->len += (size_t)len;
     }
@@ -70,7 +72,7 @@ void strbuf_printf(struct strbuf *buf, const char *fmt, ...)
 
 const char *strbuf_cstr(struct strbuf *buf)
 {
-    if (!strbuf_reserve(buf, 1)) return "";
+    if (buf->failed || (!buf->ptr && !strbuf_reserve(buf, 1))) return "";
     buf->ptr[buf->len] = 0;
     return buf->ptr;
 }
