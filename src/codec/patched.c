@@ -21,20 +21,8 @@ size_t patched_bound(size_t n)
     return 1 + 8 * n;
 }
 
-/* The bytes at width w of numbers of which by_width[b] have b bits. A patch carries
- * b - w bits in a varint. */
-static size_t bytes_at(const uint8_t by_width[65], unsigned top, size_t n, unsigned w)
-{
-    size_t len = 1 + pack_len(n, w);
-    size_t n_patches = 0;
-
-    for (unsigned b = w + 1; b <= top; b++) {
-        n_patches += by_width[b];
-        len += by_width[b] * (1 + (size_t)(b - w + 6) / 7);
-    }
-    return n_patches ? len + 1 : len;
-}
-
+/* The width with the fewest bytes, and those. A patch is a position and a varint of
+ * the b - w bits that are left of a number of b bits. */
 static unsigned best_width(size_t *bytes, const uint64_t *v, size_t n)
 {
     uint8_t by_width[65] = {0};
@@ -47,8 +35,15 @@ static unsigned best_width(size_t *bytes, const uint64_t *v, size_t n)
     }
     unsigned best = top;
     *bytes = 1 + pack_len(n, top);
+    size_t n_patches = 0;
     for (unsigned w = top; w-- > 0;) {
-        size_t len = bytes_at(by_width, top, n, w);
+        n_patches += by_width[w + 1];
+        /* Two bytes a patch at least: once they alone are too many, they stay so. */
+        if (2 * n_patches >= *bytes) break;
+        size_t len = 2 + pack_len(n, w) + n_patches;
+        for (unsigned b = w + 1; b <= top; b++) {
+            len += by_width[b] * (size_t)((b - w + 6) / 7);
+        }
         if (len < *bytes) {
             *bytes = len;
             best = w;

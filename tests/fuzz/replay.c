@@ -1,0 +1,116 @@
+/* Feeds a harness without a fuzzer: every file named on the command line (folders are
+ * read one level deep), as it is, cut at some places, and changed at random from a
+ * printed seed. With no argument: random bytes only. Exit code 0 unless the harness
+ * crashes. TSINK_SEED sets the seed, FUZZ_ROUNDS the changes for each file. */
+#include <dirent.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/rng.h"
+#include "tests/fuzz/fuzz.h"
+
+enum { INPUT_MAX = 1 << 20, ROUNDS = 300, RANDOM_ROUNDS = 3000, RANDOM_LEN = 200 };
+
+struct replay {
+    struct rng rng;
+    unsigned long rounds; /* changes for each file */
+    unsigned long n_inputs;
+};
+
+/* From an allocation of exact size, so that the sanitizer sees one byte too many. */
+static void feed(struct replay *replay, const uint8_t *src, size_t len)
+{
+    uint8_t *exact = malloc(len ? len : 1);
+    if (!exact) abort();
+    memcpy(exact, src, len);
+    (void)LLVMFuzzerTestOneInput(exact, len);
+    free(exact);
+    replay->n_inputs++;
+}
+
+static void feed_changed(struct replay *replay, const uint8_t *src, size_t len)
+{
+    uint8_t *copy = malloc(len ? len : 1);
+    if (!copy) abort();
+    for (unsigned long i = 0; len > 0 && i < replay->rounds; i++) {
+        memcpy(copy, src, len);
+        uint64_t n_changes = 1 + rng_below(&replay->rng, 4);
+        for (uint64_t c = 0; c < n_changes; c++) {
+            uint64_t at = rng_below(&replay->rng, len);
+            if (rng_below(&replay->rng, 2)) {
+                copy[at] = (uint8_t)rng_next(&replay->rng);
+            } else {
+                copy[at] ^= (uint8_t)(1u << rng_below(&replay->rng, 8));
+            }
+        }
+        size_t cut = rng_below(&replay->rng, 4) ? len : rng_below(&replay->rng, len);
+        feed(replay, copy, cut);
+    }
+    free(copy);
+}
+
+static void replay_file(struct replay *replay, const char *path)
+{
+    FILE *file = fopen(path, "rb");
+    uint8_t *bytes = malloc(INPUT_MAX);
+
+    if (!file || !bytes) {
+        fprintf(stderr, "replay: cannot read %s\n", path);
+        exit(2);
+    }
+    size_t len = fread(bytes, 1, INPUT_MAX, file);
+    fclose(file);
+    feed(replay, bytes, len);
+    feed_changed(replay, bytes, len);
+    free(bytes);
+}
+
+static void replay_path(struct replay *replay, const char *path)
+{
+    struct stat info;
+    char child[4096];
+
+    if (stat(path, &info) != 0) {
+        fprintf(stderr, "replay: no such path: %s\n", path);
+        exit(2);
+    }
+    if (!S_ISDIR(info.st_mode)) {
+        replay_file(replay, path);
+        return;
+    }
+    DIR *dir = opendir(path);
+    for (struct dirent *entry; dir && (entry = readdir(dir));) {
+        if (entry->d_name[0] == '.') continue;
+        snprintf(child, sizeof(child), "%s/%s", path, entry->d_name);
+        replay_file(replay, child);
+    }
+    if (dir) closedir(dir);
+}
+
+static void replay_random(struct replay *replay)
+{
+    uint8_t bytes[RANDOM_LEN];
+
+    for (int i = 0; i < RANDOM_ROUNDS; i++) {
+        size_t len = rng_below(&replay->rng, RANDOM_LEN);
+        for (size_t at = 0; at < len; at++) bytes[at] = (uint8_t)rng_next(&replay->rng);
+        feed(replay, bytes, len);
+    }
+}
+
+int main(int argc, char **argv)
+{
+    const char *seed_text = getenv("TSINK_SEED"), *rounds_text = getenv("FUZZ_ROUNDS");
+    uint64_t seed = seed_text ? strtoull(seed_text, NULL, 0) : 20260101;
+    struct replay replay = {.rounds = rounds_text ? strtoul(rounds_text, NULL, 10) : ROUNDS};
+
+    rng_init(&replay.rng, seed);
+    printf("# TSINK_SEED=%" PRIu64 "\n", seed);
+    for (int i = 1; i < argc; i++) replay_path(&replay, argv[i]);
+    replay_random(&replay);
+    printf("# %lu inputs\n", replay.n_inputs);
+    return 0;
+}
