@@ -1,0 +1,19 @@
+/* Native histograms of remote write: message prometheus.Histogram -> struct histogram.
+ * Pure, any thread. */
+#ifndef TSINK_INGEST_PROM_HIST_H
+#define TSINK_INGEST_PROM_HIST_H
+
+#include "base/arena.h"
+#include "base/status.h"
+#include "ingest/wire.h"
+#include "model/histogram.h"
+
+/* Decodes msg. *out (in the arena) and *ms are set when the result is ST_OK. On damage
+ * the result is ST_PROTOCOL, *why says what and *where points at the byte; when the
+ * message is sound but no histogram, it is ST_BAD_VALUE with the reason in err, and *ms
+ * is set. ST_NO_MEMORY. */
+CHECKED status prom_hist_decode(const struct histogram **out, int64_t *ms, struct arena *arena,
+                                struct slice msg, const char **why, const uint8_t **where,
+                                struct err *err);
+
+#endif
