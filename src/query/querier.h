@@ -77,7 +77,8 @@ struct querier {
 };
 
 struct querier_ops {
-    /* Answers n selects with n sets from one consistent view. tenant limits what can
+    /* Answers n selects with n sets from one consistent view: sets[i], in an array of
+     * the caller's with room for n pointers, answers selects[i]. tenant limits what can
      * be seen (empty: the default tenant). On success *out must be given back with
      * done(). */
     status (*fetch)(struct querier *q, struct fetch **out, struct series_set **sets,

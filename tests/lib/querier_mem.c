@@ -127,7 +127,7 @@ static status mem_fetch(struct querier *q, struct fetch **out, struct series_set
         if (st != ST_OK) goto fail;
     }
     *out = (struct fetch *)fetch;
-    *sets = answer;
+    for (size_t i = 0; i < n; i++) sets[i] = &answer[i];
     return ST_OK;
 
 fail:
