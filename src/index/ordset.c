@@ -24,7 +24,7 @@ static void drop_array(struct ordset *set)
 void ordset_release(struct ordset *set)
 {
     drop_array(set);
-    roaring_bitmap_free(set->bitmap);
+    if (set->bitmap) roaring_bitmap_free(set->bitmap); /* 0.2.66 does not take NULL */
     set->bitmap = NULL;
 }
 

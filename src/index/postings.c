@@ -465,7 +465,7 @@ bool postings_rebuild_publish(struct postings_rebuild *rb, struct index_pool *po
     } else if (rb->few) {
         done = publish_few(rb, pool);
     }
-    roaring_bitmap_free(rb->out); /* NULL unless it could not be published */
+    if (rb->out) roaring_bitmap_free(rb->out); /* it could not be published */
     mem_free(rb->few);
     *rb = (struct postings_rebuild){.post = NULL};
     return done;

@@ -103,14 +103,14 @@ uint32_t registry_pair(const struct registry *reg, uint32_t name, uint32_t value
     return id_table_find(&reg->pair_ids, pair_hash(name, value), pair_eq, reg, &key);
 }
 
-/* The pair of a label, made when it is new. ID_NONE when refused. */
-static uint32_t intern_pair(struct registry *reg, const struct label *label)
+uint32_t registry_intern_pair(struct registry *reg, struct slice name_text,
+                              struct slice value_text)
 {
-    uint32_t name = dict_intern(reg->names, label->name);
+    uint32_t name = dict_intern(reg->names, name_text);
     if (name == DICT_NONE) return ID_NONE;
     if (!segvec_reserve(&reg->name_rows, name)) return ID_NONE;
     if (segvec_len(&reg->name_rows) <= name) segvec_publish(&reg->name_rows, name + 1);
-    uint32_t value = dict_intern(reg->values, label->value);
+    uint32_t value = dict_intern(reg->values, value_text);
     if (value == DICT_NONE) return ID_NONE;
 
     uint32_t id = registry_pair(reg, name, value);
@@ -128,23 +128,6 @@ static uint32_t intern_pair(struct registry *reg, const struct label *label)
     id_table_put(&reg->pair_ids, pair_hash(name, value), id);
     (void)postings_append(&row->pairs, id); /* read in order only: never folded */
     return id;
-}
-
-/* Interns the labels into reg->scratch and makes room in every list. */
-static bool intern_labels(struct registry *reg, struct labels labels, struct slice *key)
-{
-    vec_clear(&reg->scratch);
-    *key = (struct slice){NULL, 0};
-    for (size_t i = 0; i < labels.n; i++) {
-        if (slice_eq(labels.ptr[i].name, key_name)) {
-            *key = labels.ptr[i].value;
-            continue;
-        }
-        uint32_t id = intern_pair(reg, &labels.ptr[i]);
-        if (id == ID_NONE || !vec_push(&reg->scratch, id)) return false;
-        if (!postings_reserve(&pair_at(reg, id)->series, &reg->pool)) return false;
-    }
-    return vec_reserve(&reg->due, reg->scratch.len);
 }
 
 /* ---------------------------------------------------------------- packed lists */
@@ -186,6 +169,16 @@ static const struct series_attrs *copy_attrs(struct registry *reg,
     return copy;
 }
 
+/* Room for one more in the list of each pair in reg->scratch. */
+static bool reserve_lists(struct registry *reg)
+{
+    for (size_t i = 0; i < reg->scratch.len; i++) {
+        struct pair *pair = pair_at(reg, reg->scratch.ptr[i]);
+        if (!postings_reserve(&pair->series, &reg->pool)) return false;
+    }
+    return vec_reserve(&reg->due, reg->scratch.len);
+}
+
 static bool reserve_tables(struct registry *reg, uint32_t ordinal, bool keyed)
 {
     return segvec_reserve(&reg->entries, ordinal) &&
@@ -202,7 +195,7 @@ uint64_t registry_key_hash(struct slice tenant, struct slice key)
 
 /* Everything is reserved: makes the series visible. */
 static void show(struct registry *reg, uint32_t ordinal, const struct series_new *make,
-                 const uint8_t *pairs, const struct series_attrs *attrs, bool keyed)
+                 const uint8_t *pairs, const struct series_attrs *attrs, struct slice key)
 {
     struct series_entry *entry = entry_at(reg, ordinal);
     entry->id = make->id ? make->id : reg->next_id;
@@ -213,7 +206,7 @@ static void show(struct registry *reg, uint32_t ordinal, const struct series_new
     atomic_store_explicit(&entry->attrs, attrs, memory_order_relaxed);
     if (entry_gen(entry) == 0) atomic_store_explicit(&entry->gen, 1, memory_order_relaxed);
     registry_raise_next_id(reg, entry->id + 1);
-    atomic_store_explicit(&entry->flags, SERIES_LIVE | (keyed ? SERIES_KEYED : 0),
+    atomic_store_explicit(&entry->flags, SERIES_LIVE | (key.ptr ? SERIES_KEYED : 0),
                           memory_order_release);
     if (ordinal >= segvec_len(&reg->entries)) segvec_publish(&reg->entries, ordinal + 1);
 
@@ -224,9 +217,8 @@ static void show(struct registry *reg, uint32_t ordinal, const struct series_new
         }
     }
     id_table_put(&reg->ids, hash_mix(entry->id), ordinal);
-    if (keyed) {
+    if (key.ptr) {
         struct slice tenant = labels_get(make->labels, tenant_name);
-        struct slice key = labels_get(make->labels, key_name);
         id_table_put(&reg->keys, registry_key_hash(tenant, key), ordinal);
         atomic_fetch_add_explicit(&reg->n_keyed, 1, memory_order_release);
     }
@@ -239,18 +231,17 @@ static void show(struct registry *reg, uint32_t ordinal, const struct series_new
     segvec_publish(&reg->births, n_births + 1);
 }
 
-status registry_add(uint32_t *ordinal, struct registry *reg, const struct series_new *make)
+status registry_add_scratch(uint32_t *ordinal, struct registry *reg,
+                            const struct series_new *make, struct slice key)
 {
-    if (make->id && registry_by_id(reg, make->id) != ORDINAL_NONE) return ST_EXISTS;
     if ((make->id ? make->id : reg->next_id) == UINT64_MAX) return ST_LIMIT;
+    if (make->id && registry_by_id(reg, make->id) != ORDINAL_NONE) return ST_EXISTS;
 
     bool reuse = reg->free_ordinals.len > 0;
     size_t next = reuse ? reg->free_ordinals.ptr[reg->free_ordinals.len - 1]
                         : segvec_len(&reg->entries);
-    if (next >= ID_NONE - 1 || n_pairs(reg) >= ID_NONE - 1 - make->labels.n) return ST_LIMIT;
-
-    struct slice key;
-    if (!intern_labels(reg, make->labels, &key)) return ST_NO_MEMORY;
+    if (next >= ID_NONE - 1) return ST_LIMIT;
+    if (!reserve_lists(reg)) return ST_NO_MEMORY;
     if (!reserve_tables(reg, (uint32_t)next, key.ptr != NULL)) return ST_NO_MEMORY;
     const uint8_t *pairs = pack(reg, key);
     if (!pairs) return ST_NO_MEMORY;
@@ -263,9 +254,26 @@ status registry_add(uint32_t *ordinal, struct registry *reg, const struct series
         }
     }
     if (reuse) reg->free_ordinals.len--;
-    show(reg, (uint32_t)next, make, pairs, attrs, key.ptr != NULL);
+    show(reg, (uint32_t)next, make, pairs, attrs, key);
     *ordinal = (uint32_t)next;
     return ST_OK;
+}
+
+status registry_add(uint32_t *ordinal, struct registry *reg, const struct series_new *make)
+{
+    struct slice key = {NULL, 0};
+    if (n_pairs(reg) >= ID_NONE - 1 - make->labels.n) return ST_LIMIT;
+    vec_clear(&reg->scratch);
+    for (size_t i = 0; i < make->labels.n; i++) {
+        const struct label *label = &make->labels.ptr[i];
+        if (slice_eq(label->name, key_name)) {
+            key = label->value;
+            continue;
+        }
+        uint32_t id = registry_intern_pair(reg, label->name, label->value);
+        if (id == ID_NONE || !vec_push(&reg->scratch, id)) return ST_NO_MEMORY;
+    }
+    return registry_add_scratch(ordinal, reg, make, key);
 }
 
 /* ---------------------------------------------------------------- change */

@@ -129,6 +129,14 @@ uint32_t registry_pair(const struct registry *reg, uint32_t name, uint32_t value
 /* The value id of the series' pair with this name, or DICT_NONE. */
 uint32_t registry_value_of(const struct registry *reg, uint32_t ordinal, uint32_t name);
 
+/* The id of the pair, made when it is new; ID_NONE when refused. Owner. */
+uint32_t registry_intern_pair(struct registry *reg, struct slice name, struct slice value);
+
+/* registry_add() with the pair ids in reg->scratch, in the order of the labels; key.ptr
+ * NULL: none. make->labels is looked at for the tenant only. Owner. */
+CHECKED status registry_add_scratch(uint32_t *ordinal, struct registry *reg,
+                                    const struct series_new *make, struct slice key);
+
 uint64_t registry_key_hash(struct slice tenant, struct slice key);
 
 #endif

@@ -1,0 +1,350 @@
+/* Goal: a loaded registry is the saved one, without what was dead; damaged bytes of any
+ * kind are refused with a reason. Method: a round trip compared series by series; every
+ * truncation and a flipped bit at every place; then hostile files whose checksums are
+ * right, made block by block. */
+#include "index/registry_file.h"
+
+#include "base/bytes.h"
+#include "base/varint.h"
+#include "codec/compress.h"
+#include "index/registry_file_priv.h"
+#include "tests/unit/index/index_fixture.h"
+#include "tests/unit/index/index_suites.h"
+
+static const uint8_t database[16] = "0123456789abcdef";
+
+static void save(struct index_fixture *fx, struct vfs *vfs, const char *path, uint64_t covers)
+{
+    struct registry_prefix prefix = registry_prefix(fx->reg, covers);
+    struct err err = {.st = ST_OK};
+    status st = registry_save(fx->reg, &prefix, database, vfs, path, NULL, &err);
+    ck_assert_msg(st == ST_OK, "%s", err.text);
+}
+
+static void fill(struct index_fixture *fx, uint32_t n)
+{
+    static const struct series_attrs attrs = {.retention_ms = -5, .ignore_max_ms = INT64_MAX,
+                                              .ignore_max_val = 0.25, .chunk_bytes = 4096,
+                                              .policy = DUP_SUM, .uncompressed = true};
+    for (uint32_t i = 0; i < n; i++) {
+        char text[128];
+        uint32_t ordinal;
+        snprintf(text, sizeof(text), "m%u,job=j%u,pod=p%u%s%u", i % 7, i % 90, i,
+                 i % 5 ? ",z=" : ",key:k", i);
+        struct labels labels = fixture_labels(fx, text);
+        ck_assert_int_eq(fixture_try_add(&ordinal, fx, labels, i % 3 ? NULL : &attrs), ST_OK);
+        arena_reset(&fx->arena);
+        if (i % 11 == 3) registry_remove(fx->reg, ordinal);
+    }
+}
+
+static void check_same(struct index_fixture *a, struct index_fixture *b)
+{
+    ck_assert_uint_eq(registry_counts(a->reg).n_series, registry_counts(b->reg).n_series);
+    ck_assert_uint_eq(registry_next_id(a->reg), registry_next_id(b->reg));
+    for (uint32_t i = 0; i < registry_n_ordinals(a->reg); i++) {
+        const struct series_entry *x = registry_entry(a->reg, i);
+        if (!(entry_flags(x) & SERIES_LIVE)) continue;
+        uint32_t there = registry_by_id(b->reg, x->id);
+        ck_assert_uint_ne(there, ORDINAL_NONE);
+        const struct series_entry *y = registry_entry(b->reg, there);
+        ck_assert(x->place == y->place && x->type == y->type);
+        ck_assert_uint_eq(x->label_version, y->label_version);
+        ck_assert(labels_eq(registry_labels(a->reg, i, &a->arena),
+                            registry_labels(b->reg, there, &b->arena)));
+        const struct series_attrs *ax = entry_attrs(x), *ay = entry_attrs(y);
+        ck_assert((ax == NULL) == (ay == NULL));
+        if (!ax) continue;
+        ck_assert(ax->retention_ms == ay->retention_ms && ax->policy == ay->policy);
+        ck_assert(ax->ignore_max_ms == ay->ignore_max_ms);
+        ck_assert(ax->ignore_max_val == ay->ignore_max_val);
+        ck_assert(ax->chunk_bytes == ay->chunk_bytes && ax->uncompressed == ay->uncompressed);
+    }
+}
+
+START_TEST(test_registry_file_round_trip)
+{
+    static const uint32_t sizes[] = {0, 1, 700, 30000};
+    struct vfs *vfs = vfs_mem_new();
+    for (size_t i = 0; i < ARRAY_LEN(sizes); i++) {
+        struct index_fixture a, b;
+        struct registry_loaded loaded;
+        struct err err = {.st = ST_OK};
+        fixture_init(&a);
+        fixture_init(&b);
+        fill(&a, sizes[i]);
+        if (sizes[i]) {
+            struct labels labels = fixture_labels(&a, "versioned");
+            struct series_new make = {.labels = labels, .identity = SLICE_LIT("\11versioned"),
+                                      .hash = hash128("\11versioned", 10), .id = 1ull << 60,
+                                      .place = 77, .label_version = 9, .type = VALUE_HISTOGRAM};
+            uint32_t ordinal;
+            ck_assert_int_eq(registry_add(&ordinal, a.reg, &make), ST_OK);
+        }
+        save(&a, vfs, "series_index.bin", 4242);
+        ck_assert(!vfs_exists(vfs, "series_index.bin.tmp"));
+        status st = registry_load(b.reg, &loaded, vfs, "series_index.bin", &err);
+        ck_assert_msg(st == ST_OK, "%s", err.text);
+        ck_assert_uint_eq(loaded.covers, 4242);
+        ck_assert_mem_eq(loaded.database_id, database, 16);
+        ck_assert_uint_eq(loaded.n_series, registry_counts(a.reg).n_series);
+        check_same(&a, &b);
+        fixture_release(&a);
+        fixture_release(&b);
+    }
+    vfs_free(vfs);
+}
+END_TEST
+
+START_TEST(test_registry_file_is_not_there)
+{
+    struct vfs *vfs = vfs_mem_new();
+    struct index_fixture fx;
+    struct registry_loaded loaded;
+    fixture_init(&fx);
+    ck_assert_int_eq(registry_load(fx.reg, &loaded, vfs, "none", NULL), ST_NOT_FOUND);
+    struct registry_prefix prefix = registry_prefix(fx.reg, 0);
+    ck_assert_int_ne(registry_save(fx.reg, &prefix, database, vfs, "no/such/dir", NULL, NULL),
+                     ST_OK);
+    fill(&fx, 10);
+    _Atomic bool cancelled = true;
+    ck_assert_int_eq(registry_save(fx.reg, &prefix, database, vfs, "f", &cancelled, NULL),
+                     ST_CANCELLED);
+    ck_assert(!vfs_exists(vfs, "f") && !vfs_exists(vfs, "f.tmp"));
+    fixture_release(&fx);
+    vfs_free(vfs);
+}
+END_TEST
+
+static void put_file(struct vfs *vfs, const void *src, size_t len)
+{
+    struct vfs_file *file;
+    ck_assert_int_eq(vfs_open(vfs, &file, "f", VFS_TRUNCATE, NULL), ST_OK);
+    ck_assert_int_eq(vfs_write(file, 0, src, len, NULL), ST_OK);
+    vfs_close(file);
+}
+
+/* What loading these bytes says. The half-filled registry is still sound. */
+static status load_bytes(const void *src, size_t len, struct err *err)
+{
+    struct vfs *vfs = vfs_mem_new();
+    struct index_fixture fx;
+    struct registry_loaded loaded;
+    put_file(vfs, src, len);
+    fixture_init(&fx);
+    *err = (struct err){.st = ST_OK};
+    status st = registry_load(fx.reg, &loaded, vfs, "f", err);
+    if (st != ST_OK) ck_assert_uint_gt(strlen(err->text), 0);
+    fixture_release(&fx);
+    vfs_free(vfs);
+    return st;
+}
+
+START_TEST(test_registry_file_damaged)
+{
+    struct vfs *vfs = vfs_mem_new();
+    struct index_fixture fx;
+    struct err err;
+    uint8_t *bytes;
+    size_t len;
+    fixture_init(&fx);
+    fill(&fx, 40);
+    save(&fx, vfs, "f", 1);
+    ck_assert_int_eq(vfs_read_file(vfs, "f", 1 << 20, &bytes, &len, NULL), ST_OK);
+    ck_assert_int_eq(load_bytes(bytes, len, &err), ST_OK);
+    for (size_t cut = 0; cut < len; cut++) {
+        ck_assert_msg(load_bytes(bytes, cut, &err) == ST_CORRUPT, "cut at %zu", cut);
+    }
+    for (size_t at = 0; at < len; at++) {
+        bytes[at] ^= 1u << (at % 8);
+        ck_assert_msg(load_bytes(bytes, len, &err) == ST_CORRUPT, "bit flipped at %zu", at);
+        bytes[at] ^= 1u << (at % 8);
+    }
+    uint8_t *longer = malloc(len + 1);
+    memcpy(longer, bytes, len);
+    longer[len] = 0;
+    ck_assert_int_eq(load_bytes(longer, len + 1, &err), ST_CORRUPT);
+    free(longer);
+    free(bytes);
+    fixture_release(&fx);
+    vfs_free(vfs);
+}
+END_TEST
+
+/* ---- hostile files: right sums, wrong contents ---- */
+
+
+static void forge_frame(struct strbuf *out, uint16_t version, uint16_t type, const void *src,
+                        size_t len)
+{
+    uint8_t head[FRAME_HEAD_LEN];
+    frame_put_head(head, &(struct frame){.magic = REGISTRY_MAGIC, .version = version,
+                                         .type = type, .payload = src, .len = len});
+    strbuf_put(out, head, sizeof(head));
+    strbuf_put(out, src, len);
+}
+
+static void forge_block(struct strbuf *out, uint16_t type, uint32_t n, const char *raw,
+                        size_t raw_len, uint32_t claimed)
+{
+    uint8_t block[512];
+    size_t len;
+    store_u32(block + BLOCK_OFF_N, n);
+    store_u32(block + BLOCK_OFF_RAW_LEN, claimed);
+    ck_assert_int_eq(zstd_encode(&len, block + BLOCK_HEAD_LEN, sizeof(block) - BLOCK_HEAD_LEN,
+                                 raw, raw_len, ZSTD_LEVEL_FAST), ST_OK);
+    forge_frame(out, 1, type, block, BLOCK_HEAD_LEN + len);
+}
+
+#define RAW(lit) (lit), sizeof(lit) - 1
+#define PLACE "\1\2\3\4\5\6\7\10"
+
+/* One file: names a, b; values x; pairs (a,x) (b,x); series as the case says. */
+static const struct forged {
+    const char *name;
+    status want;
+    uint32_t n_names;
+    const char *names;
+    size_t names_len;
+    uint32_t n_pairs;
+    const char *pairs;
+    size_t pairs_len;
+    uint32_t n_series;
+    const char *series;
+    size_t series_len;
+} forged[] = {
+    {"sound", ST_OK, 2, RAW("\1a\1b"), 2, RAW("\0\0\1\0"), 1,
+     RAW("\2" PLACE "\1\0\2\0\1")},
+    {"a key and attributes", ST_OK, 2, RAW("\1a\1b"), 2, RAW("\0\0\1\0"), 1,
+     RAW("\2" PLACE "\1\7\1\0\1k\2\2\0\0\0\0\0\0\0\0\1\1\1\5")},
+    {"text longer than the block", ST_CORRUPT, 2, RAW("\1a\x7f" "b"), 2, RAW("\0\0\1\0"), 1,
+     RAW("\2" PLACE "\1\0\2\0\1")},
+    {"empty text", ST_CORRUPT, 2, RAW("\1a\0"), 2, RAW("\0\0\1\0"), 1,
+     RAW("\2" PLACE "\1\0\2\0\1")},
+    {"bytes after the texts", ST_CORRUPT, 2, RAW("\1a\1bz"), 2, RAW("\0\0\1\0"), 1,
+     RAW("\2" PLACE "\1\0\2\0\1")},
+    {"a pair of no name", ST_CORRUPT, 2, RAW("\1a\1b"), 2, RAW("\0\0\2\0"), 1,
+     RAW("\2" PLACE "\1\0\2\0\1")},
+    {"a pair of no value", ST_CORRUPT, 2, RAW("\1a\1b"), 2, RAW("\0\0\1\1"), 1,
+     RAW("\2" PLACE "\1\0\2\0\1")},
+    {"a pair twice", ST_CORRUPT, 2, RAW("\1a\1b"), 2, RAW("\0\0\0\0"), 1,
+     RAW("\2" PLACE "\1\0\2\0\1")},
+    {"a name twice", ST_CORRUPT, 2, RAW("\1a\1a"), 2, RAW("\0\0\1\0"), 1,
+     RAW("\2" PLACE "\1\0\2\0\1")},
+    {"the key as a pair", ST_CORRUPT, 2, RAW("\1a\7__key__"), 2, RAW("\0\0\1\0"), 1,
+     RAW("\2" PLACE "\1\0\2\0\1")},
+    {"labels out of order", ST_CORRUPT, 2, RAW("\1a\1b"), 2, RAW("\0\0\1\0"), 1,
+     RAW("\2" PLACE "\1\0\2\1\0")},
+    {"a label twice", ST_CORRUPT, 2, RAW("\1a\1b"), 2, RAW("\0\0\1\0"), 1,
+     RAW("\2" PLACE "\1\0\2\0\0")},
+    {"a series of no pair", ST_CORRUPT, 2, RAW("\1a\1b"), 2, RAW("\0\0\1\0"), 1,
+     RAW("\2" PLACE "\1\0\2\0\2")},
+    {"pairs that are not there", ST_CORRUPT, 2, RAW("\1a\1b"), 2, RAW("\0\0\1\0"), 1,
+     RAW("\2" PLACE "\1\0\xff\xff\xff\xff\xff\xff\xff\xff\xff\1\0")},
+    {"id 0", ST_CORRUPT, 2, RAW("\1a\1b"), 2, RAW("\0\0\1\0"), 1,
+     RAW("\0" PLACE "\1\0\2\0\1")},
+    {"the last id", ST_CORRUPT, 2, RAW("\1a\1b"), 2, RAW("\0\0\1\0"), 1,
+     RAW("\1" PLACE "\1\0\2\0\1")},
+    {"an id twice", ST_CORRUPT, 2, RAW("\1a\1b"), 2, RAW("\0\0\1\0"), 2,
+     RAW("\2" PLACE "\1\0\1\0\0" PLACE "\1\0\1\1")},
+    {"a label set twice", ST_CORRUPT, 2, RAW("\1a\1b"), 2, RAW("\0\0\1\0"), 2,
+     RAW("\2" PLACE "\1\0\1\0\2" PLACE "\1\0\1\0")},
+    {"a key twice", ST_CORRUPT, 2, RAW("\1a\1b"), 2, RAW("\0\0\1\0"), 2,
+     RAW("\2" PLACE "\1\1\1\0\1k\2" PLACE "\1\1\1\1\1k")},
+    {"an empty key", ST_CORRUPT, 2, RAW("\1a\1b"), 2, RAW("\0\0\1\0"), 1,
+     RAW("\2" PLACE "\1\1\1\0\0")},
+    {"no such type", ST_CORRUPT, 2, RAW("\1a\1b"), 2, RAW("\0\0\1\0"), 1,
+     RAW("\2" PLACE "\11\0\2\0\1")},
+    {"no such flag", ST_CORRUPT, 2, RAW("\1a\1b"), 2, RAW("\0\0\1\0"), 1,
+     RAW("\2" PLACE "\1\10\2\0\1")},
+    {"no such policy", ST_CORRUPT, 2, RAW("\1a\1b"), 2, RAW("\0\0\1\0"), 1,
+     RAW("\2" PLACE "\1\2\1\0\0\0\0\0\0\0\0\0\0\0\0\11\0")},
+    {"version 0", ST_CORRUPT, 2, RAW("\1a\1b"), 2, RAW("\0\0\1\0"), 1,
+     RAW("\2" PLACE "\1\4\1\0\0")},
+    {"more records than bytes", ST_CORRUPT, 9, RAW("\1a\1b"), 2, RAW("\0\0\1\0"), 1,
+     RAW("\2" PLACE "\1\0\2\0\1")},
+};
+
+static void forge_head(struct strbuf *out)
+{
+    uint8_t head[HEAD_LEN] = {0};
+    store_u64(head + HEAD_OFF_NEXT_ID, 1);
+    forge_frame(out, 1, REG_FRAME_HEAD, head, sizeof(head));
+}
+
+static void forge_end(struct strbuf *out, uint64_t names, uint64_t pairs, uint64_t n_series)
+{
+    uint8_t end[END_LEN];
+    store_u64(end + END_OFF_NAMES, names);
+    store_u64(end + END_OFF_VALUES, 1);
+    store_u64(end + END_OFF_PAIRS, pairs);
+    store_u64(end + END_OFF_SERIES, n_series);
+    forge_frame(out, 1, REG_FRAME_END, end, sizeof(end));
+}
+
+START_TEST(test_registry_file_hostile)
+{
+    const struct forged *f = &forged[_i];
+    struct strbuf out;
+    struct err err;
+    strbuf_init(&out, 0);
+    forge_head(&out);
+    forge_block(&out, REG_FRAME_NAMES, f->n_names, f->names, f->names_len,
+                (uint32_t)f->names_len);
+    forge_block(&out, REG_FRAME_VALUES, 1, RAW("\1x"), 2);
+    forge_block(&out, REG_FRAME_PAIRS, f->n_pairs, f->pairs, f->pairs_len,
+                (uint32_t)f->pairs_len);
+    forge_block(&out, REG_FRAME_SERIES, f->n_series, f->series, f->series_len,
+                (uint32_t)f->series_len);
+    forge_end(&out, f->n_names, f->n_pairs, f->n_series);
+    status st = load_bytes(out.ptr, out.len, &err);
+    ck_assert_msg(st == f->want, "%s: %s (%s)", f->name, status_name(st), err.text);
+    strbuf_release(&out);
+}
+END_TEST
+
+START_TEST(test_registry_file_hostile_frames)
+{
+    static const char *const names[] = {
+        "no head",      "two heads",     "values before names", "an unknown frame",
+        "wrong counts", "a short block", "a block that claims more than it holds",
+        "a block that claims too much", "a later version", "a short head",
+    };
+    for (int i = 0; i < (int)ARRAY_LEN(names); i++) {
+        struct strbuf out;
+        struct err err;
+        strbuf_init(&out, 0);
+        uint8_t junk[HEAD_LEN] = {1};
+        if (i != 0 && i != 8 && i != 9) forge_head(&out);
+        if (i == 1) forge_head(&out);
+        if (i == 8) forge_frame(&out, 2, REG_FRAME_HEAD, junk, HEAD_LEN);
+        if (i == 9) forge_frame(&out, 1, REG_FRAME_HEAD, junk, HEAD_LEN - 1);
+        if (i == 2) forge_block(&out, REG_FRAME_VALUES, 1, RAW("\1x"), 2);
+        if (i == 3) forge_frame(&out, 1, 7, junk, sizeof(junk));
+        if (i == 5) forge_frame(&out, 1, REG_FRAME_NAMES, junk, BLOCK_HEAD_LEN - 1);
+        if (i == 6) forge_block(&out, REG_FRAME_NAMES, 1, RAW("\1x"), 3);
+        if (i == 7) forge_block(&out, REG_FRAME_NAMES, 1, RAW("\1x"), BLOCK_RAW_MAX + 1);
+        forge_block(&out, REG_FRAME_NAMES, 1, RAW("\1a"), 2);
+        if (i != 2) forge_block(&out, REG_FRAME_VALUES, 1, RAW("\1x"), 2);
+        forge_end(&out, 1, 0, i == 4 ? 1 : 0);
+        status st = load_bytes(out.ptr, out.len, &err);
+        ck_assert_msg(st == (i == 8 ? ST_UNSUPPORTED : ST_CORRUPT), "%s: %s (%s)", names[i],
+                      status_name(st), err.text);
+        strbuf_release(&out);
+    }
+}
+END_TEST
+
+Suite *suite_registry_file(void)
+{
+    Suite *suite = suite_create("registry_file");
+    TCase *tc = tcase_create("registry_file");
+    tcase_set_timeout(tc, 60);
+    tcase_add_test(tc, test_registry_file_round_trip);
+    tcase_add_test(tc, test_registry_file_is_not_there);
+    tcase_add_test(tc, test_registry_file_damaged);
+    tcase_add_loop_test(tc, test_registry_file_hostile, 0, (int)ARRAY_LEN(forged));
+    tcase_add_test(tc, test_registry_file_hostile_frames);
+    suite_add_tcase(suite, tc);
+    return suite;
+}
