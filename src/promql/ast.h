@@ -55,7 +55,7 @@ enum duration_op {
 struct duration_expr {
     enum duration_op op;
     bool as_duration;    /* DUR_NUMBER: written 5m, not 300 */
-    bool wrapped;        /* written in parentheses */
+    bool wrapped;        /* written in parentheses, as (5m) or (step() + 1) */
     double seconds;      /* DUR_NUMBER */
     uint16_t height;     /* of the subtree, at most PARSER_DEPTH_MAX */
     uint32_t start, end;

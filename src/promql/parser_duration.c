@@ -4,7 +4,8 @@
  * expressions. After `offset` it must not run on: in `m offset 5m + 2` the sum is one of
  * vectors. So there only a literal, step(), range(), min_of(), max_of() or a parenthesis
  * may stand, each with a sign; Prometheus' grammar has one exception, an unsigned
- * parenthesis, after which operators do belong to the offset, and so have we.
+ * parenthesis (or a second sign), after which operators do belong to the offset, and so
+ * have we.
  *
  * Arithmetic on literals is not folded: a tree prints as it was written.
  */
@@ -231,7 +232,7 @@ static struct duration_expr *parse_paren(struct parser *p)
 
     if (!d || !parser_expect(p, TOKEN_RPAREN)) return NULL;
     parser_experimental(p, d->start, "experimental duration expression is not enabled");
-    if (d->op != DUR_NUMBER) d->wrapped = true;
+    d->wrapped = true;
     return d;
 }
 
@@ -351,7 +352,11 @@ bool parse_offset_duration(struct parser *p, struct duration *out)
     if (!parser_enter(p, parser_peek(p)->start)) return false;
     if (is_sign(p)) {
         struct token sign = parser_take(p);
-        d = apply_sign(p, &sign, parse_primary(p));
+        if (is_sign(p))
+            d = parse_operations(p, apply_sign(p, &sign, parse_arithmetic(p, PREC_POWER)),
+                                 PREC_SUM);
+        else
+            d = apply_sign(p, &sign, parse_primary(p));
     } else if (parser_is(p, TOKEN_LPAREN)) {
         d = parse_operations(p, parse_primary(p), PREC_SUM);
     } else {

@@ -11,7 +11,7 @@
 #include <math.h>
 #include <stdio.h>
 
-#include "promql/quote.h"
+#include "promql/regex_words.h"
 
 static const struct place at_matcher = {"label matching", "identifier or \"}\""};
 static const struct place after_matcher = {"label matching", "\",\" or \"}\""};
@@ -46,12 +46,20 @@ static bool push_matcher(struct parser *p, struct vector_expr *vec, size_t *cap,
         *cap = more;
     }
     status st = matcher_init(&vec->matchers[vec->n_matchers], op, name, value, &err);
-    if (st != ST_OK) {
-        parser_fail(p, st, start, "%s", err_text(&err, st));
-        return false;
+    if (st == ST_OK) {
+        vec->n_matchers++;
+        return true;
     }
-    vec->n_matchers++;
-    return true;
+    if (st == ST_INVALID) {
+        struct strbuf words;
+        strbuf_init(&words, 0);
+        regex_words(&words, slice_str(err_text(&err, st)));
+        parser_fail(p, st, start, "%s", strbuf_cstr(&words));
+        strbuf_release(&words);
+    } else {
+        parser_fail(p, st, start, "%s", err_text(&err, st));
+    }
+    return false;
 }
 
 static bool take_match_op(struct parser *p, enum match_op *out)

@@ -319,7 +319,7 @@ status plan_make(struct plan *out, struct ast *ast, const struct plan_options *o
     if (!plan.selects) return err_set(err, ST_NO_MEMORY, "planning the query");
 
     /* The last step is not after end, and nothing beyond it is looked at. */
-    ts_time last = plan.start + (ts_time)(plan.n_steps - 1) * plan.step;
+    ts_time last = (ts_time)((uint64_t)plan.start + (plan.n_steps - 1) * (uint64_t)plan.step);
     gather(&pl, ast->root, (struct span){plan.start, last, plan.step, NULL});
     *out = plan;
     return ST_OK;
