@@ -133,11 +133,12 @@ const char *segment_dir(const struct segment *seg); /* as opened */
 
 /* Entries [first, first + n) of the index. */
 struct segment_range {
-    uint64_t first;
-    uint32_t n;
+    uint64_t first, n;
 };
 
-/* The chunks of a series, in time order; n = 0 when it has none. ST_CORRUPT. */
+
+/* The chunks of a series, in time order; {chunks of the segment, 0} when it has none.
+ * ST_CORRUPT. */
 CHECKED status segment_find(struct segment_range *out, const struct segment *seg, unsigned shard,
                             uint64_t series, struct err *err);
 
@@ -151,7 +152,8 @@ struct segment_cursor {
     struct segment_entry entries[SEGMENT_BLOCK];
 };
 
-/* Over a range, or over the whole index with {0, 0}. */
+/* Over a range, or over the whole index with {0, 0} (which segment_find() never gives).
+ * Nothing is read yet. */
 void segment_cursor_init(struct segment_cursor *cur, const struct segment *seg,
                          struct segment_range range);
 
