@@ -25,7 +25,7 @@ void segvec_release(struct segvec *sv)
         char *seg = atomic_load_explicit(&sv->seg[k], memory_order_relaxed);
         if (!seg) continue;
         account_release(sv->account, seg_bytes(sv, k));
-        mem_free(seg);
+        mem_free(seg - (uint8_t)seg[-1]);
     }
     segvec_init(sv, sv->elem, sv->account);
 }
@@ -38,12 +38,17 @@ bool segvec_reserve(struct segvec *sv, size_t idx)
 
     size_t bytes = seg_bytes(sv, k);
     if (!account_charge(sv->account, bytes)) return false;
-    char *seg = mem_try_aligned(CACHE_LINE, bytes);
-    if (!seg) {
+    /* Not mem_try_aligned() and memset(): clearing a large segment would take the owner
+     * tens of milliseconds, while fresh pages come zeroed. The byte before the segment
+     * says how far the block's start lies behind. */
+    char *block = mem_try_zero(bytes + CACHE_LINE);
+    if (!block) {
         account_release(sv->account, bytes);
         return false;
     }
-    memset(seg, 0, bytes);
+    size_t ahead = CACHE_LINE - (uintptr_t)block % CACHE_LINE; /* 1..64 */
+    char *seg = block + ahead;
+    seg[-1] = (char)ahead;
     atomic_store_explicit(&sv->seg[k], seg, memory_order_release);
     return true;
 }
