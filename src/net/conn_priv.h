@@ -12,7 +12,7 @@
 #include "net/transport.h"
 
 enum {
-    CONN_SOURCES = 4096,       /* counters of source addresses, by keyed hash */
+    CONN_SOURCES = 4096,       /* a protocol's counters of source addresses, by keyed hash */
     CONN_SOURCE_NONE = -1,
     CONN_READ_MAX = 256 << 10, /* bytes read from one connection in a turn */
     CONN_WRITE_MAX = 4 << 20,  /* bytes written to one connection in a turn */
@@ -117,7 +117,7 @@ struct conn_hub {
     struct conn_stats stats[CONN_PROTOS];  /* what happens at the door; n_open */
     struct conn_loop *loops[IO_THREADS_MAX + 1];
     size_t n_loops;
-    _Atomic uint32_t sources[CONN_SOURCES];
+    _Atomic uint32_t sources[CONN_PROTOS * CONN_SOURCES];
 };
 
 /* conn.c: makes a connection of fd on its loop; source counts it. Any thread. */

@@ -1,8 +1,8 @@
 /* Listening sockets.
  *
  * A connection is counted before it is dealt out, so that the limits hold also for
- * those on their way. The count of a source address lives in one of 4096 counters
- * chosen by a keyed hash of the address (of the /64 for IPv6): two heavy sources
+ * those on their way. The count of a source address lives in one of 4096 counters of the
+ * protocol, chosen by a keyed hash of the address (of the /64 for IPv6): two heavy sources
  * share one with odds of 1 in 4096 and nobody outside can aim for it; in return
  * there is no table to grow, lock or clean.
  *
@@ -54,7 +54,7 @@ static void set_option(int fd, int level, int name, int value)
     (void)setsockopt(fd, level, name, &value, sizeof(value));
 }
 
-static int source_of(const struct sockaddr_storage *addr)
+static int source_of(const struct sockaddr_storage *addr, enum conn_proto proto)
 {
     uint64_t hash;
 
@@ -67,7 +67,7 @@ static int source_of(const struct sockaddr_storage *addr)
     } else {
         return CONN_SOURCE_NONE;
     }
-    return (int)(hash % CONN_SOURCES);
+    return (int)proto * CONN_SOURCES + (int)(hash % CONN_SOURCES);
 }
 
 /* Tells the client why, if that fits into the socket's buffer, and closes. */
@@ -111,7 +111,8 @@ static void take(struct listener *listener, int fd, const struct sockaddr_storag
     struct conn_hub *hub = listener->hub;
     const struct conn_limits *limits = conn_hub_limits(hub, listener->proto);
     struct conn_stats *stats = &hub->stats[listener->proto];
-    int source = limits->n_source_max ? source_of(addr) : CONN_SOURCE_NONE;
+    int source =
+        limits->n_source_max ? source_of(addr, listener->proto) : CONN_SOURCE_NONE;
 
     if ((size_t)gauge_read(&stats->n_open) >= limits->n_conns_max) {
         counter_add(&stats->n_over_max, 1);
