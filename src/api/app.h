@@ -35,7 +35,7 @@
  * as long as the server. */
 struct app_settings {
     uint64_t generation;
-    bool admin_api;
+    bool admin_api, debug_command;
     bool promql_stable;
     int64_t query_timeout_ms;      /* default and ceiling of a query's time */
     int64_t query_lookback_ms;

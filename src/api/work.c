@@ -1,6 +1,8 @@
 /* Requests between loops, owner and workers. See work.h. */
 #include "api/work.h"
 
+#include "base/panic.h"
+
 enum { ARENA_BLOCK = 16 << 10 };
 
 /* --- queries --------------------------------------------------------------------- */
@@ -26,8 +28,8 @@ static void finish_at_home(struct task *task)
     struct app_stats *stats = &work->app->stats;
     reply_slot_on_gone(work->slot, NULL, NULL);
     gauge_add(&stats->n_queries_running, -1);
-    histogram_us_add(&stats->query_us,
-                     (uint64_t)((clock_mono(work->app->clock) - work->began) / 1000));
+    histogram_us_record(&stats->query_us,
+                        (uint64_t)((clock_mono(work->app->clock) - work->began) / 1000));
     if (work->st != ST_OK) counter_add(&stats->n_query_errors, 1);
     work->finish(work);
 }

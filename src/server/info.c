@@ -1,0 +1,179 @@
+/* INFO: sections of "name:value" lines in Redis' form, with the fields that tools read
+ * (resp.md 3) and a section of our own. Owner. */
+#include <string.h>
+#include <unistd.h>
+
+#include "api/version.h"
+#include "base/panic.h"
+#include "server/stats.h"
+
+struct info {
+    struct server *srv;
+    const struct server_stats *now, *base; /* base: at the last CONFIG RESETSTAT */
+    struct strbuf *out;
+};
+
+#define LINE(info, ...) strbuf_printf((info)->out, __VA_ARGS__), strbuf_str((info)->out, "\r\n")
+
+static unsigned long long since(const struct info *info, size_t off)
+{
+    uint64_t now, base;
+    memcpy(&now, (const char *)info->now + off, sizeof(now));
+    memcpy(&base, (const char *)info->base + off, sizeof(base));
+    return now - base;
+}
+#define SINCE(info, field) since(info, offsetof(struct server_stats, field))
+
+static void section_server(const struct info *info)
+{
+    const struct server *srv = info->srv;
+    LINE(info, "redis_version:%s", API_REDIS_VERSION);
+    LINE(info, "tsink_version:%s", API_VERSION);
+    LINE(info, "redis_mode:standalone");
+    LINE(info, "arch_bits:%zu", sizeof(void *) * 8);
+    LINE(info, "multiplexing_api:epoll");
+    LINE(info, "process_id:%ld", (long)getpid());
+    LINE(info, "tcp_port:%u", srv->app.resp_port);
+    LINE(info, "http_port:%u", srv->app.http_port);
+    LINE(info, "uptime_in_seconds:%llu", (unsigned long long)info->now->uptime_s);
+    LINE(info, "uptime_in_days:%llu", (unsigned long long)info->now->uptime_s / 86400);
+    LINE(info, "hz:10");
+    LINE(info, "io_threads_active:%d", srv->app.loops.n > 1);
+    LINE(info, "config_file:%s", srv->config_file ? srv->config_file : "");
+}
+
+static void section_clients(const struct info *info)
+{
+    LINE(info, "connected_clients:%llu", (unsigned long long)info->now->resp_connections);
+    LINE(info, "http_connections:%llu", (unsigned long long)info->now->http_connections);
+    LINE(info, "maxclients:%llu", (unsigned long long)server_config(info->srv)->max_clients);
+    LINE(info, "blocked_clients:0");
+}
+
+static void section_memory(const struct info *info)
+{
+    LINE(info, "used_memory:%llu", (unsigned long long)info->now->memory_used);
+    LINE(info, "used_memory_rss:%llu", (unsigned long long)info->now->rss_bytes);
+    LINE(info, "used_memory_head:%llu", (unsigned long long)info->now->db.head_bytes);
+    LINE(info, "used_memory_registry:%llu", (unsigned long long)info->now->db.registry_bytes);
+    LINE(info, "used_memory_net:%llu", (unsigned long long)info->now->memory_net);
+    LINE(info, "used_memory_query:%llu", (unsigned long long)info->now->memory_query);
+    LINE(info, "maxmemory:%llu",
+         (unsigned long long)server_config(info->srv)->engine.memory_limit);
+}
+
+static void section_persistence(const struct info *info)
+{
+    LINE(info, "loading:%d", !info->now->ready);
+    LINE(info, "rdb_bgsave_in_progress:0");
+    LINE(info, "aof_enabled:0");
+    LINE(info, "wal_live_bytes:%llu", (unsigned long long)info->now->db.wal_live_bytes);
+    LINE(info, "wal_syncs:%llu", (unsigned long long)info->now->db.wal_syncs);
+    LINE(info, "flushes:%llu", (unsigned long long)info->now->db.n_flushes);
+    LINE(info, "unflushed_samples:%llu", (unsigned long long)info->now->db.n_unflushed);
+}
+
+static void section_stats(const struct info *info)
+{
+    LINE(info, "total_connections_received:%llu", SINCE(info, resp_accepted));
+    LINE(info, "total_commands_processed:%llu", SINCE(info, n_commands));
+    LINE(info, "instantaneous_ops_per_sec:%llu", (unsigned long long)info->srv->ops_per_s);
+    LINE(info, "total_net_input_bytes:%llu", SINCE(info, resp_bytes_in));
+    LINE(info, "total_net_output_bytes:%llu", SINCE(info, resp_bytes_out));
+    LINE(info, "rejected_connections:%llu", SINCE(info, resp_rejected));
+    LINE(info, "total_error_replies:%llu", SINCE(info, n_command_errors));
+    LINE(info, "total_http_requests:%llu", SINCE(info, n_http));
+    LINE(info, "total_queries:%llu", SINCE(info, n_queries));
+    LINE(info, "keyspace_hits:0");
+    LINE(info, "keyspace_misses:0");
+    LINE(info, "evicted_keys:0");
+    LINE(info, "expired_keys:0");
+}
+
+static void section_replication(const struct info *info)
+{
+    LINE(info, "role:master");
+    LINE(info, "connected_slaves:0");
+    LINE(info, "master_link_status:up");
+}
+
+static void section_cpu(const struct info *info)
+{
+    LINE(info, "used_cpu_sys:0.000000");
+    LINE(info, "used_cpu_user:%.6f", (double)info->now->cpu_ns / 1e9);
+}
+
+static void section_cluster(const struct info *info)
+{
+    LINE(info, "cluster_enabled:0");
+}
+
+static void section_keyspace(const struct info *info)
+{
+    if (info->now->db.n_series)
+        LINE(info, "db0:keys=%llu,expires=0,avg_ttl=0",
+             (unsigned long long)info->now->db.n_series);
+}
+
+static void section_tsink(const struct info *info)
+{
+    LINE(info, "series:%llu", (unsigned long long)info->now->db.n_series);
+    LINE(info, "samples_stored:%llu", SINCE(info, db.n_rows_stored));
+    LINE(info, "samples_refused:%llu", SINCE(info, db.n_rows_refused));
+    LINE(info, "segments:%llu", (unsigned long long)info->now->db.n_segments);
+    LINE(info, "segment_bytes:%llu", (unsigned long long)info->now->db.n_segment_bytes);
+    LINE(info, "segment_samples:%llu", (unsigned long long)info->now->db.n_segment_samples);
+    LINE(info, "views:%llu", (unsigned long long)info->now->db.n_views_live);
+    LINE(info, "retired_items:%llu", (unsigned long long)info->now->db.n_retired);
+    for (size_t i = 0; i < info->srv->app.loops.n; i++) {
+        struct loop *loop = conn_loop_loop(info->srv->app.loops.ptr[i]);
+        const struct histogram_us *steps = loop_step_times(loop);
+        LINE(info, "loop_%s_step_us:p50=%llu,p99=%llu,max=%llu", loop_name(loop),
+             (unsigned long long)histogram_us_quantile(steps, 0.5),
+             (unsigned long long)histogram_us_quantile(steps, 0.99),
+             (unsigned long long)histogram_us_max(steps));
+    }
+}
+
+static const struct section {
+    const char *name, *title;
+    void (*print)(const struct info *info);
+} sections[] = {
+    {"server", "Server", section_server},
+    {"clients", "Clients", section_clients},
+    {"memory", "Memory", section_memory},
+    {"persistence", "Persistence", section_persistence},
+    {"stats", "Stats", section_stats},
+    {"replication", "Replication", section_replication},
+    {"cpu", "CPU", section_cpu},
+    {"cluster", "Cluster", section_cluster},
+    {"keyspace", "Keyspace", section_keyspace},
+    {"tsink", "tsink", section_tsink},
+};
+
+static bool wanted(const struct section *section, const struct slice *names, size_t n)
+{
+    static const char *const everything[] = {"all", "default", "everything"};
+    for (size_t i = 0; i < n; i++) {
+        if (slice_is_nocase(names[i], section->name)) return true;
+        for (size_t k = 0; k < ARRAY_LEN(everything); k++)
+            if (slice_is_nocase(names[i], everything[k])) return true;
+    }
+    return n == 0;
+}
+
+void server_info(void *ctx, struct strbuf *out, const struct slice *names, size_t n)
+{
+    struct server *srv = ctx;
+    struct server_stats now;
+    server_stats(srv, &now);
+    struct info info = {.srv = srv, .now = &now, .base = server_baseline(srv), .out = out};
+    bool first = true;
+    for (size_t i = 0; i < ARRAY_LEN(sections); i++) {
+        if (!wanted(&sections[i], names, n)) continue;
+        if (!first) strbuf_str(out, "\r\n");
+        first = false;
+        strbuf_printf(out, "# %s\r\n", sections[i].title);
+        sections[i].print(&info);
+    }
+}

@@ -1,0 +1,69 @@
+/* The process: wires the rooms together, runs the owner's loop, stops in order.
+ *
+ *     server_open    configuration is settled: files, loops, listeners, database
+ *     server_run     the owner's loop, until a signal or SHUTDOWN; then the orderly stop
+ *     server_close   everything is closed
+ *
+ * All on the main thread, which is the owner.
+ */
+#ifndef TSINK_SERVER_SERVER_H
+#define TSINK_SERVER_SERVER_H
+
+#include "api/app.h"
+#include "base/rng.h"
+#include "base/timerwheel.h"
+#include "base/vfs.h"
+#include "base/workers.h"
+#include "net/io_threads.h"
+#include "net/listener.h"
+#include "server/config.h"
+
+/* A generation of the configuration; the newest first. */
+struct config_generation {
+    struct config cfg;
+    struct config_generation *older;
+};
+
+struct server {
+    struct config_generation *config; /* newest; owner */
+    const char *config_file;          /* NULL: none */
+    struct app app;
+    struct account account, net_account, query_account;
+    struct vfs *vfs;                  /* the data directory */
+    struct rng rng;
+    struct workers *workers;
+    struct loop *owner;
+    struct conn_hub *hub;
+    struct io_threads *io;
+    struct listener *resp, *http;
+    struct loop_hook turn_hook;       /* looks for signals */
+    struct timer cron;
+    _Atomic uint64_t durable;         /* the gate of parked replies */
+    _Atomic(struct db *) db_for_wal;  /* set once the database is open */
+    bool stop_asked, stop_save;
+    int64_t began_ms;
+    uint64_t ops_last, ops_per_s;     /* commands, for INFO */
+    mono_ns ops_at;
+    struct server_baseline *baseline; /* CONFIG RESETSTAT */
+};
+
+CHECKED status server_open(struct server **out, struct config_generation *config,
+                           const char *config_file, struct err *err);
+
+/* ST_OK after an orderly stop; what failed otherwise. */
+status server_run(struct server *srv, struct err *err);
+void server_close(struct server *srv);
+
+static inline const struct config *server_config(const struct server *srv)
+{
+    return &srv->config->cfg;
+}
+
+/* config_set.c: the api's ports to the configuration. */
+void server_config_ports(struct server *srv, struct app_ports *ports);
+
+/* info.c and metrics.c. Owner. */
+void server_info(void *srv, struct strbuf *out, const struct slice *sections, size_t n);
+void server_metrics(void *srv, struct strbuf *out, bool openmetrics);
+
+#endif
