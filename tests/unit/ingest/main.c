@@ -1,0 +1,12 @@
+/* Unit tests of ingest. */
+#include "tests/unit/unit.h"
+
+Suite *suite_format(void);
+Suite *suite_prom_hist(void);
+Suite *suite_prom_text(void);
+Suite *suite_prom_write(void);
+Suite *suite_snappy_body(void);
+Suite *suite_wire(void);
+
+UNIT_MAIN(suite_format, suite_prom_hist, suite_prom_text, suite_prom_write, suite_snappy_body,
+          suite_wire)
