@@ -31,7 +31,7 @@ void annotations_init(struct annotations *an, struct arena *arena, struct slice 
         .arena = arena, .query = query, .ticks_per_second = ticks_per_second};
 }
 
-/* ---- the table --------------------------------------------------------------------- */
+/* ---- the table -------------------------------------------------------------------- */
 
 static size_t slot_of(const struct annotations *an, bool warning, struct slice text)
 {
@@ -144,7 +144,7 @@ void annotations_monotonicity(struct annotations *an, struct text_pos pos, struc
     a->what.diff_max = fmax(a->what.diff_max, what->diff_max);
 }
 
-/* ---- text -------------------------------------------------------------------------- */
+/* ---- text ------------------------------------------------------------------------- */
 
 /* Lays decimal digits d (n of them, value 0.d1d2... * 10^point) out as %g does. */
 static size_t put_digits(char *dst, const char *d, int n, int point)

@@ -179,6 +179,7 @@ struct call_expr {
     const struct function *func;
     struct expr **args;
     size_t n_args;
+    size_t info_select;        /* [plan] info(): its info series, in plan->selects */
 };
 
 struct aggregate_expr {

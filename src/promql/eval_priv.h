@@ -18,6 +18,7 @@
  *     eval_subquery.c  a subquery's frame and its samples
  *     eval_binary.c    operators; eval_match.c: the joins of vector with vector
  *     eval_aggregate.c sum, avg...; eval_topk.c: topk, limitk, quantile...
+ *     eval_info.c      info()
  *     fn_*.c           functions, one C function each, in functions.def
  */
 #ifndef TSINK_PROMQL_EVAL_PRIV_H
@@ -28,9 +29,11 @@
 
 #include "base/arena.h"
 #include "base/bits.h"
+#include "base/panic.h"
 #include "base/vec.h"
 #include "promql/annotations.h"
 #include "promql/eval.h"
+#include "promql/hist_math.h"
 #include "promql/matching.h"
 #include "promql/quantile.h"
 
@@ -133,14 +136,14 @@ CHECKED status eval_poll(struct eval *ev);
 /* n values are going to be kept. */
 CHECKED status eval_hold(struct eval *ev, uint64_t n);
 
-CHECKED status eval_oom(struct eval *ev);
+status eval_oom(struct eval *ev); /* ST_NO_MEMORY, said */
 
 static inline struct text_pos expr_pos(const struct expr *e)
 {
     return (struct text_pos){e->start, e->end};
 }
 
-/* ---- eval.c -------------------------------------------------------------------------- */
+/* ---- eval.c ----------------------------------------------------------------------- */
 
 /* The columns of a vector expression (KIND_VECTOR). */
 CHECKED status eval_vector(struct eval *ev, const struct frame *f, const struct expr *e,
@@ -168,41 +171,23 @@ CHECKED status matrix_put(struct eval *ev, struct matrix *m, struct sink *sink);
  * "vector cannot contain metrics with the same labelset". */
 CHECKED status matrix_join_same(struct eval *ev, const struct frame *f, struct matrix *m);
 
-/* ---- samples ------------------------------------------------------------------------- */
+/* ---- eval_select.c ---------------------------------------------------------------- */
 
-/* The samples of one series, floats and histograms apart, in time order, query ticks. */
-struct samples {
-    VEC(ts_time) t;
-    VEC(double) v;
-    VEC(ts_time) ht;
-    VEC(const struct histogram *) h;
-    struct points raw;             /* read buffer */
+enum select_what {
+    SELECT_VALUE,
+    SELECT_TIME,  /* the sample's time in seconds */
+    SELECT_INFO,  /* the same; a histogram fails the query */
 };
-
-void samples_clear(struct samples *s);
-void samples_release(struct samples *s);
-
-/* Reads the series [i, *next) of a set, which all have the same labels (a series that
- * changed from floats to histograms is two series of the database). Stale markers stay
- * only when keep_stale. */
-CHECKED status samples_read(struct eval *ev, struct series_set *set, size_t i, size_t *next,
-                            bool keep_stale, struct samples *out);
-
-static inline bool double_is_stale(double v)
-{
-    uint64_t bits;
-    memcpy(&bits, &v, sizeof(bits));
-    return value_is_stale(bits);
-}
-
-/* ---- eval_select.c -------------------------------------------------------------------- */
-
-enum select_what { SELECT_VALUE, SELECT_TIME };
 
 /* An instant selector: at each step the newest sample inside the look-back window, or
  * its time. */
 CHECKED status eval_select(struct eval *ev, const struct frame *f, const struct expr *vec,
                            enum select_what what, struct sink *sink);
+
+/* The same for a set, at refs[i] for step i (ascending). */
+CHECKED status eval_select_set(struct eval *ev, const struct frame *f, struct series_set *set,
+                               const ts_time *refs, enum select_what what, bool smoothed,
+                               struct sink *sink);
 
 /* The time a step looks at, with @ and offset. */
 static inline ts_time modified_time(const struct modifiers *mod, ts_time t)
@@ -210,76 +195,12 @@ static inline ts_time modified_time(const struct modifiers *mod, ts_time t)
     return (mod->at == AT_NONE ? t : mod->at_ticks) - mod->offset.ticks;
 }
 
-/* ---- eval_range.c --------------------------------------------------------------------- */
-
-/* What a range function sees of one series at one step: samples in (start, end]. */
-struct window {
-    const ts_time *t;
-    const double *v;
-    size_t n;
-    const ts_time *ht;
-    const struct histogram *const *h;
-    size_t hn;
-    ts_time start, end;
-    ts_time now;                   /* the step's time */
-    size_t first;                  /* index of t[0] in the whole series */
-    const struct samples *all;     /* what lies outside of the window too */
-    size_t lo, hi;                 /* the floats of the window in `all`: [lo, hi) */
-    size_t hlo, hhi;               /* and the histograms */
-};
-
-struct range_out {
-    double val;
-    const struct histogram *hist;  /* not NULL: the result */
-};
-
-enum { RANGE_ARGS_MAX = 2 };
-
-/* One call of a range function. */
-struct range_call {
-    struct eval *ev;
-    const struct frame *frame;
-    const struct expr *call;       /* EXPR_CALL */
-    const struct expr *range;      /* its EXPR_MATRIX or EXPR_SUBQUERY */
-    struct text_pos pos;           /* of the range argument */
-    double seconds;                /* length of the range */
-    bool anchored, smoothed;
-    struct labels labels;          /* of the series at hand */
-    double args[RANGE_ARGS_MAX];   /* scalar arguments at the step at hand */
-    double *scratch;               /* room for the floats of any window of the series */
-    bool has_resets;               /* some float of the series is below the one before */
-    struct samples *edges;         /* of extended selectors: see fn_rate.c */
-};
-
-/* false: no value at this step. */
-typedef bool (*range_fn)(struct range_call *rc, const struct window *w, struct range_out *out);
-
-struct range_kernel {
-    range_fn fn;
-    bool keeps_name;               /* first_over_time, last_over_time */
-    bool is_rate;                  /* rate, increase: only counters make sense */
-};
-
-CHECKED status eval_range(struct eval *ev, const struct frame *f, const struct expr *call,
-                          const struct range_kernel *kernel, struct sink *sink);
-
 /* The raw samples of a range expression at the end of the query: instant queries of a
  * matrix. */
 CHECKED status eval_range_result(struct eval *ev, const struct frame *f, const struct expr *e,
                                  struct promql_result *out);
 
-/* ---- eval_subquery.c ------------------------------------------------------------------ */
-
-/* The frame of a subquery whose windows serve the frame f; n is 0 (and the frame unusable)
- * when no step falls inside. ST_LIMIT when there are too many. */
-CHECKED status subquery_frame(struct eval *ev, const struct frame *f, const struct expr *sub,
-                              struct frame *out, bool *empty);
-
-/* A column's values with their times. */
-CHECKED status samples_from_column(struct eval *ev, const struct frame *f,
-                                   const struct column *col, struct samples *out);
-
-/* ---- operators ------------------------------------------------------------------------ */
+/* ---- operators -------------------------------------------------------------------- */
 
 CHECKED status eval_binary(struct eval *ev, const struct frame *f, const struct expr *e,
                            struct sink *sink);
@@ -306,13 +227,12 @@ CHECKED status eval_aggregate(struct eval *ev, const struct frame *f, const stru
 CHECKED status eval_aggregate_k(struct eval *ev, const struct frame *f, const struct expr *e,
                                 const struct label_filter *filter, struct sink *sink);
 CHECKED status eval_aggregate_values(struct eval *ev, const struct frame *f,
-                                     const struct expr *e, const struct label_filter *filter,
-                                     struct sink *sink);
+                                     const struct expr *e, struct sink *sink);
 CHECKED status eval_aggregate_quantile(struct eval *ev, const struct frame *f,
                                        const struct expr *e, const struct label_filter *filter,
                                        struct sink *sink);
 
-/* ---- functions ------------------------------------------------------------------------ */
+/* ---- functions -------------------------------------------------------------------- */
 
 /* A call: its vectors, or one column without labels for a function that gives a scalar. */
 typedef status (*function_fn)(struct eval *ev, const struct frame *f, const struct expr *call,

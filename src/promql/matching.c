@@ -109,7 +109,7 @@ void labels_text(struct strbuf *out, struct labels set)
     strbuf_char(out, '}');
 }
 
-/* ---- groups ------------------------------------------------------------------------- */
+/* ---- groups ----------------------------------------------------------------------- */
 
 void label_groups_init(struct label_groups *g, struct arena *arena, struct label_filter filter)
 {

@@ -19,6 +19,7 @@ struct planner {
     struct plan *plan;
     const struct plan_options *opt;
     struct err *err;
+    struct matcher *info_matchers; /* room for those of info() calls */
 };
 
 /* ---- saturating time -------------------------------------------------------------- */
@@ -248,6 +249,71 @@ static struct span subquery_span(struct span span, const struct subquery_expr *s
     return span;
 }
 
+/* ---- info() ----------------------------------------------------------------------- */
+
+/* Finds the first selector under e and moves *t to the time it looks at. */
+static bool info_time(const struct expr *e, ts_time *t)
+{
+    struct expr *child;
+    const struct modifiers *mod = e->kind == EXPR_VECTOR     ? &e->vec.mod
+                                  : e->kind == EXPR_SUBQUERY ? &e->subquery.mod
+                                                             : NULL;
+    ts_time at = *t;
+
+    if (mod) at = sat_sub(mod->at == AT_NONE ? at : mod->at_ticks, mod->offset.ticks);
+    bool found = e->kind == EXPR_VECTOR;
+    for (size_t i = 0; !found && (child = expr_child(e, i)); i++) found = info_time(child, &at);
+    if (found) *t = at;
+    return found;
+}
+
+ts_time plan_info_time(const struct expr *base, ts_time t)
+{
+    (void)info_time(base, &t); /* without a selector t itself is meant */
+    return t;
+}
+
+static size_t count_infos(const struct expr *e)
+{
+    struct expr *child;
+    size_t n = e->kind == EXPR_CALL && e->call.func->id == FUNC_info;
+
+    for (size_t i = 0; (child = expr_child(e, i)); i++) n += count_infos(child);
+    return n;
+}
+
+/* The info series of a call: those that its second argument names, target_info unless that
+ * speaks of names itself. */
+static void add_info(struct planner *pl, struct expr *call, struct span span)
+{
+    struct plan *plan = pl->plan;
+    const struct vector_expr *vec =
+        call->call.n_args > 1 ? &expr_unwrap(call->call.args[1])->vec : NULL;
+    size_t n = vec ? vec->n_matchers : 0;
+    const struct matcher *matchers = vec ? vec->matchers : NULL;
+    bool named = false;
+
+    for (size_t i = 0; i < n; i++) named = named || slice_is(matchers[i].name, LABEL_NAME);
+    if (!named) {
+        struct matcher *copy = pl->info_matchers;
+        pl->info_matchers += n + 1;
+        if (n) memcpy(copy, matchers, n * sizeof(*copy));
+        copy[n++] = (struct matcher){.op = MATCH_EQ,
+                                     .name = SLICE_LIT(LABEL_NAME),
+                                     .value = SLICE_LIT("target_info")};
+        matchers = copy;
+    }
+    ts_time from = sat_sub(plan_info_time(call->call.args[0], span.from), plan->lookback);
+    ts_time to = plan_info_time(call->call.args[0], span.to);
+    call->call.info_select = plan->n_selects;
+    plan->selects[plan->n_selects++] = (struct select){
+        .matchers = {matchers, n},
+        .range = {sat_add(floor_div(from, plan->sample_scale), 1),
+                  floor_div(to, plan->sample_scale)},
+        .hint = {.func = SLICE_LIT("info"), .step = span.step / plan->sample_scale},
+    };
+}
+
 static void gather(struct planner *pl, struct expr *e, struct span span)
 {
     struct expr *child;
@@ -256,7 +322,12 @@ static void gather(struct planner *pl, struct expr *e, struct span span)
     case EXPR_VECTOR: add_select(pl, &e->vec, span, NULL); return;
     case EXPR_MATRIX: add_select(pl, &e->matrix.vec->vec, span, &e->matrix.range); return;
     case EXPR_SUBQUERY: span = subquery_span(span, &e->subquery); break;
-    case EXPR_CALL: span.func = e->call.func->name; break;
+    case EXPR_CALL:
+        span.func = e->call.func->name;
+        if (e->call.func->id != FUNC_info) break;
+        gather(pl, e->call.args[0], span);
+        add_info(pl, e, span);
+        return;
     case EXPR_AGGREGATE: span.func = aggregator_name(e->agg.op); break;
     case EXPR_BINARY: span.func = NULL; break;
     default: break;
@@ -315,8 +386,16 @@ status plan_make(struct plan *out, struct ast *ast, const struct plan_options *o
     TRY(set_frame(&pl));
     TRY(settle_tree(&pl, ast->root));
     ast->root->invariant = mark(ast->root) && may_be_root(NULL, ast->root);
-    plan.selects = arena_try_array(&ast->arena, ast->n_vectors + 1, sizeof(*plan.selects));
-    if (!plan.selects) return err_set(err, ST_NO_MEMORY, "planning the query");
+    size_t n_infos = count_infos(ast->root), n_matchers = n_infos + 1;
+    for (size_t i = 0; n_infos && i < ast->n_vectors; i++) {
+        n_matchers += ast->vectors[i]->vec.n_matchers;
+    }
+    plan.selects = arena_try_array(&ast->arena, ast->n_vectors + n_infos + 1,
+                                   sizeof(*plan.selects));
+    pl.info_matchers = arena_try_array(&ast->arena, n_matchers, sizeof(*pl.info_matchers));
+    if (!plan.selects || !pl.info_matchers) {
+        return err_set(err, ST_NO_MEMORY, "planning the query");
+    }
 
     /* The last step is not after end, and nothing beyond it is looked at. */
     ts_time last = (ts_time)((uint64_t)plan.start + (plan.n_steps - 1) * (uint64_t)plan.step);

@@ -59,6 +59,10 @@ struct plan {
 CHECKED status plan_make(struct plan *out, struct ast *ast, const struct plan_options *opt,
                          struct err *err);
 
+/* The time as of which info(base) looks for info series at time t: that of the samples of
+ * base's first selector, with the @ and offset of it and of the subqueries around it. */
+ts_time plan_info_time(const struct expr *base, ts_time t);
+
 /* A sample's time in query ticks, saturated. */
 static inline ts_time plan_sample_time(const struct plan *plan, ts_time ts)
 {

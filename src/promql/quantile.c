@@ -79,7 +79,7 @@ double quantile_of(double q, double *v, size_t n)
     return v[(size_t)low] * (1 - weight) + v[(size_t)high] * weight;
 }
 
-/* ---- classic histograms ------------------------------------------------------------- */
+/* ---- classic histograms ----------------------------------------------------------- */
 
 static int compare_buckets(const void *pa, const void *pb)
 {

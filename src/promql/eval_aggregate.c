@@ -1,0 +1,264 @@
+/* Aggregations that fold: sum, avg, count, min, max, group, stddev, stdvar. Columns are
+ * added to their group as they come and are not kept, so memory grows with the groups.
+ *
+ * Groups are numbered in the order of their first series. A group has, for each step, the
+ * running value and what the operator needs beside it: a compensation, a mean, a count.
+ * Sums are compensated; a mean turns from a sum to an incremental mean where the sum
+ * overflows, step by step (quantile.h).
+ *
+ * Histograms are counted by count and group. min, max, stddev and stdvar ignore them with
+ * an info. sum and avg of floats and histograms at one step have no value.
+ */
+#include "promql/eval_priv.h"
+
+struct group {
+    struct labels labels;
+    bool drop_name;
+    double *val;
+    double *c;             /* compensation */
+    double *mean;
+    double *n;
+    uint64_t *has;         /* floats (for count and group: anything) */
+    uint64_t *hist;        /* sum, avg: histograms were there */
+    uint64_t *incremental; /* avg */
+};
+
+struct aggregation {
+    struct sink sink;
+    struct eval *ev;
+    const struct frame *frame;
+    const struct expr *e;
+    struct label_filter filter;
+    struct label_groups groups;
+    struct group *list;
+    size_t cap;
+};
+
+static status new_group(struct aggregation *a, size_t at, const struct column *col)
+{
+    struct eval *ev = a->ev;
+    size_t n = a->frame->n, words = bitmap_words(n);
+    enum aggregator op = a->e->agg.op;
+    struct group *g;
+
+    if (at >= a->cap) {
+        size_t cap = a->cap ? a->cap * 2 : 16;
+        struct group *list = arena_try_array(ev->arena, cap, sizeof(*list));
+        if (!list) return eval_oom(ev);
+        if (at) memcpy(list, a->list, at * sizeof(*list));
+        a->list = list;
+        a->cap = cap;
+    }
+    g = &a->list[at];
+    *g = (struct group){.drop_name = col->drop_name};
+    TRY(eval_hold(ev, n));
+    g->labels = label_filter_apply(ev->arena, &a->filter, col->labels);
+    if (g->labels.n && !g->labels.ptr) return eval_oom(ev);
+
+    bool moments = op == AGGR_STDDEV || op == AGGR_STDVAR;
+    bool sums = op == AGGR_SUM || op == AGGR_AVG;
+    size_t len = n * sizeof(double);
+    g->val = arena_try_zero(ev->arena, len);
+    g->has = arena_try_zero(ev->arena, words * 8);
+    if (!g->val || !g->has) return eval_oom(ev);
+    if (sums && !(g->c = arena_try_zero(ev->arena, len))) return eval_oom(ev);
+    if (sums && !(g->hist = arena_try_zero(ev->arena, words * 8))) return eval_oom(ev);
+    if (op == AGGR_AVG || moments) {
+        if (!(g->mean = arena_try_zero(ev->arena, len))) return eval_oom(ev);
+        if (!(g->n = arena_try_zero(ev->arena, len))) return eval_oom(ev);
+    }
+    if (op != AGGR_AVG) return ST_OK;
+    g->incremental = arena_try_zero(ev->arena, words * 8);
+    return g->incremental ? ST_OK : eval_oom(ev);
+}
+
+/* ---- folds: one float at one step ------------------------------------------------- */
+
+static void fold_avg(struct group *g, size_t i, double v)
+{
+    struct mean m;
+
+    if (!bit_get(g->has, i)) mean_first(&m, v);
+    else {
+        m = (struct mean){.n = g->n[i],
+                          .sum = g->val[i],
+                          .c = g->c[i],
+                          .mean = g->mean[i],
+                          .incremental = bit_get(g->incremental, i)};
+        mean_add(&m, v);
+    }
+    g->n[i] = m.n;
+    g->val[i] = m.sum;
+    g->c[i] = m.c;
+    g->mean[i] = m.mean;
+    if (m.incremental) bit_set(g->incremental, i);
+}
+
+/* Welford. What begins without a finite value has no spread. */
+static void fold_moments(struct group *g, size_t i, double v)
+{
+    if (!bit_get(g->has, i)) {
+        g->n[i] = 1;
+        g->mean[i] = v;
+        g->val[i] = isfinite(v) ? 0 : NAN;
+        return;
+    }
+    g->n[i]++;
+    double delta = v - g->mean[i];
+    g->mean[i] += delta / g->n[i];
+    g->val[i] += delta * (v - g->mean[i]);
+}
+
+static void fold(struct aggregation *a, struct group *g, size_t i, double v)
+{
+    bool first = !bit_get(g->has, i);
+
+    switch (a->e->agg.op) {
+    case AGGR_SUM:
+        if (first) g->val[i] = v;
+        else kahan_add(v, &g->val[i], &g->c[i]);
+        break;
+    case AGGR_AVG: fold_avg(g, i, v); break;
+    case AGGR_MIN:
+        if (first || g->val[i] > v || isnan(g->val[i])) g->val[i] = v;
+        break;
+    case AGGR_MAX:
+        if (first || g->val[i] < v || isnan(g->val[i])) g->val[i] = v;
+        break;
+    case AGGR_STDDEV:
+    case AGGR_STDVAR: fold_moments(g, i, v); break;
+    case AGGR_COUNT: g->val[i]++; break;
+    case AGGR_GROUP: g->val[i] = 1; break;
+    case AGGR_TOPK:
+    case AGGR_BOTTOMK:
+    case AGGR_QUANTILE:
+    case AGGR_COUNT_VALUES:
+    case AGGR_LIMITK:
+    case AGGR_LIMIT_RATIO:
+    case N_AGGREGATORS: break; /* eval_topk.c */
+    }
+    bit_set(g->has, i);
+}
+
+static void fold_hist(struct aggregation *a, struct group *g, size_t i)
+{
+    enum aggregator op = a->e->agg.op;
+
+    if (op == AGGR_COUNT || op == AGGR_GROUP) {
+        fold(a, g, i, 0);
+    } else if (op == AGGR_SUM || op == AGGR_AVG) {
+        bit_set(g->hist, i);
+    } else {
+        annotations_info(&a->ev->annos, expr_pos(a->e->agg.expr),
+                         "ignored histogram in %s aggregation", aggregator_name(op));
+    }
+}
+
+static status aggregation_put(struct sink *sink, struct column *col)
+{
+    struct aggregation *a = container_of(sink, struct aggregation, sink);
+    bool is_new;
+    int64_t at = label_groups_add(&a->groups, col->labels, &is_new);
+
+    if (at < 0) return eval_oom(a->ev);
+    if (is_new) TRY(new_group(a, (size_t)at, col));
+    struct group *g = &a->list[at];
+    FOR_EACH_BIT(i, col->has, a->frame->n) {
+        if (column_hist(col, i)) fold_hist(a, g, i);
+        else fold(a, g, i, col->val[i]);
+    }
+    return ST_OK;
+}
+
+/* ---- finish ----------------------------------------------------------------------- */
+
+static void finish_step(struct aggregation *a, struct group *g, size_t i)
+{
+    struct mean m;
+
+    switch (a->e->agg.op) {
+    case AGGR_SUM:
+        if (!isinf(g->val[i])) g->val[i] += g->c[i];
+        break;
+    case AGGR_AVG:
+        m = (struct mean){.n = g->n[i],
+                          .sum = g->val[i],
+                          .c = g->c[i],
+                          .mean = g->mean[i],
+                          .incremental = bit_get(g->incremental, i)};
+        g->val[i] = mean_value(&m);
+        break;
+    case AGGR_STDDEV: g->val[i] = sqrt(g->val[i] / g->n[i]); break;
+    case AGGR_STDVAR: g->val[i] /= g->n[i]; break;
+    case AGGR_COUNT:
+    case AGGR_MIN:
+    case AGGR_MAX:
+    case AGGR_GROUP:
+    case AGGR_TOPK:
+    case AGGR_BOTTOMK:
+    case AGGR_QUANTILE:
+    case AGGR_COUNT_VALUES:
+    case AGGR_LIMITK:
+    case AGGR_LIMIT_RATIO:
+    case N_AGGREGATORS: break;
+    }
+}
+
+static status finish_group(struct aggregation *a, struct group *g, struct sink *sink)
+{
+    struct column col = {
+        .labels = g->labels, .drop_name = g->drop_name, .val = g->val, .has = g->has};
+
+    FOR_EACH_BIT(i, g->has, a->frame->n) {
+        if (g->hist && bit_get(g->hist, i)) {
+            annotations_warn(&a->ev->annos, expr_pos(a->e->agg.expr),
+                             "encountered a mix of histograms and floats for aggregation");
+            bit_clear(g->has, i);
+            continue;
+        }
+        finish_step(a, g, i);
+    }
+    return bit_any(g->has, a->frame->n) ? sink_put(sink, &col) : ST_OK;
+}
+
+static status aggregate_fold(struct eval *ev, const struct frame *f, const struct expr *e,
+                             const struct label_filter *filter, struct sink *sink)
+{
+    struct aggregation a = {
+        .sink = {aggregation_put}, .ev = ev, .frame = f, .e = e, .filter = *filter};
+
+    label_groups_init(&a.groups, ev->arena, *filter);
+    TRY(eval_vector(ev, f, e->agg.expr, &a.sink));
+    for (size_t i = 0; i < a.groups.n; i++) TRY(finish_group(&a, &a.list[i], sink));
+    return ST_OK;
+}
+
+status eval_aggregate(struct eval *ev, const struct frame *f, const struct expr *e,
+                      struct sink *sink)
+{
+    struct label_filter filter;
+
+    if (label_filter_init(&filter, ev->arena, e->agg.grouping, e->agg.n_grouping,
+                          !e->agg.without,
+                          e->agg.without ? SLICE_LIT(LABEL_NAME) : SLICE_LIT("")) != ST_OK) {
+        return eval_oom(ev);
+    }
+    switch (e->agg.op) {
+    case AGGR_SUM:
+    case AGGR_AVG:
+    case AGGR_COUNT:
+    case AGGR_MIN:
+    case AGGR_MAX:
+    case AGGR_GROUP:
+    case AGGR_STDDEV:
+    case AGGR_STDVAR: return aggregate_fold(ev, f, e, &filter, sink);
+    case AGGR_TOPK:
+    case AGGR_BOTTOMK:
+    case AGGR_LIMITK:
+    case AGGR_LIMIT_RATIO: return eval_aggregate_k(ev, f, e, &filter, sink);
+    case AGGR_QUANTILE: return eval_aggregate_quantile(ev, f, e, &filter, sink);
+    case AGGR_COUNT_VALUES: return eval_aggregate_values(ev, f, e, sink);
+    case N_AGGREGATORS: break;
+    }
+    return err_set(ev->err, ST_INTERNAL, "unknown aggregation");
+}

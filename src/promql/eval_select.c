@@ -1,0 +1,209 @@
+/* Selectors: samples of a set to columns.
+ *
+ * A step at time t looks at the newest sample in (t - lookback, t], after @ and offset;
+ * a stale marker there means the series has ended. Steps go forward, so one pass over
+ * the samples serves all of them.
+ *
+ * A smoothed selector looks both ways: at the exact time if there is a sample, between
+ * the samples before and after (each within look-back) by a straight line, or the one
+ * before.
+ */
+#include "promql/eval_range_priv.h"
+
+/* ---- samples ---------------------------------------------------------------------- */
+
+void samples_clear(struct samples *s)
+{
+    vec_clear(&s->t);
+    vec_clear(&s->v);
+    vec_clear(&s->ht);
+    vec_clear(&s->h);
+    s->raw.n = 0;
+}
+
+void samples_release(struct samples *s)
+{
+    vec_release(&s->t);
+    vec_release(&s->v);
+    vec_release(&s->ht);
+    vec_release(&s->h);
+    points_release(&s->raw);
+}
+
+static status append_floats(struct eval *ev, enum value_type type, bool keep_stale,
+                            struct samples *out)
+{
+    const struct points *raw = &out->raw;
+
+    if (!vec_reserve(&out->t, raw->n) || !vec_reserve(&out->v, raw->n)) return eval_oom(ev);
+    for (size_t i = 0; i < raw->n; i++) {
+        double v = value_to_f64(type, raw->val[i]);
+        if (!keep_stale && type == VALUE_F64 && value_is_stale(raw->val[i].bits)) continue;
+        out->t.ptr[out->t.len++] = plan_sample_time(ev->plan, raw->ts[i]);
+        out->v.ptr[out->v.len++] = v;
+    }
+    return ST_OK;
+}
+
+static status append_hists(struct eval *ev, bool keep_stale, struct samples *out)
+{
+    const struct points *raw = &out->raw;
+
+    if (!vec_reserve(&out->ht, raw->n) || !vec_reserve(&out->h, raw->n)) return eval_oom(ev);
+    for (size_t i = 0; i < raw->n; i++) {
+        const struct histogram *h = raw->val[i].hist;
+        if (!keep_stale && double_is_stale(h->sum)) continue;
+        out->ht.ptr[out->ht.len++] = plan_sample_time(ev->plan, raw->ts[i]);
+        out->h.ptr[out->h.len++] = h;
+    }
+    return ST_OK;
+}
+
+/* Floats of a second series of the same labels: puts all in time order. Rare and short,
+ * so insertion will do. */
+static void order_floats(struct samples *s)
+{
+    for (size_t i = 1; i < s->t.len; i++) {
+        ts_time t = s->t.ptr[i];
+        double v = s->v.ptr[i];
+        size_t k = i;
+        for (; k > 0 && s->t.ptr[k - 1] > t; k--) {
+            s->t.ptr[k] = s->t.ptr[k - 1];
+            s->v.ptr[k] = s->v.ptr[k - 1];
+        }
+        s->t.ptr[k] = t;
+        s->v.ptr[k] = v;
+    }
+}
+
+status samples_read(struct eval *ev, struct series_set *set, size_t i, size_t *next,
+                    bool keep_stale, struct samples *out)
+{
+    size_t first = i;
+
+    samples_clear(out);
+    TRY(eval_poll(ev));
+    for (; i < set->n && (i == first || labels_eq(set->labels[i], set->labels[first])); i++) {
+        if (set->types[i] == VALUE_BYTES) continue; /* PromQL knows no texts */
+        out->raw.n = 0;
+        TRY(series_read(set, i, &out->raw, ev->err));
+        if (set->types[i] == VALUE_HISTOGRAM) TRY(append_hists(ev, keep_stale, out));
+        else TRY(append_floats(ev, set->types[i], keep_stale, out));
+    }
+    if (i > first + 1) order_floats(out);
+    *next = i;
+    return ST_OK;
+}
+
+/* ---- instant selectors ------------------------------------------------------------ */
+
+struct select_pass {
+    struct eval *ev;
+    const struct frame *frame;
+    const ts_time *refs;           /* the time each step looks at */
+    enum select_what what;
+    struct column col;
+    const struct histogram **hist; /* kept for the next series that needs it */
+};
+
+static void put_value(struct select_pass *p, size_t i, ts_time ts, double v)
+{
+    p->col.val[i] = p->what == SELECT_VALUE ? v : plan_seconds(p->ev->plan, ts);
+    bit_set(p->col.has, i);
+    p->ev->n_total++;
+}
+
+static status put_hist(struct select_pass *p, size_t i, ts_time ts, const struct histogram *h)
+{
+    put_value(p, i, ts, 0);
+    if (p->what == SELECT_INFO) {
+        return err_set(p->ev->err, ST_EXECUTION, "info sample should be float");
+    }
+    if (p->what == SELECT_TIME) return ST_OK;
+    if (!p->col.hist && p->hist) {
+        memset(p->hist, 0, p->frame->n * sizeof(*p->hist));
+        p->col.hist = p->hist;
+    }
+    TRY(column_need_hist(p->ev, p->frame, &p->col));
+    p->hist = p->col.hist;
+    p->col.hist[i] = h;
+    return ST_OK;
+}
+
+/* Fills the column of one series. */
+static status select_steps(struct select_pass *p, const struct samples *s)
+{
+    int64_t lookback = p->ev->plan->lookback;
+    size_t at = 0, hat = 0;
+
+    for (size_t i = 0; i < p->frame->n; i++) {
+        ts_time ref = p->refs[i];
+        while (at < s->t.len && s->t.ptr[at] <= ref) at++;
+        while (hat < s->ht.len && s->ht.ptr[hat] <= ref) hat++;
+
+        ts_time oldest = sat_sub(ref, lookback);
+        bool has_v = at > 0 && s->t.ptr[at - 1] > oldest;
+        bool has_h = hat > 0 && s->ht.ptr[hat - 1] > oldest;
+        if (has_h && (!has_v || s->ht.ptr[hat - 1] >= s->t.ptr[at - 1])) {
+            if (double_is_stale(s->h.ptr[hat - 1]->sum)) continue;
+            TRY(put_hist(p, i, s->ht.ptr[hat - 1], s->h.ptr[hat - 1]));
+        } else if (has_v && !double_is_stale(s->v.ptr[at - 1])) {
+            put_value(p, i, s->t.ptr[at - 1], s->v.ptr[at - 1]);
+        }
+    }
+    return ST_OK;
+}
+
+static status select_smoothed(struct select_pass *p, const struct samples *s)
+{
+    int64_t lookback = p->ev->plan->lookback;
+    size_t at = 0;
+
+    for (size_t i = 0; i < p->frame->n; i++) {
+        ts_time ref = p->refs[i];
+        while (at < s->t.len && s->t.ptr[at] <= ref) at++;
+        if (at == 0 || s->t.ptr[at - 1] <= sat_sub(ref, lookback)) continue;
+
+        double v = s->v.ptr[at - 1];
+        ts_time t0 = s->t.ptr[at - 1];
+        if (t0 < ref && at < s->t.len && s->t.ptr[at] <= sat_add(ref, lookback)) {
+            double part = (double)(ref - t0) / (double)(s->t.ptr[at] - t0);
+            v += (s->v.ptr[at] - v) * part;
+        }
+        put_value(p, i, ref, v);
+    }
+    return ST_OK;
+}
+
+status eval_select_set(struct eval *ev, const struct frame *f, struct series_set *set,
+                       const ts_time *refs, enum select_what what, bool smoothed,
+                       struct sink *sink)
+{
+    struct select_pass pass = {.ev = ev, .frame = f, .refs = refs, .what = what};
+    struct samples samples = {0};
+    status st = column_init(ev, f, &pass.col);
+
+    for (size_t i = 0, next; st == ST_OK && i < set->n; i = next) {
+        st = samples_read(ev, set, i, &next, !smoothed, &samples);
+        if (st != ST_OK) break;
+        memset(pass.col.has, 0, bitmap_words(f->n) * sizeof(*pass.col.has));
+        pass.col.hist = NULL;
+        pass.col.drop_name = false;
+        pass.col.labels = set->labels[i];
+        st = smoothed ? select_smoothed(&pass, &samples) : select_steps(&pass, &samples);
+        if (st != ST_OK || !bit_any(pass.col.has, f->n)) continue;
+        st = sink_put(sink, &pass.col);
+    }
+    samples_release(&samples);
+    return st;
+}
+
+status eval_select(struct eval *ev, const struct frame *f, const struct expr *vec,
+                   enum select_what what, struct sink *sink)
+{
+    ts_time *refs = arena_try_array(ev->arena, f->n, sizeof(*refs));
+
+    if (!refs) return eval_oom(ev);
+    for (size_t i = 0; i < f->n; i++) refs[i] = modified_time(&vec->vec.mod, frame_time(f, i));
+    return eval_select_set(ev, f, ev->sets[vec->vec.select], refs, what, vec->vec.smoothed, sink);
+}
