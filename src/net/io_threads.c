@@ -24,7 +24,7 @@ static status open_loop(struct io_threads *io, struct conn_hub *hub, struct err 
 {
     char name[LOOP_NAME_MAX];
 
-    snprintf(name, sizeof(name), "io-%zu", io->n);
+    snprintf(name, sizeof(name), "io-%u", (unsigned)io->n % 1000);
     struct loop_opts opts = {.name = name, .clock = hub->clock, .spin_us = LOOP_SPIN_US};
     TRY(loop_open(&io->loops[io->n], &opts, err));
     io->n++;

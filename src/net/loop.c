@@ -4,11 +4,14 @@
  *      ^                                                                          |
  *      +--------------------------------------------------------------------------+
  *
- * Sleeping and waking: the loop stores sleeping = true, fences, and looks once more
+ * Sleeping and waking: the loop exchanges sleeping for true and then looks once more
  * at everything another thread may have changed (mailbox, gate, stop). A thread that
- * changes one of these fences after the change and wakes the loop only if it then
- * sees sleeping. One of the two always sees the other, so no wake-up is lost and a
- * busy loop costs its senders no system call.
+ * changes one of these then exchanges sleeping for false and wakes the loop if it was
+ * true. Exchanges of one variable have one order: either the other thread's comes
+ * second and finds true, or the loop's comes second and, acquiring, sees the change.
+ * So no wake-up is lost and a busy loop costs its senders no system call. The same
+ * holds for gate_waiting between loop_gate_waiting() and loop_gate_wake(). (Fences
+ * would do too, but the thread sanitizer does not know them.)
  *
  * The step-time histogram holds, for each turn, the time between the end of the wait
  * and the end of the hooks: what a request that came meanwhile had to wait at least.
@@ -45,7 +48,7 @@ struct loop {
     const _Atomic uint64_t *gate;  /* raised elsewhere; own_gate until set */
     _Atomic uint64_t own_gate;
     uint64_t gate_seen;
-    _Atomic bool gate_waiting;
+    _Atomic int gate_waiting;
     _Atomic int gate_failed;       /* a status */
     bool gate_failed_told;
     struct list gate_watchers;
@@ -64,9 +67,7 @@ static void wake_from(void *ctx)
 {
     struct loop *loop = ctx;
 
-    atomic_thread_fence(memory_order_seq_cst);
-    if (!atomic_load_explicit(&loop->sleeping, memory_order_relaxed)) return;
-    if (!atomic_exchange_explicit(&loop->sleeping, false, memory_order_relaxed)) return;
+    if (!atomic_exchange_explicit(&loop->sleeping, false, memory_order_acq_rel)) return;
     /* Fails only when the counter is full, and then the loop is woken already. */
     (void)eventfd_write(loop->wake.fd, 1);
 }
@@ -158,7 +159,7 @@ static bool has_news(struct loop *loop)
         !loop->gate_failed_told) {
         return true;
     }
-    return atomic_load_explicit(&loop->gate_waiting, memory_order_relaxed) &&
+    return atomic_load_explicit(&loop->gate_waiting, memory_order_relaxed) != 0 &&
            loop_gate(loop) > loop->gate_seen;
 }
 
@@ -191,11 +192,10 @@ static void wait_for_news(struct loop *loop, int timeout_ms)
         return;
     }
     if (loop->spin_us > 0 && spin(loop)) return;
-    atomic_store_explicit(&loop->sleeping, true, memory_order_relaxed);
-    atomic_thread_fence(memory_order_seq_cst);
+    (void)atomic_exchange_explicit(&loop->sleeping, true, memory_order_acq_rel);
     if (has_news(loop)) timeout_ms = 0;
     poller_wait(&loop->poller, timeout_ms);
-    atomic_store_explicit(&loop->sleeping, false, memory_order_relaxed);
+    (void)atomic_exchange_explicit(&loop->sleeping, false, memory_order_acq_rel);
 }
 
 /* ---- A turn --------------------------------------------------------------------- */
@@ -384,13 +384,16 @@ void loop_set_watermark(struct loop *loop, uint64_t passed)
 
 void loop_gate_waiting(struct loop *loop, bool waiting)
 {
-    atomic_store_explicit(&loop->gate_waiting, waiting, memory_order_relaxed);
+    if (atomic_load_explicit(&loop->gate_waiting, memory_order_relaxed) == (int)waiting) {
+        return;
+    }
+    (void)atomic_exchange_explicit(&loop->gate_waiting, (int)waiting, memory_order_acq_rel);
 }
 
 void loop_gate_wake(struct loop *loop)
 {
-    atomic_thread_fence(memory_order_seq_cst);
-    if (atomic_load_explicit(&loop->gate_waiting, memory_order_relaxed)) wake_from(loop);
+    /* A read that joins the order of exchanges: see the top. */
+    if (atomic_fetch_or_explicit(&loop->gate_waiting, 0, memory_order_acq_rel)) wake_from(loop);
 }
 
 void loop_gate_fail(struct loop *loop, status st)

@@ -11,7 +11,7 @@
  *
  * The gate: a number that another thread raises (the WAL's durable position).
  * Replies tagged with a higher number wait at their loop; loop_gate_wake() by the
- * raising thread costs one load while nobody waits.
+ * raising thread costs one atomic operation while nobody waits.
  *
  * Threads: functions are for the loop's own thread (before loop_run(): the maker's)
  * unless they say "any thread".
@@ -133,8 +133,8 @@ void loop_set_watermark(struct loop *loop, uint64_t passed);
  * true, the gate is looked at in each turn and before sleeping. */
 void loop_gate_waiting(struct loop *loop, bool waiting);
 
-/* Any thread, after it raised the number (seq_cst or followed by this call, which
- * fences): wakes the loop if somebody there waits. */
+/* Any thread, after it raised the number (release): wakes the loop if somebody there
+ * waits. */
 void loop_gate_wake(struct loop *loop);
 
 /* Any thread: the gate will not rise any more (a failed sync). Sticky: the watchers'
