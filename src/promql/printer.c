@@ -2,10 +2,10 @@
  * matchers sorted by their text, modifiers before the argument of an aggregation, numbers
  * without exponent, durations by the largest exact units.
  *
- * Two things differ from Prometheus, both where its form does not read back: a duration
- * that is no multiple of a millisecond prints as seconds, and an `@` on a time prints with
- * three decimals, which is exact, from integers. A matrix prints its selector without the
- * modifiers and puts them behind the range.
+ * Two things differ from Prometheus, both where its form does not read back as the same
+ * tree: a duration that is no multiple of a millisecond prints as seconds, and an infinite
+ * base of a power without its plus. A matrix prints its selector without the modifiers and
+ * puts them behind the range.
  */
 #include "promql/printer.h"
 
@@ -252,7 +252,10 @@ static void print_matching(struct strbuf *out, const struct vector_matching *m)
 
 static void print_binary(struct strbuf *out, const struct binary_expr *bin)
 {
-    expr_print(out, bin->lhs);
+    /* A sign before a base would be read as the sign of the whole power. */
+    bool bare = bin->op == OP_POW && bin->lhs->kind == EXPR_NUMBER && isinf(bin->lhs->number.value);
+    if (bare) strbuf_str(out, "Inf");
+    else expr_print(out, bin->lhs);
     strbuf_char(out, ' ');
     strbuf_str(out, binary_op_text(bin->op));
     if (bin->return_bool) strbuf_str(out, " bool");
