@@ -50,6 +50,13 @@ struct select {
     struct matchers matchers;     /* all must accept */
     struct time_range range;      /* samples outside are not returned */
     struct select_hint hint;
+    /* A set may leave out series without samples in the range, unless this is set:
+     * TS.MRANGE and TS.QUERYINDEX name them all. With labels_only it does leave them
+     * out, as far as the bounds of what is stored tell. */
+    bool keep_empty;
+    /* Also the newest sample before the range and the oldest one after it, where there
+     * are any: at the ends of what read() gives. For aggregate.h. */
+    bool edges;
 };
 
 struct series_set;
