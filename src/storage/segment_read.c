@@ -14,22 +14,37 @@
 
 /* ---- opening ---- */
 
-static status map_file(struct vfs_map *out, struct segment *seg, const char *name, uint64_t len,
-                       struct err *err)
+/* Opens a file that has the length that the manifest says. */
+static status open_file(struct vfs_file **out, struct segment *seg, const char *name,
+                        uint64_t expect, struct err *err)
 {
     struct vfs_file *file;
     layout_path path;
+    uint64_t len;
 
     TRY(layout_join(path, seg->dir, slice_str(name), err));
     status st = vfs_open(seg->vfs, &file, path, VFS_READ, err);
     if (st == ST_NOT_FOUND) return err_set(err, ST_CORRUPT, "%s is missing", name);
     if (st != ST_OK) return st;
-    st = vfs_map(file, out, err);
-    vfs_close(file);
-    if (st == ST_OK && out->len != len) {
-        return err_set(err, ST_CORRUPT, "%s has %zu bytes, the manifest says %llu", name,
-                       out->len, (unsigned long long)len);
+    st = vfs_len(file, &len, err);
+    if (st == ST_OK && len != expect) {
+        st = err_set(err, ST_CORRUPT, "%s has %llu bytes, the manifest says %llu", name,
+                     (unsigned long long)len, (unsigned long long)expect);
     }
+    if (st == ST_OK) *out = file;
+    else vfs_close(file);
+    return st;
+}
+
+static status map_file(struct vfs_map *out, struct segment *seg, const char *name, uint64_t len,
+                       struct err *err)
+{
+    struct vfs_file *file;
+
+    TRY(open_file(&file, seg, name, len, err));
+    status st = vfs_map(file, out, err);
+    vfs_close(file);
+    if (st == ST_OK && out->len != len) return err_set(err, ST_CORRUPT, "%s changes", name);
     return st;
 }
 
@@ -96,8 +111,11 @@ static status open_index(struct segment *seg, struct err *err)
 static status open_files(struct segment *seg, struct err *err)
 {
     struct seg_head expect = expect_head(seg, SEG_CHUNKS), head;
+    struct vfs_file *series;
     status st;
 
+    TRY(open_file(&series, seg, LAYOUT_SEG_SERIES, seg->files.series, err));
+    vfs_close(series); /* its content when somebody asks */
     TRY(map_file(&seg->chunks, seg, LAYOUT_SEG_CHUNKS, seg->files.chunks, err));
     st = seg_head_get(&head, seg->chunks.ptr, seg->chunks.len, &expect, err);
     if (st != ST_OK) return err_wrap(err, st, LAYOUT_SEG_CHUNKS);

@@ -1,4 +1,11 @@
 /* The unit tests of the room storage. */
+#include "tests/lib/mem_fault.h"
 #include "tests/unit/storage/storage_suites.h"
 
-UNIT_MAIN(suite_wal, suite_wal_replay)
+int main(void)
+{
+    static const unit_suite suites[] = {suite_wal, suite_wal_replay, suite_segment};
+
+    mem_fault_install();
+    return unit_run(suites, sizeof(suites) / sizeof(suites[0]));
+}

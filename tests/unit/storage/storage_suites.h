@@ -4,6 +4,7 @@
 
 #include "tests/unit/unit.h"
 
+Suite *suite_segment(void);
 Suite *suite_wal(void);
 Suite *suite_wal_replay(void);
 

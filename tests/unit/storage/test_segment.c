@@ -1,0 +1,369 @@
+/* Goal: a segment gives back exactly what was put in, appears at once or not at all, and
+ * no damage to any of its bytes goes unnoticed or does harm. Method: segments of a few
+ * hundred series whose content is a function of their number; then every bit of small
+ * ones, and every call to the file system. */
+#include "tests/unit/storage/segment_fixture.h"
+
+#include "base/durable.h"
+#include "base/mem.h"
+#include "storage/layout.h"
+#include "storage/segment_priv.h"
+#include "tests/lib/mem_fault.h"
+#include "tests/lib/vfs_fault.h"
+
+static struct vfs *disk;
+
+static void setup(void)
+{
+    disk = vfs_mem_new();
+}
+
+static void teardown(void)
+{
+    vfs_free(disk);
+}
+
+static struct segment *write_and_open(uint64_t id, size_t n)
+{
+    struct segment_info info;
+    struct segment *seg;
+    struct err err = {.st = ST_OK};
+    layout_path dir;
+
+    status st = segment_fixture_write(&info, disk, id, n, &err);
+    ck_assert_msg(st == ST_OK, "%s", err.text);
+    layout_segment(dir, LANE_NUMERIC, 0, id);
+    st = segment_open(&seg, disk, dir, &segment_fixture_db, &err);
+    ck_assert_msg(st == ST_OK, "%s", err.text);
+    ck_assert_int_eq(memcmp(&info, segment_info(seg), sizeof(info)), 0);
+    return seg;
+}
+
+START_TEST(test_segment_round_trip)
+{
+    static const size_t sizes[] = {1, 2, 18, 63, 130, 256};
+    size_t n = sizes[_i];
+    struct err err = {.st = ST_OK};
+    struct segment *seg = write_and_open(7, n);
+    const struct segment_info *info = segment_info(seg);
+
+    ck_assert_uint_eq(info->n_series, n);
+    ck_assert_uint_eq(info->n_points, info->n_chunks * FIXTURE_POINTS);
+    ck_assert_int_eq(info->ts.from, 0);
+    segment_fixture_check(seg, n, "round trip");
+    status st = segment_verify(seg, NULL, &err);
+    ck_assert_msg(st == ST_OK, "%s", err.text);
+
+    /* Files removed while it is open: what is mapped stays. */
+    layout_path dir;
+    layout_segment(dir, LANE_NUMERIC, 0, 7);
+    segment_ref(seg);
+    segment_unref(seg);
+    struct segment_range range;
+    struct segment_series s = segment_fixture_series(0);
+    ck_assert_int_eq(segment_remove(disk, dir, &err), ST_OK);
+    ck_assert(!vfs_exists(disk, dir));
+    ck_assert_int_eq(segment_find(&range, seg, segment_shard(s.place), s.id, &err), ST_OK);
+    ck_assert_uint_eq(range.n, segment_fixture_n_chunks(0));
+    segment_unref(seg);
+}
+END_TEST
+
+START_TEST(test_segment_finds_nothing_where_nothing_is)
+{
+    struct segment *seg = write_and_open(1, 256);
+    struct segment_range range;
+    struct segment_cursor cur;
+    const struct segment_entry *e;
+
+    for (size_t i = 0; i < 256; i++) {
+        struct segment_series s = segment_fixture_series(i);
+        unsigned shard = segment_shard(s.place);
+        for (uint64_t id = s.id - 1; id <= s.id + 1; id += 2) {
+            ck_assert_int_eq(segment_find(&range, seg, shard, id, NULL), ST_OK);
+            ck_assert_uint_eq(range.n, 0);
+            segment_cursor_init(&cur, seg, range);
+            ck_assert_int_eq(segment_next(&cur, &e, NULL), ST_OK);
+            ck_assert_ptr_null(e);
+        }
+        ck_assert_int_eq(segment_find(&range, seg, (shard + 1) % 64, s.id, NULL), ST_OK);
+        ck_assert_uint_eq(range.n, 0);
+    }
+    ck_assert_int_eq(segment_find(&range, seg, 0, 0, NULL), ST_OK);
+    ck_assert_uint_eq(range.n, 0);
+    ck_assert_int_eq(segment_find(&range, seg, 63, UINT64_MAX, NULL), ST_OK);
+    ck_assert_uint_eq(range.n, 0);
+    segment_unref(seg);
+}
+END_TEST
+
+START_TEST(test_segment_overhead_per_chunk)
+{
+    struct segment_options opt = segment_fixture_options(3);
+    struct segment_writer *w;
+    struct segment_info info;
+    static const uint8_t bytes[300];
+    enum { N = 20000 };
+    uint64_t payload = 0;
+
+    /* What a flush of a fleet looks like: jittered times, similar sizes. */
+    ck_assert_int_eq(segment_begin(&w, disk, &opt, NULL), ST_OK);
+    for (size_t i = 0; i < N; i++) {
+        struct segment_series s = segment_fixture_series(1);
+        uint64_t jitter = i * 2654435761u % 15000;
+        s.id = 64 * i;
+        s.place = i * SEGMENT_SHARDS / N;
+        struct time_range ts = {1767225600000 + (ts_time)jitter,
+                                1767225600000 + 7200000 + (ts_time)(i * 40503u % 15000)};
+        size_t len = 200 + i * 7919 % 100;
+        ck_assert_int_eq(segment_add_series(w, &s, NULL), ST_OK);
+        ck_assert_int_eq(segment_add_chunk(w, ts, 478 + (uint32_t)(i % 5), bytes, len, NULL),
+                         ST_OK);
+        payload += len;
+    }
+    ck_assert_int_eq(segment_finish(w, &info, NULL), ST_OK);
+    struct seg_files files;
+    layout_path dir;
+    layout_segment(dir, LANE_NUMERIC, 0, 3);
+    ck_assert_int_eq(seg_manifest_read(&info, &files, disk, dir, NULL), ST_OK);
+    double each = (double)(files.chunks - payload + files.index) / N;
+    printf("# index and page checksums: %.2f bytes a chunk\n", each);
+    ck_assert_msg(each <= 14, "%.2f bytes a chunk", each);
+}
+END_TEST
+
+START_TEST(test_segment_refuses_broken_callers)
+{
+    struct segment_options opt = segment_fixture_options(9);
+    struct segment_writer *w;
+    struct segment_info info;
+    struct segment_series s = segment_fixture_series(4);
+    const uint8_t byte[4] = {1, 2, 3, 4};
+    struct time_range ts = {10, 20}, overlap = {20, 30}, later = {21, 30}, bad = {5, 4};
+    layout_path dir, staging;
+
+    layout_segment(dir, LANE_NUMERIC, 0, 9);
+    layout_segment_staging(staging, LANE_NUMERIC, 0, 9);
+    ck_assert_int_eq(segment_begin(&w, disk, &opt, NULL), ST_OK);
+    ck_assert_int_eq(segment_add_chunk(w, ts, 1, byte, 4, NULL), ST_INVALID);
+    ck_assert_int_eq(segment_add_series(w, &s, NULL), ST_OK);
+    ck_assert_int_eq(segment_add_chunk(w, bad, 1, byte, 4, NULL), ST_INVALID);
+    ck_assert_int_eq(segment_add_chunk(w, ts, 0, byte, 4, NULL), ST_INVALID);
+    ck_assert_int_eq(segment_add_chunk(w, ts, 65536, byte, 4, NULL), ST_INVALID);
+    ck_assert_int_eq(segment_add_chunk(w, ts, 2, byte, 4, NULL), ST_OK);
+    ck_assert_int_eq(segment_add_chunk(w, overlap, 2, byte, 4, NULL), ST_INVALID);
+    ck_assert_int_eq(segment_add_chunk(w, later, 2, byte, 4, NULL), ST_OK);
+    ck_assert_int_eq(segment_add_series(w, &s, NULL), ST_INVALID); /* twice */
+    s.id--;
+    ck_assert_int_eq(segment_add_series(w, &s, NULL), ST_INVALID);
+    s.id += 2;
+    s.type = VALUE_BYTES;
+    ck_assert_int_eq(segment_add_series(w, &s, NULL), ST_INVALID);
+    s.type = VALUE_F64;
+    s.identity.len--; /* cut short */
+    ck_assert_int_eq(segment_add_series(w, &s, NULL), ST_INVALID);
+    segment_abort(w);
+    ck_assert(!vfs_exists(disk, staging));
+
+    ck_assert_int_eq(segment_begin(&w, disk, &opt, NULL), ST_OK);
+    ck_assert_int_eq(segment_finish(w, &info, NULL), ST_INVALID);
+    ck_assert(!vfs_exists(disk, dir));
+    ck_assert(!vfs_exists(disk, staging));
+}
+END_TEST
+
+/* ---- damage ---- */
+
+static const char *const names[] = {LAYOUT_SEG_CHUNKS, LAYOUT_SEG_INDEX, LAYOUT_SEG_SERIES,
+                                    LAYOUT_SEG_MANIFEST};
+
+static status ignore_series(void *ctx, const struct segment_series *series)
+{
+    (void)ctx;
+    (void)series;
+    return ST_OK;
+}
+
+/* Reads everything there is, as a query and a rebuild would. */
+static status read_all(struct segment *seg)
+{
+    struct segment_cursor cur;
+    const struct segment_entry *e;
+    const uint8_t *bytes;
+
+    segment_cursor_init(&cur, seg, (struct segment_range){0, 0});
+    for (;;) {
+        TRY(segment_next(&cur, &e, NULL));
+        if (!e) break;
+        TRY(segment_chunk(&bytes, seg, e, NULL));
+    }
+    return segment_each_series(seg, ignore_series, NULL, NULL);
+}
+
+static void put_file(const char *path, const uint8_t *src, size_t len)
+{
+    struct vfs_file *file;
+    ck_assert_int_eq(vfs_open(disk, &file, path, VFS_TRUNCATE, NULL), ST_OK);
+    ck_assert_int_eq(vfs_write(file, 0, src, len, NULL), ST_OK);
+    vfs_close(file);
+}
+
+START_TEST(test_segment_notices_every_flipped_bit)
+{
+    struct segment *seg = write_and_open(2, 3);
+    layout_path dir, path;
+    uint8_t *bytes;
+    size_t len;
+
+    layout_segment(dir, LANE_NUMERIC, 0, 2);
+    segment_unref(seg);
+    ck_assert_int_eq(layout_join(path, dir, slice_str(names[_i]), NULL), ST_OK);
+    ck_assert_int_eq(vfs_read_file(disk, path, 1 << 20, &bytes, &len, NULL), ST_OK);
+    for (size_t bit = 0; bit < len * 8; bit++) {
+        bytes[bit / 8] ^= (uint8_t)(1u << (bit % 8));
+        put_file(path, bytes, len);
+        status st = segment_open(&seg, disk, dir, &segment_fixture_db, NULL);
+        if (st == ST_OK) {
+            st = read_all(seg);
+            segment_unref(seg);
+        }
+        ck_assert_msg(st == ST_CORRUPT || st == ST_UNSUPPORTED, "%s bit %zu: %s", names[_i], bit,
+                      status_name(st));
+        bytes[bit / 8] ^= (uint8_t)(1u << (bit % 8));
+    }
+    for (size_t cut = 0; cut < len; cut++) {
+        put_file(path, bytes, cut);
+        ck_assert_int_eq(segment_open(&seg, disk, dir, NULL, NULL), ST_CORRUPT);
+    }
+    vfs_remove_best_effort(disk, path);
+    ck_assert_int_eq(segment_open(&seg, disk, dir, NULL, NULL),
+                     _i == 3 ? ST_NOT_FOUND : ST_CORRUPT);
+    mem_free(bytes);
+}
+END_TEST
+
+START_TEST(test_segment_of_another_database_is_refused)
+{
+    struct database_id other = segment_fixture_db;
+    struct segment *seg = write_and_open(2, 3);
+    layout_path dir;
+
+    segment_unref(seg);
+    layout_segment(dir, LANE_NUMERIC, 0, 2);
+    other.bytes[15] ^= 1;
+    ck_assert_int_eq(segment_open(&seg, disk, dir, &other, NULL), ST_CORRUPT);
+}
+END_TEST
+
+/* A page whose damage the checksum cannot see (it was made so): verify decodes. */
+START_TEST(test_segment_verify_decodes_chunks)
+{
+    struct segment_options opt = segment_fixture_options(5);
+    struct segment_writer *w;
+    struct segment_info info;
+    struct segment *seg;
+    struct segment_series s = segment_fixture_series(1);
+    const uint8_t nonsense[40] = {0xff, 1, 2, 3};
+    layout_path dir;
+    _Atomic bool cancelled = true;
+
+    ck_assert_int_eq(segment_begin(&w, disk, &opt, NULL), ST_OK);
+    ck_assert_int_eq(segment_add_series(w, &s, NULL), ST_OK);
+    ck_assert_int_eq(
+        segment_add_chunk(w, (struct time_range){1, 2}, 2, nonsense, sizeof(nonsense), NULL),
+        ST_OK);
+    ck_assert_int_eq(segment_finish(w, &info, NULL), ST_OK);
+    layout_segment(dir, LANE_NUMERIC, 0, 5);
+    ck_assert_int_eq(segment_open(&seg, disk, dir, NULL, NULL), ST_OK);
+    ck_assert_int_eq(read_all(seg), ST_OK);
+    ck_assert_int_eq(segment_verify(seg, NULL, NULL), ST_CORRUPT);
+    ck_assert_int_eq(segment_verify(seg, &cancelled, NULL), ST_CANCELLED);
+    segment_unref(seg);
+}
+END_TEST
+
+/* ---- failing calls ---- */
+
+START_TEST(test_segment_write_survives_each_failed_call)
+{
+    layout_path dir;
+
+    layout_segment(dir, LANE_NUMERIC, 0, 4);
+    for (uint64_t nth = 1;; nth++) {
+        struct vfs *mem = vfs_mem_new();
+        struct vfs_fault *fault = vfs_fault_new(mem, 1);
+        struct segment_info info;
+        struct segment *seg;
+        unsigned rule = vfs_fault_add(
+            fault, &(struct vfs_fault_rule){.ops = VFS_OP_ALL, .nth = nth, .st = ST_NO_SPACE});
+        status st = segment_fixture_write(&info, vfs_fault_vfs(fault), 4, 20, NULL);
+        bool fired = vfs_fault_n_fired(fault, rule) > 0;
+        vfs_fault_free(fault);
+
+        /* Whatever failed: the segment is there and whole, or there is none. */
+        status seen = segment_open(&seg, mem, dir, NULL, NULL);
+        ck_assert_msg(seen == ST_OK || seen == ST_NOT_FOUND, "call %" PRIu64 ": %s", nth,
+                      status_name(seen));
+        if (seen == ST_OK) {
+            segment_fixture_check(seg, 20, "after a failure");
+            segment_unref(seg);
+        }
+        if (st == ST_OK) ck_assert_int_eq(seen, ST_OK);
+        else if (seen == ST_NOT_FOUND) {
+            /* Tried again it works. */
+            ck_assert_int_eq(segment_fixture_write(&info, mem, 4, 20, NULL), ST_OK);
+        }
+        vfs_free(mem);
+        if (!fired) break;
+    }
+}
+END_TEST
+
+START_TEST(test_segment_survives_each_failed_allocation)
+{
+    layout_path dir;
+
+    layout_segment(dir, LANE_NUMERIC, 0, 4);
+    for (uint64_t nth = 1;; nth++) {
+        struct vfs *mem = vfs_mem_new();
+        struct segment_info info;
+        struct segment *seg = NULL;
+        int64_t live = mem_fault_live();
+        mem_fault_arm(nth, 1);
+        status st = segment_fixture_write(&info, mem, 4, 20, NULL);
+        if (st == ST_OK) st = segment_open(&seg, mem, dir, NULL, NULL);
+        if (st == ST_OK) st = segment_verify(seg, NULL, NULL);
+        segment_unref(seg);
+        bool fired = mem_fault_disarm() > 0;
+        /* The note of a failed clean-up is nobody's business: st may be ST_OK. */
+        ck_assert_msg(st == ST_OK || st == ST_NO_MEMORY, "allocation %" PRIu64 ": %s", nth,
+                      status_name(st));
+        vfs_free(mem);
+        ck_assert_int_le(mem_fault_live(), live);
+        if (!fired) {
+            ck_assert_int_eq(st, ST_OK);
+            break;
+        }
+    }
+}
+END_TEST
+
+Suite *suite_segment(void)
+{
+    Suite *suite = suite_create("segment");
+    TCase *tc = tcase_create("segment");
+
+    tcase_add_checked_fixture(tc, setup, teardown);
+    tcase_set_timeout(tc, 60);
+    tcase_add_loop_test(tc, test_segment_round_trip, 0, 6);
+    tcase_add_test(tc, test_segment_finds_nothing_where_nothing_is);
+    tcase_add_test(tc, test_segment_overhead_per_chunk);
+    tcase_add_test(tc, test_segment_refuses_broken_callers);
+    tcase_add_loop_test(tc, test_segment_notices_every_flipped_bit, 0, 4);
+    tcase_add_test(tc, test_segment_of_another_database_is_refused);
+    tcase_add_test(tc, test_segment_verify_decodes_chunks);
+    tcase_add_test(tc, test_segment_write_survives_each_failed_call);
+    tcase_add_test(tc, test_segment_survives_each_failed_allocation);
+    suite_add_tcase(suite, tc);
+    return suite;
+}
