@@ -416,8 +416,8 @@ static bool read_comment(struct text *t, struct cursor *c)
     c->at++;
     skip_blanks(c);
     struct slice word = take_word(c);
-    bool type = slice_is(word, "TYPE"), help = slice_is(word, "HELP"), unit = slice_is(word, "UNIT");
-    if (!type && !help && !unit) return true;
+    bool type = slice_is(word, "TYPE"), help = slice_is(word, "HELP");
+    if (!type && !help && !slice_is(word, "UNIT")) return true;
 
     skip_blanks(c);
     if (!read_family(&family, t, c)) return false;

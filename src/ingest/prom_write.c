@@ -403,7 +403,7 @@ static bool read_metadata(struct metric_meta *out, struct ctx *ctx, struct slice
         bool is_text = f.number == META_FAMILY || f.number == META_HELP || f.number == META_UNIT;
         if (!is_type && !is_text) continue;
         if (!wire_is(&w, &f, is_type ? WIRE_VARINT : WIRE_BYTES)) break;
-        if (is_type) out->type = f.bits < N_METRIC_TYPES ? (enum metric_type)f.bits : METRIC_UNKNOWN;
+        if (is_type && f.bits < N_METRIC_TYPES) out->type = (enum metric_type)f.bits;
         if (f.number == META_FAMILY) out->family = f.bytes;
         if (f.number == META_HELP) out->help = f.bytes;
         if (f.number == META_UNIT) out->unit = f.bytes;
@@ -416,7 +416,8 @@ static const char *metadata_fault(const struct metric_meta *meta, const struct l
 {
     if (meta->family.len == 0) return "no metric family";
     if (meta->family.len > limits->metric_name_len_max) return "the name of the family is too long";
-    if (meta->help.len > limits->label_value_len_max || meta->unit.len > limits->label_value_len_max)
+    size_t text_len = meta->help.len > meta->unit.len ? meta->help.len : meta->unit.len;
+    if (text_len > limits->label_value_len_max)
         return "help or unit is too long";
     if (!utf8_valid(meta->family) || !utf8_valid(meta->help) || !utf8_valid(meta->unit))
         return "not UTF-8";

@@ -135,7 +135,8 @@ START_TEST(test_bad_lines_cost_themselves_alone)
                   text.ptr);
     ck_assert_uint_eq(rig.report.n_bad_lines, 1);
     ck_assert_uint_eq(rig.report.n_samples, 2);
-    ck_assert_msg(strncmp(rig.report.first.text, "line 3: ", 8) == 0, "%s", rig.report.first.text);
+    ck_assert_msg(strncmp(rig.report.first.text, "line 3: ", 8) == 0, "%s",
+                  rig.report.first.text);
     ck_assert_msg(strstr(rig.report.first.text, bads[_i].why), "%s: %s", bads[_i].line,
                   rig.report.first.text);
     strbuf_release(&body);
@@ -169,7 +170,8 @@ START_TEST(test_metadata_is_gathered_by_family)
     ck_assert_int_eq(rig_decode(&rig, prom_text_decode,
                                 SLICE_LIT("# HELP a All\\nof \\\\ them. \n# TYPE a counter\n"
                                           "a 1\n# UNIT a seconds\n"
-                                          "# TYPE \"b.c\" gauge\n#  HELP\tb.c\n# TYPE d untyped\n")),
+                                          "# TYPE \"b.c\" gauge\n#  HELP\tb.c\n"
+                                          "# TYPE d untyped\n")),
                      ST_OK);
     ck_assert_str_eq(strbuf_cstr(&rig.metadata),
                      "a counter 'All\nof \\ them.' 'seconds';b.c gauge '' '';d unknown '' '';");

@@ -17,7 +17,8 @@ static const struct bucket {
     size_t n;
     ts_time ts[STEPS_MAX];
     double v[STEPS_MAX];
-    double want[N_AGGS]; /* avg sum min max range count cnan call first last stdp stds varp vars twa */
+    /* avg sum min max range count countnan countall first last std.p std.s var.p var.s twa */
+    double want[N_AGGS];
     bool has_value, has_rows;
 } buckets[] = {
     {"empty", 0, {0}, {0},

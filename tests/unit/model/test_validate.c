@@ -85,7 +85,8 @@ START_TEST(test_number_of_labels)
         set[i] = (struct label){slice_str(names[i]), SLICE_LIT("v")};
     }
     set[0].name = SLICE_LIT("__name__");
-    ck_assert_int_eq(validate_labels((struct labels){set, 64}, &limits_default, false, NULL), ST_OK);
+    ck_assert_int_eq(validate_labels((struct labels){set, 64}, &limits_default, false, NULL),
+                     ST_OK);
     ck_assert_int_eq(validate_labels((struct labels){set, 65}, &limits_default, false, NULL),
                      ST_BAD_LABEL);
 }
