@@ -222,8 +222,9 @@ static bool name_series(struct text *t, struct cursor *line, struct slice series
     struct cursor c = {series.ptr, series.ptr + series.len, NULL};
 
     *out = (struct batch_series){.ordinal = ORDINAL_NONE, .type = VALUE_F64};
-    out->raw_hash = hash128(series.ptr, series.len);
-    if (env->known && env->known(env->ctx, out->raw_hash, &out->ordinal, &out->gen)) return true;
+    struct hash128 raw = hash128(series.ptr, series.len);
+    if (env->known && env->known(env->ctx, raw, &out->ordinal, &out->gen)) return true;
+    out->raw_hash = raw; /* for whoever makes or finds the series to remember */
     if (!read_labels(t, &c)) return bad(line, c.why);
 
     size_t n = t->labels.len;

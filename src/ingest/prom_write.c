@@ -380,10 +380,11 @@ static bool read_series(struct ctx *ctx, struct slice msg)
         if (!wire_bytes(&label, &w)) return damaged(ctx, "series", &w);
     }
     struct slice run = slice_of(msg.ptr, (size_t)((const char *)w.at - msg.ptr));
-    s.entry.raw_hash = hash128(run.ptr, run.len);
-    bool known = env->known &&
-                 env->known(env->ctx, s.entry.raw_hash, &s.entry.ordinal, &s.entry.gen);
-    if (!known && !read_labels(ctx, &s, run)) return false;
+    struct hash128 raw = hash128(run.ptr, run.len);
+    if (!env->known || !env->known(env->ctx, raw, &s.entry.ordinal, &s.entry.gen)) {
+        s.entry.raw_hash = raw; /* for whoever makes or finds the series to remember */
+        if (!read_labels(ctx, &s, run)) return false;
+    }
     if (!read_rows(ctx, &s, &w, &late_label)) return false;
     if (likely(!late_label)) return true;
 
