@@ -205,7 +205,7 @@ static status open_database(struct server *srv, struct err *err)
     TRY(db_open(&db, &server_config(srv)->engine, &ports, err));
     srv->app.db = db;
     srv->app.sink = db_sink(db);
-    srv->app.querier = querier_local_new(db);
+    srv->app.querier = querier_local_new(db, &srv->query_account);
     atomic_store_explicit(&srv->db_for_wal, db, memory_order_release);
     wal_durable(srv);
     if (!srv->app.querier) return err_set(err, ST_NO_MEMORY, "the querier");
