@@ -242,7 +242,7 @@ void conn_update_want(struct conn *conn)
 
     if (conn->dead) return;
     if (reads && !conn->eof) want |= LOOP_READ;
-    if (conn->out.len > 0) want |= LOOP_WRITE;
+    if (conn->blocked) want |= LOOP_WRITE;
     loop_want(conn->home->loop, &conn->lfd, want);
 }
 

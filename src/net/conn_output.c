@@ -316,6 +316,7 @@ static void write_out(struct conn *conn)
         total += (size_t)sent;
         if ((size_t)sent < len) break;
     }
+    conn->blocked = conn->out.len > 0;
     if (total > 0) {
         conn->stall_at = loop_now(cl->loop);
         conn->n_bytes_out += total;
@@ -354,8 +355,7 @@ static void flush_one(struct conn *conn)
         if (conn->n_slots == 0) conn_free(conn);
         return;
     }
-    bool waited = (conn->lfd.want & LOOP_WRITE) != 0;
-    if (!waited) conn->stall_at = loop_now(conn->home->loop);
+    if (!conn->blocked) conn->stall_at = loop_now(conn->home->loop);
     write_out(conn);
     if (conn->dead) return;
     if (conn->out.len == 0 && conn->n_slots == 0 && conn->last_request) {

@@ -76,6 +76,7 @@ struct conn {
     bool parsing;                    /* inside the handler: no second parse */
     bool more_input;                 /* the parser was stopped, not out of bytes */
     bool last_request;               /* no further request is taken */
+    bool blocked;                    /* the socket took no more: wait until it does */
     bool eof;                        /* the peer sends no more */
     bool linger;                     /* the peer may still be sending: close gently */
     bool lingering, dead, orphaned;  /* orphaned: requests were told that it is gone */

@@ -109,7 +109,8 @@ START_TEST(test_conn_http_continue_comes_in_its_place)
     int fd = client_open(net.http_port);
     /* An earlier answer is still open: 100 must wait for it. */
     client_send(fd, "GET /later HTTP/1.1\r\n" HOST "\r\n"
-                    "POST /a HTTP/1.1\r\n" HOST "Expect: 100-continue\r\nContent-Length: 2\r\n\r\n");
+                    "POST /a HTTP/1.1\r\n" HOST
+                    "Expect: 100-continue\r\nContent-Length: 2\r\n\r\n");
     net_wait(atomic_load(&net.n_later) == 1);
     client_expect_silence(fd);
     net_release(&net);
@@ -118,10 +119,12 @@ START_TEST(test_conn_http_continue_comes_in_its_place)
     client_send(fd, "ok");
     expect_reply(fd, 200, "POST /a ok");
     /* Sent together with the head: nobody waits for the word. */
-    client_send(fd, "POST /b HTTP/1.1\r\n" HOST "Expect: 100-continue\r\nContent-Length: 2\r\n\r\nok");
+    client_send(fd,
+        "POST /b HTTP/1.1\r\n" HOST "Expect: 100-continue\r\nContent-Length: 2\r\n\r\nok");
     expect_reply(fd, 200, "POST /b ok");
     /* Refused at the head: no body, no 100. */
-    client_send(fd, "POST /refuse HTTP/1.1\r\n" HOST "Expect: 100-continue\r\nContent-Length: 2\r\n\r\n");
+    client_send(fd,
+        "POST /refuse HTTP/1.1\r\n" HOST "Expect: 100-continue\r\nContent-Length: 2\r\n\r\n");
     expect_reply(fd, 403, "no");
     client_expect_end(fd);
     net_stop(&net);
@@ -233,7 +236,8 @@ START_TEST(test_conn_http_streams)
     net_init(&net, 1);
     net_start(&net);
     int fd = client_open(net.http_port);
-    snprintf(command, sizeof(command), "GET /stream?%zu HTTP/1.1\r\n" HOST "Connection: close\r\n\r\n", want);
+    snprintf(command, sizeof(command),
+        "GET /stream?%zu HTTP/1.1\r\n" HOST "Connection: close\r\n\r\n", want);
     client_send(fd, command);
     char *all = client_read_all(fd, &got);
     ck_assert(strstr(all, "Transfer-Encoding: chunked\r\n") != NULL);

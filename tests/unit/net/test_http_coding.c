@@ -98,7 +98,8 @@ START_TEST(test_http_coding_bombs_end_at_the_limit)
 
     encode(&packed, HTTP_CODING_GZIP, zeros, len);
     ck_assert_uint_lt(packed.len, 1u << 20);
-    ck_assert_int_eq(decode(&back, HTTP_CODING_GZIP, packed.ptr, packed.len, 1 << 20), ST_TOO_LARGE);
+    ck_assert_int_eq(decode(&back, HTTP_CODING_GZIP, packed.ptr, packed.len, 1 << 20),
+        ST_TOO_LARGE);
     ck_assert_uint_le(back.cap, 4u << 20);
     strbuf_release(&back);
     if (len / packed.len > HTTP_RATIO_MAX) {
@@ -122,7 +123,8 @@ START_TEST(test_http_coding_random_bytes_never_decode_wildly)
         size_t len = rng_below(&rng, sizeof(bytes));
         for (size_t k = 0; k < len; k++) bytes[k] = (char)rng_next(&rng);
         if (len > 3 && i % 2) memcpy(bytes, "\x1f\x8b\x08", 3);
-        status st = decode(&back, i % 3 ? HTTP_CODING_GZIP : HTTP_CODING_DEFLATE, bytes, len, 10000);
+        status st = decode(&back, i % 3 ? HTTP_CODING_GZIP : HTTP_CODING_DEFLATE, bytes, len,
+            10000);
         ck_assert(st == ST_OK || st == ST_INVALID || st == ST_TOO_LARGE);
         ck_assert_uint_le(back.len, 10001);
         strbuf_release(&back);
@@ -160,8 +162,10 @@ START_TEST(test_http_coding_names)
     ck_assert_int_eq(http_coding_of(SLICE_LIT("snappy")), HTTP_CODING_OTHER);
     struct strbuf out;
     strbuf_init(&out, 0);
-    ck_assert_int_eq(http_decode(&out, HTTP_CODING_OTHER, SLICE_LIT("x"), 10, NULL), ST_UNSUPPORTED);
-    ck_assert_int_eq(http_decode(&out, HTTP_CODING_IDENTITY, SLICE_LIT("xyz"), 2, NULL), ST_TOO_LARGE);
+    ck_assert_int_eq(http_decode(&out, HTTP_CODING_OTHER, SLICE_LIT("x"), 10, NULL),
+        ST_UNSUPPORTED);
+    ck_assert_int_eq(http_decode(&out, HTTP_CODING_IDENTITY, SLICE_LIT("xyz"), 2, NULL),
+        ST_TOO_LARGE);
     ck_assert_int_eq(http_decode(&out, HTTP_CODING_IDENTITY, SLICE_LIT("xy"), 2, NULL), ST_OK);
     ck_assert(slice_is(strbuf_view(&out), "xy"));
     strbuf_release(&out);

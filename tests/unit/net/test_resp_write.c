@@ -101,7 +101,8 @@ Suite *suite_resp_write(void)
     Suite *suite = suite_create("resp_write");
     TCase *tc = tcase_create("resp_write");
 
-    tcase_add_loop_test(tc, test_resp_write_both_versions, 0, (int)(sizeof(rows) / sizeof(rows[0])));
+    tcase_add_loop_test(tc, test_resp_write_both_versions, 0,
+        (int)(sizeof(rows) / sizeof(rows[0])));
     tcase_add_test(tc, test_resp_write_cuts_long_errors);
     suite_add_tcase(suite, tc);
     return suite;
