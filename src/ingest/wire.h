@@ -93,8 +93,7 @@ static inline bool wire_next(struct wire_field *out, struct wire *w)
         w->why = "bad field number";
         return false;
     }
-    out->number = (uint32_t)(tag >> 3);
-    out->type = (enum wire_type)(tag & 7);
+    *out = (struct wire_field){.number = (uint32_t)(tag >> 3), .type = (enum wire_type)(tag & 7)};
     switch (tag & 7) {
     case WIRE_VARINT:
         if (wire_varint(&out->bits, w)) return true;
