@@ -1,0 +1,25 @@
+/* The handlers that routes.def names. Each answers its call. */
+#ifndef TSINK_API_HTTP_HANDLERS_H
+#define TSINK_API_HTTP_HANDLERS_H
+
+#include "api/route.h"
+
+/* http_promql.c */
+void http_query(struct http_call *call);
+void http_query_range(struct http_call *call);
+/* http_meta.c */
+void http_series(struct http_call *call);
+void http_labels(struct http_call *call);
+void http_label_values(struct http_call *call);
+void http_metadata(struct http_call *call);
+/* http_status.c */
+void http_buildinfo(struct http_call *call);
+void http_tsdb_status(struct http_call *call);
+void http_healthy(struct http_call *call);
+void http_ready(struct http_call *call);
+void http_metrics(struct http_call *call);
+/* http_ingest.c */
+void http_remote_write(struct http_call *call);
+void http_import_text(struct http_call *call);
+
+#endif

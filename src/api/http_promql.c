@@ -1,0 +1,111 @@
+/* /api/v1/query and /api/v1/query_range. */
+#include "api/http_handlers.h"
+#include "api/op_promql.h"
+#include "api/promjson.h"
+#include "api/work.h"
+#include "base/mem.h"
+#include "base/panic.h"
+
+struct http_eval {
+    struct query_work work;
+    struct http_call *call;
+    struct promql_call query;
+    size_t limit;
+    bool parse_failed;
+};
+
+static status print_json(void *ctx, const struct promql_result *result)
+{
+    struct http_eval *ev = ctx;
+    struct strbuf body;
+    strbuf_init(&body, ev->work.budget.bytes_max);
+    promjson_result(&body, result, ev->limit);
+    status st = body.failed ? err_set(&ev->work.err, ST_LIMIT, "the result is too large") : ST_OK;
+    if (st == ST_OK) iobuf_adopt(&ev->work.out, &body);
+    strbuf_release(&body);
+    return st;
+}
+
+static status eval_run(struct query_work *work)
+{
+    struct http_eval *ev = container_of(work, struct http_eval, work);
+    return op_promql(work->app, &ev->query, &work->budget, &work->arena, print_json, ev,
+                     &ev->parse_failed, &work->err);
+}
+
+static void eval_finish(struct query_work *work)
+{
+    struct http_eval *ev = container_of(work, struct http_eval, work);
+    struct http_call *call = ev->call;
+    if (work->st == ST_OK)
+        http_call_chain(call, 200, &work->out);
+    else if (ev->parse_failed && work->st == ST_INVALID)
+        http_call_bad(call, "invalid parameter \"query\": %s", err_text(&work->err, work->st));
+    else
+        http_call_error(call, work->st, &work->err);
+    query_work_release(work);
+    mem_free(ev);
+}
+
+static void start_eval(struct http_call *call, const struct promql_call *query)
+{
+    int64_t timeout_ms;
+    size_t limit;
+    struct promql_call q = *query;
+    if (!http_arg_duration(call, "timeout", &timeout_ms) ||
+        !http_arg_duration(call, "lookback_delta", &q.lookback_ms) ||
+        !http_arg_limit(call, "limit", &limit))
+        return;
+    q.query = http_arg(call, "query");
+    if (q.query.len == 0) {
+        http_call_bad(call, "invalid parameter \"query\": unknown position: parse error: no "
+                            "expression found in input");
+        return;
+    }
+    struct http_eval *ev = mem_alloc(sizeof(*ev));
+    ev->call = call;
+    ev->query = q;
+    ev->limit = limit;
+    ev->parse_failed = false;
+    query_work_init(&ev->work, call->app, call->slot, timeout_ms, eval_run, eval_finish);
+    query_work_start(&ev->work);
+}
+
+void http_query(struct http_call *call)
+{
+    struct promql_call query = {.step_ms = 0};
+    int64_t now = clock_wall(call->app->clock);
+    if (!http_arg_time(call, "time", now, false, &query.start_ms)) return;
+    query.end_ms = query.start_ms;
+    start_eval(call, &query);
+}
+
+void http_query_range(struct http_call *call)
+{
+    struct promql_call query = {.step_ms = 0};
+    uint64_t points_max = app_settings(call->app)->query_points_max, span;
+    if (!http_arg_time(call, "start", 0, true, &query.start_ms) ||
+        !http_arg_time(call, "end", 0, true, &query.end_ms))
+        return;
+    if (query.end_ms < query.start_ms) {
+        http_call_bad(call, "invalid parameter \"end\": end timestamp must not be before start time");
+        return;
+    }
+    if (http_arg(call, "step").len == 0) {
+        http_call_bad(call, "invalid parameter \"step\": cannot parse \"\" to a valid duration");
+        return;
+    }
+    if (!http_arg_duration(call, "step", &query.step_ms)) return;
+    if (query.step_ms <= 0) {
+        http_call_bad(call, "invalid parameter \"step\": zero or negative query resolution step "
+                            "widths are not accepted. Try a positive integer");
+        return;
+    }
+    span = (uint64_t)query.end_ms - (uint64_t)query.start_ms;
+    if (span / (uint64_t)query.step_ms > points_max) {
+        http_call_bad(call, "exceeded maximum resolution of 11,000 points per timeseries. Try "
+                            "decreasing the query resolution (?step=XX)");
+        return;
+    }
+    start_eval(call, &query);
+}

@@ -1,0 +1,41 @@
+/* Bodies as they were sent. See body.h. */
+#include "ingest/body.h"
+
+#include "codec/compress.h"
+#include "codec/snappy.h"
+
+enum body_coding body_coding_of(struct slice content_encoding)
+{
+    if (content_encoding.len == 0 || slice_is_nocase(content_encoding, "identity"))
+        return BODY_PLAIN;
+    if (slice_is_nocase(content_encoding, "snappy")) return BODY_SNAPPY;
+    if (slice_is_nocase(content_encoding, "zstd")) return BODY_ZSTD;
+    return BODY_UNKNOWN;
+}
+
+static status decode_snappy(struct strbuf *dst, struct slice src, size_t len_max, struct err *err)
+{
+    size_t len;
+    TRY(snappy_block_len(&len, src.ptr, src.len, len_max, err));
+    if (!strbuf_reserve(dst, len)) return err_set(err, ST_NO_MEMORY, "a body of %zu bytes", len);
+    TRY(snappy_block_decode(dst->ptr + dst->len, len, src.ptr, src.len, err));
+    dst->len += len;
+    return ST_OK;
+}
+
+status body_decode(struct strbuf *dst, enum body_coding coding, struct slice src, size_t len_max,
+                   struct err *err)
+{
+    switch (coding) {
+    case BODY_PLAIN:
+        if (src.len > len_max)
+            return err_set(err, ST_TOO_LARGE, "a body of %zu bytes, the limit is %zu", src.len,
+                           len_max);
+        strbuf_slice(dst, src);
+        return dst->failed ? err_set(err, ST_NO_MEMORY, "a body of %zu bytes", src.len) : ST_OK;
+    case BODY_SNAPPY: return decode_snappy(dst, src, len_max, err);
+    case BODY_ZSTD: return zstd_decode(dst, src.ptr, src.len, len_max, err);
+    case BODY_UNKNOWN: break;
+    }
+    return err_set(err, ST_UNSUPPORTED, "unknown content encoding");
+}
