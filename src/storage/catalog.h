@@ -6,8 +6,7 @@
  * Publication of a compaction: the out-segment's directory appears, then one catalog
  * replace swaps it for its sources, then the sources are removed. A crash in between
  * leaves directories that no catalog names: catalog_sweep() removes them. Without a
- * catalog, catalog_scan() leaves out a segment whose orders lie within those of a
- * segment of a higher level of its lane: it was a source of it.
+ * catalog, catalog_scan() leaves out the segments that another one names as its sources.
  */
 #ifndef TSINK_STORAGE_CATALOG_H
 #define TSINK_STORAGE_CATALOG_H
@@ -26,7 +25,7 @@
 enum { CATALOG_FORMAT = 2 };
 
 struct catalog_entry {
-    struct segment_info info;   /* as in the segment's manifest */
+    struct segment_info info;   /* as in the segment's manifest; sources only by a scan */
     enum layout_tier tier;
     layout_path path;           /* of the directory, below the root */
 };

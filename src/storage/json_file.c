@@ -134,14 +134,19 @@ status json_file_text(struct slice *out, const struct json *obj, const char *nam
     return json_get_text(out, json_member(obj, name)) ? ST_OK : bad_member(name, err);
 }
 
-status json_file_hex(uint64_t *out, const struct json *obj, const char *name, struct err *err)
+status json_file_hex_value(uint64_t *out, const struct json *value, const char *name,
+                           struct err *err)
 {
     struct slice text;
-    if (!json_get_text(&text, json_member(obj, name)) || text.len != 16 ||
-        !parse_hex(out, text)) {
+    if (!json_get_text(&text, value) || text.len != 16 || !parse_hex(out, text)) {
         return bad_member(name, err);
     }
     return ST_OK;
+}
+
+status json_file_hex(uint64_t *out, const struct json *obj, const char *name, struct err *err)
+{
+    return json_file_hex_value(out, json_member(obj, name), name, err);
 }
 
 void json_file_put_hex(struct json_writer *w, const char *name, uint64_t v)

@@ -40,6 +40,8 @@ CHECKED status json_file_text(struct slice *out, const struct json *obj, const c
                               struct err *err);
 CHECKED status json_file_hex(uint64_t *out, const struct json *obj, const char *name,
                              struct err *err);
+CHECKED status json_file_hex_value(uint64_t *out, const struct json *value, const char *name,
+                                   struct err *err); /* of an array */
 void json_file_put_hex(struct json_writer *w, const char *name, uint64_t v);
 
 /* Bytes as hex text of exactly that length. */

@@ -38,6 +38,7 @@ enum {
     SEGMENT_IDENTITY_MAX = 1 << 20,  /* bytes of a series' identity */
     SEGMENT_ATTRS_MAX = 64 << 10,
     SEGMENT_CHUNK_MAX = 64 << 20,    /* bytes of a chunk */
+    SEGMENT_SOURCES_MAX = 16,        /* segments that one compaction merges */
 };
 
 static inline unsigned segment_shard(uint64_t place)
@@ -56,6 +57,8 @@ struct segment_info {
     uint64_t order_min, order_max;    /* flush orders it holds */
     uint64_t wal_lsn;                 /* the WAL is covered up to here */
     uint64_t n_bytes;                 /* of all files but the manifest */
+    uint64_t sources[SEGMENT_SOURCES_MAX]; /* ids of the segments it replaces; same lane */
+    size_t n_sources;
 };
 
 /* A series as the segment keeps it. */
@@ -87,6 +90,10 @@ struct segment_options {
     struct database_id db;
     uint64_t order_min, order_max;
     uint64_t wal_lsn;
+    /* Every segment that this one replaces, so that both are never taken for data when
+     * the catalog is lost; borrowed during the call. */
+    const uint64_t *sources;
+    size_t n_sources;                /* at most SEGMENT_SOURCES_MAX */
 };
 
 struct segment_writer;

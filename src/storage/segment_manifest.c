@@ -1,4 +1,6 @@
 /* manifest.json of a segment. See segment.h and docs/formats/segment.md. */
+#include <stdio.h>
+
 #include "base/durable.h"
 #include "storage/json_file.h"
 #include "storage/segment_priv.h"
@@ -19,6 +21,18 @@ enum { N_FILES = sizeof(file_rows) / sizeof(file_rows[0]) };
 static uint64_t *file_len(struct seg_files *files, size_t row)
 {
     return (uint64_t *)(void *)((char *)files + file_rows[row].field);
+}
+
+static void put_sources(struct json_writer *w, const struct segment_info *info)
+{
+    char hex[17];
+
+    json_open_array(w);
+    for (size_t i = 0; i < info->n_sources; i++) {
+        (void)snprintf(hex, sizeof(hex), "%016llx", (unsigned long long)info->sources[i]);
+        json_put_text(w, slice_of(hex, 16));
+    }
+    json_close_array(w);
 }
 
 status seg_manifest_write(struct vfs *vfs, const char *dir, const struct segment_info *info,
@@ -45,6 +59,8 @@ status seg_manifest_write(struct vfs *vfs, const char *dir, const struct segment
     json_file_put_hex(&w, "order_min", info->order_min);
     json_file_put_hex(&w, "order_max", info->order_max);
     json_file_put_hex(&w, "wal_lsn", info->wal_lsn);
+    json_put_key(&w, SLICE_LIT("sources"));
+    put_sources(&w, info);
     json_put_key(&w, SLICE_LIT("files"));
     json_open_object(&w);
     for (size_t i = 0; i < N_FILES; i++) {
@@ -81,6 +97,20 @@ static status parse_counts(struct segment_info *info, const struct json *obj, st
     return json_file_hex(&info->wal_lsn, obj, "wal_lsn", err);
 }
 
+static status parse_sources(struct segment_info *info, const struct json *list, struct err *err)
+{
+    size_t n = json_count(list);
+
+    if (json_kind_of(list) != JSON_KIND_ARRAY || n > SEGMENT_SOURCES_MAX) {
+        return err_set(err, ST_CORRUPT, "no list of sources");
+    }
+    for (size_t i = 0; i < n; i++) {
+        TRY(json_file_hex_value(&info->sources[i], json_element(list, i), "sources", err));
+    }
+    info->n_sources = n;
+    return ST_OK;
+}
+
 static status parse_manifest(struct segment_info *info, struct seg_files *files,
                              const struct json *obj, struct err *err)
 {
@@ -92,6 +122,7 @@ static status parse_manifest(struct segment_info *info, struct seg_files *files,
                        (unsigned long long)format, SEGMENT_FORMAT);
     }
     TRY(parse_counts(info, obj, err));
+    TRY(parse_sources(info, json_member(obj, "sources"), err));
     const struct json *lens = json_member(obj, "files");
     info->n_bytes = 0;
     for (size_t i = 0; i < N_FILES; i++) {

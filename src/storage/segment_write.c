@@ -72,9 +72,11 @@ static status make_staging(struct segment_writer *w, struct err *err)
 status segment_begin(struct segment_writer **out, struct vfs *vfs,
                      const struct segment_options *opt, struct err *err)
 {
+    if (opt->n_sources > SEGMENT_SOURCES_MAX) {
+        return err_set(err, ST_INVALID, "a segment of %zu sources", opt->n_sources);
+    }
     struct segment_writer *w = mem_try_zero(sizeof(*w));
     status st = ST_NO_MEMORY;
-
     if (!w) return err_set(err, st, "segment writer");
     w->vfs = vfs;
     w->info = (struct segment_info){.id = opt->id,
@@ -84,7 +86,9 @@ status segment_begin(struct segment_writer **out, struct vfs *vfs,
                                     .order_min = opt->order_min,
                                     .order_max = opt->order_max,
                                     .wal_lsn = opt->wal_lsn,
-                                    .ts = {TS_MAX, TS_MIN}};
+                                    .ts = {TS_MAX, TS_MIN},
+                                    .n_sources = opt->n_sources};
+    for (size_t i = 0; i < opt->n_sources; i++) w->info.sources[i] = opt->sources[i];
     strbuf_init(&w->pages, 0);
     strbuf_init(&w->blocks, 0);
     strbuf_init(&w->dir, 0);
