@@ -5,11 +5,14 @@
 #
 #     tests/summary.sh [BUILD]
 build=${1:-.}
-find "$build/tests" -name '*.trs' -exec cat {} + | awk '
+find "$build/tests" -name '*.trs' | LC_ALL=C sort | xargs -r awk '
+FNR == 1 { test = FILENAME; sub(/^.*\/tests\//, "tests/", test); sub(/\.trs$/, "", test) }
 /^:test-result: *(PASS|XFAIL)/ { passed++ }
-/^:test-result: *SKIP/ { skipped++; sub(/^[^ ]* *SKIP */, ""); print "skipped: " $0 }
-/^:test-result: *(FAIL|XPASS|ERROR)/ { failed++; sub(/^:test-result: */, ""); print $0 }
+/^:test-result: *SKIP/ { skipped[test]++ }
+/^:test-result: *(FAIL|XPASS|ERROR)/ { failed++; bad[test]++ }
 END {
+    for (t in skipped) print "skipped: " skipped[t] " in " t
+    for (t in bad) print "failed: " bad[t] " in " t " (see " t ".log)"
     printf "%d passed, %d failed\n", passed, failed
     exit failed > 0 || passed == 0
 }'
