@@ -89,6 +89,7 @@ struct app {
     struct conn_hub *hub;
     struct conn_loops loops;       /* all of them, the owner's first */
     struct account *net_account, *query_account;
+    struct metadata_store *metadata;
     _Atomic(const struct app_settings *) settings;
     struct app_ports ports;
     int64_t start_wall_ms;

@@ -136,8 +136,8 @@ void cell_attrs_changed(struct cell *cell, uint32_t ordinal)
 status cell_restart_registry(struct cell *cell)
 {
     struct reclaim reclaim = {.retire = retire_index, .ctx = cell};
+    retire_release(&cell->retire); /* first: what waits there belongs to the registry */
     registry_free(cell->registry);
-    retire_release(&cell->retire);
     segvec_release(&cell->heads);
     cell->registry = registry_new(&cell->db->registry_account, &reclaim);
     return cell->registry ? ST_OK : ST_NO_MEMORY;

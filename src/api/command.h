@@ -1,0 +1,79 @@
+/* Commands: rows of commands.def. The parser, arity, COMMAND, HELP and docs come from
+ * the row; a handler is what the command means and nothing else (call.h).
+ *
+ * Adding a command: a handler and an arg_shape (both declared in cmd_handlers.h), and a
+ * row at its alphabetical place in commands.def. A row "container|name" is a
+ * subcommand; its container's row has no handler.
+ *
+ * Tables are constant; any thread.
+ */
+#ifndef TSINK_API_COMMAND_H
+#define TSINK_API_COMMAND_H
+
+#include "api/call.h"
+
+enum command_flag {
+    CMD_WRITE = 1 << 0,
+    CMD_READONLY = 1 << 1,
+    CMD_DENYOOM = 1 << 2,    /* refused while memory is over its limit */
+    CMD_FAST = 1 << 3,
+    CMD_LOADING = 1 << 4,    /* works before the database is open */
+    CMD_STALE = 1 << 5,
+    CMD_NO_AUTH = 1 << 6,    /* works before authentication */
+    CMD_ADMIN = 1 << 7,
+    CMD_NOSCRIPT = 1 << 8,
+    CMD_BLOCKING = 1 << 9,
+    CMD_TS = 1 << 10,        /* of the module: argument errors in its words, lenient */
+    CMD_MOVABLE = 1 << 11,   /* keys cannot be told by position */
+    CMD_ALLOW_BUSY = 1 << 12,
+};
+
+enum command_acl {
+    ACL_READ = 1 << 0,
+    ACL_WRITE = 1 << 1,
+    ACL_FAST = 1 << 2,
+    ACL_SLOW = 1 << 3,
+    ACL_ADMIN = 1 << 4,
+    ACL_DANGEROUS = 1 << 5,
+    ACL_CONNECTION = 1 << 6,
+    ACL_KEYSPACE = 1 << 7,
+    ACL_TIMESERIES = 1 << 8,
+};
+
+typedef status (*command_handler)(struct call *call, const void *args);
+
+struct command {
+    const char *name;              /* lower case; "client|list" */
+    int arity;                     /* words; negative: at least */
+    unsigned flags;                /* enum command_flag */
+    int first_key, last_key, key_step; /* 0: no keys; last -1: the last word */
+    unsigned acl;                  /* enum command_acl */
+    const struct arg_shape *shape; /* NULL: the handler reads argv */
+    command_handler handle;        /* NULL: a container of subcommands */
+    const char *since, *group;
+    const char *syntax;            /* behind the name: "key timestamp value" */
+    const char *summary;           /* one sentence without full stop */
+};
+
+extern const struct command commands[]; /* sorted by name */
+extern const size_t n_commands;
+
+/* The row of a command word, in any case; NULL when there is none. Containers are
+ * found, subcommands are not. */
+const struct command *command_find(struct slice name);
+
+/* The subcommand of a container, or NULL. */
+const struct command *command_find_sub(const struct command *container, struct slice name);
+
+/* "client|list" to "client" and "list"; sub is empty without '|'. */
+void command_split_name(const struct command *cmd, struct slice *name, struct slice *sub);
+
+bool command_is_sub(const struct command *cmd);
+
+/* Whether a call with argc words has the right number. */
+bool command_arity_ok(const struct command *cmd, size_t argc);
+
+/* The help of a container: a handler for its "help" row. */
+status cmd_help(struct call *call, const void *args);
+
+#endif

@@ -1,0 +1,199 @@
+/* Bodies of samples: remote write and exposition text. Decoding happens here, on the
+ * connection's loop; the batch goes to the owner and comes back; the answer waits for
+ * the WAL. */
+#include "api/http_handlers.h"
+#include "api/metadata_store.h"
+#include "api/work.h"
+#include "base/mem.h"
+#include "base/panic.h"
+#include "ingest/body.h"
+#include "ingest/prom_text.h"
+#include "ingest/prom_write.h"
+
+struct http_write {
+    struct write_work work;
+    struct http_call *call;
+    decode_fn *decode;
+    struct strbuf plain;       /* the decoded body */
+    struct slice body;
+    struct decode_report report;
+    bool text;                 /* line-based: say how many lines were bad */
+    bool again;                /* decoded for the second time, without probes */
+};
+
+static void free_write(struct http_write *hw)
+{
+    if (hw->work.batch) batch_free(hw->work.batch);
+    strbuf_release(&hw->plain);
+    mem_free(hw);
+}
+
+/* --- decoding ------------------------------------------------------------------------ */
+
+static bool is_known(void *ctx, struct hash128 raw, uint32_t *ordinal, uint32_t *gen)
+{
+    struct http_write *hw = ctx;
+    return identity_get(registry_identity(db_registry(hw->call->app->db)), raw, ordinal, gen);
+}
+
+static void keep_metadata(void *ctx, const struct metric_meta *meta)
+{
+    struct http_write *hw = ctx;
+    metadata_store_put(hw->call->app->metadata, meta);
+}
+
+static status decode(struct http_write *hw, struct err *err)
+{
+    struct app *app = hw->call->app;
+    const struct db_options *opt = db_options(app->db);
+    struct decode_env env = {.limits = &opt->limits,
+                             .precision = opt->precision,
+                             .window = db_window(app->db),
+                             .known = hw->again ? NULL : is_known,
+                             .metadata = keep_metadata,
+                             .ctx = hw};
+    int64_t now_ms = clock_wall(app->clock);
+    if (!time_from_ms(&env.now, now_ms, opt->precision))
+        env.now = time_from_ms_clamped(now_ms, opt->precision);
+    memset(&hw->report, 0, sizeof(hw->report));
+    int slot = db_reader_enter(app->db);
+    status st = hw->decode(hw->work.batch, hw->body, &env, &hw->report, err);
+    db_reader_leave(app->db, slot);
+    return st;
+}
+
+/* --- answering ------------------------------------------------------------------------ */
+
+/* Whether a probe went stale on the way: then the labels must be decoded after all. */
+static bool probe_was_stale(const struct batch *batch)
+{
+    for (size_t i = 0; i < batch->n_series; i++)
+        if (batch->series[i].st == ST_AGAIN) return true;
+    return false;
+}
+
+static const char *first_reason(const struct http_write *hw)
+{
+    const struct batch *batch = hw->work.batch;
+    if (hw->report.first.text[0]) return hw->report.first.text;
+    for (size_t i = 0; i < batch->n_rows; i++)
+        if (batch->result[i] != ST_OK) return status_text((status)batch->result[i]);
+    return "refused";
+}
+
+/* A refusal that a retry can mend must not look like bad data. */
+static status transient(const struct batch *batch)
+{
+    for (size_t i = 0; i < batch->n_rows; i++)
+        if (batch->result[i] != ST_OK && status_retry((status)batch->result[i]))
+            return (status)batch->result[i];
+    return ST_OK;
+}
+
+static void answer(struct http_write *hw)
+{
+    struct batch *batch = hw->work.batch;
+    struct http_call *call = hw->call;
+    uint64_t gate = batch->durable_at;
+    status st = batch->st != ST_OK ? batch->st : transient(batch);
+    if (st != ST_OK) {
+        http_call_error(call, st, &batch->err);
+    } else if (batch->n_refused || hw->report.n_bad_lines) {
+        if (hw->text)
+            http_call_bad(call, "%llu samples stored, %llu refused, %llu bad lines; first: %s",
+                          (unsigned long long)batch->n_stored, (unsigned long long)batch->n_refused,
+                          (unsigned long long)hw->report.n_bad_lines, first_reason(hw));
+        else
+            http_call_bad(call, "%llu samples refused, %llu stored; first: %s",
+                          (unsigned long long)batch->n_refused, (unsigned long long)batch->n_stored,
+                          first_reason(hw));
+    } else {
+        http_call_empty_at(call, 204, gate);
+    }
+    free_write(hw);
+}
+
+static void write_finish(struct write_work *work);
+
+static void decode_and_send(struct http_write *hw)
+{
+    struct http_call *call = hw->call;
+    struct err err = {.st = ST_OK};
+    status st = decode(hw, &err);
+    if (st != ST_OK) {
+        counter_add(&call->app->stats.n_bad_bodies, 1);
+        http_call_error(call, st, &err);
+        free_write(hw);
+        return;
+    }
+    write_work_start(&hw->work, call->app, conn_loop_loop(conn_home(call->conn)), hw->work.batch,
+                     write_finish);
+}
+
+static void write_finish(struct write_work *work)
+{
+    struct http_write *hw = container_of(work, struct http_write, work);
+    if (work->batch->st == ST_OK && !hw->again && probe_was_stale(work->batch)) {
+        hw->again = true; /* what was stored already is stored again: the same samples */
+        batch_reset(work->batch);
+        decode_and_send(hw);
+        return;
+    }
+    answer(hw);
+}
+
+/* Takes the body's own coding off and starts. */
+static void start_write(struct http_call *call, decode_fn *decode_body, bool text)
+{
+    struct app *app = call->app;
+    struct http_write *hw = mem_zalloc(sizeof(*hw));
+    struct slice coding = call->body.len ? (struct slice){"", 0} /* net took gzip off */
+                                         : http_value(call->req, HTTP_F_CONTENT_ENCODING);
+    struct err err = {.st = ST_OK};
+    status st = ST_OK;
+    hw->call = call;
+    hw->decode = decode_body;
+    hw->text = text;
+    strbuf_init(&hw->plain, 0);
+    hw->work.batch = batch_new(app->net_account);
+    hw->body = call->body_view;
+    enum body_coding kind = body_coding_of(coding);
+    if (!hw->work.batch) st = ST_NO_MEMORY;
+    if (st == ST_OK && kind != BODY_PLAIN) {
+        st = body_decode(&hw->plain, kind, call->body_view, app_settings(app)->body_decoded_max,
+                         &err);
+        hw->body = strbuf_view(&hw->plain);
+    }
+    if (st != ST_OK) {
+        counter_add(&app->stats.n_bad_bodies, 1);
+        http_call_error(call, st, &err);
+        free_write(hw);
+        return;
+    }
+    decode_and_send(hw);
+}
+
+/* --- routes --------------------------------------------------------------------------- */
+
+void http_remote_write(struct http_call *call)
+{
+    struct slice type = http_value(call->req, HTTP_F_CONTENT_TYPE);
+    const struct format *format = format_by_type(type);
+    struct err err = {.st = ST_OK};
+    if (!format || format->decode != prom_write_decode) {
+        (void)err_set(&err, ST_UNSUPPORTED,
+                      "unsupported content type; application/x-protobuf "
+                      "(prometheus.WriteRequest) is taken");
+        http_call_error(call, ST_UNSUPPORTED, &err);
+        return;
+    }
+    start_write(call, prom_write_decode, false);
+}
+
+void http_import_text(struct http_call *call)
+{
+    struct slice type = http_value(call->req, HTTP_F_CONTENT_TYPE);
+    struct slice open = SLICE_LIT("application/openmetrics-text");
+    bool openmetrics = type.len >= open.len && strncasecmp(type.ptr, open.ptr, open.len) == 0;
+    start_write(call, openmetrics ? openmetrics_decode : prom_text_decode, true);
+}

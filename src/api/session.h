@@ -1,0 +1,47 @@
+/* A session: who speaks on a RESP connection, and how. Made when the connection opens,
+ * freed when its last reply is gone. The connection's loop only.
+ */
+#ifndef TSINK_API_SESSION_H
+#define TSINK_API_SESSION_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "api/app.h"
+#include "net/conn.h"
+
+struct call;
+struct command;
+
+enum { SESSION_LIB_MAX = 64, SESSION_USER_MAX = 64 };
+
+enum session_reply { SESSION_REPLY_ON, SESSION_REPLY_OFF, SESSION_REPLY_SKIP };
+
+struct session {
+    struct app *app;
+    struct conn *conn;
+    int version;               /* RESP 2 or 3 */
+    bool no_evict, no_touch;
+    enum session_reply replies; /* SKIP: the next command's reply is dropped */
+    char user[SESSION_USER_MAX];
+    char lib_name[SESSION_LIB_MAX], lib_ver[SESSION_LIB_MAX];
+    const struct command *last; /* found last: pipelines repeat themselves */
+    struct call *spare;         /* one call kept for the next command */
+};
+
+/* The callbacks of conn_handler for RESP; the hub's user is the app. */
+bool session_opened(struct conn *conn);
+void session_closed(struct conn *conn);
+
+static inline struct session *session_of(const struct conn *conn)
+{
+    return conn_user(conn);
+}
+
+/* As new, but for the connection itself: RESET. */
+void session_reset(struct session *session);
+
+/* Whether a client or library name is printable and without blanks. */
+bool session_name_ok(struct slice name);
+
+#endif
