@@ -46,9 +46,10 @@ struct call {
     _Alignas(16) char args[ARGS_SIZE_MAX];
 };
 
-/* The call will be ended later: keeps the request's bytes. Handlers only. */
-void call_later(struct call *call);
-void call_later_alone(struct call *call);
+/* The call will be ended later: keeps the request's bytes and words. Handlers only:
+ * TRY(call_later(call)), before anything was started. ST_NO_MEMORY. */
+CHECKED status call_later(struct call *call);
+CHECKED status call_later_alone(struct call *call);
 
 /* Ends a call_later(): the reply is complete (or: fails with st and call->err). */
 void call_finish(struct call *call);

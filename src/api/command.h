@@ -25,7 +25,7 @@ enum command_flag {
     CMD_BLOCKING = 1 << 9,
     CMD_TS = 1 << 10,        /* of the module: argument errors in its words, lenient */
     CMD_MOVABLE = 1 << 11,   /* keys cannot be told by position */
-    CMD_ALLOW_BUSY = 1 << 12,
+    CMD_CONTAINER = 1 << 12, /* has subcommands; its own handler runs without one */
 };
 
 enum command_acl {
@@ -49,7 +49,7 @@ struct command {
     int first_key, last_key, key_step; /* 0: no keys; last -1: the last word */
     unsigned acl;                  /* enum command_acl */
     const struct arg_shape *shape; /* NULL: the handler reads argv */
-    command_handler handle;        /* NULL: a container of subcommands */
+    command_handler handle;        /* NULL: a container that needs a subcommand */
     const char *since, *group;
     const char *syntax;            /* behind the name: "key timestamp value" */
     const char *summary;           /* one sentence without full stop */
