@@ -219,7 +219,6 @@ static struct duration_expr *parse_frame_call(struct parser *p)
         if (!right) return NULL;
     }
     if (!parser_expect(p, TOKEN_RPAREN)) return NULL;
-    parser_experimental(p, name.start, "experimental duration expression is not enabled");
     struct duration_expr *d = make(p, ops[name.kind], name.start, left, right);
     if (d) d->end = p->last_end;
     return d;
@@ -231,7 +230,6 @@ static struct duration_expr *parse_paren(struct parser *p)
     struct duration_expr *d = parse_arithmetic(p, PREC_SUM);
 
     if (!d || !parser_expect(p, TOKEN_RPAREN)) return NULL;
-    parser_experimental(p, d->start, "experimental duration expression is not enabled");
     d->wrapped = true;
     return d;
 }
@@ -301,7 +299,6 @@ static struct duration_expr *parse_operations(struct parser *p, struct duration_
         struct duration_expr *right =
             parse_arithmetic(p, precedence == PREC_POWER ? precedence : precedence + 1);
         if (!right) return NULL;
-        parser_experimental(p, left->start, "experimental duration expression is not enabled");
         bool zero = right->op == DUR_NUMBER && right->seconds == 0;
         if (zero && op == DUR_DIV) parser_fail(p, ST_INVALID, t.start, "division by zero");
         if (zero && op == DUR_MOD) parser_fail(p, ST_INVALID, t.start, "modulo by zero");
