@@ -463,6 +463,14 @@ struct slice registry_label(const struct registry *reg, uint32_t ordinal, struct
     return value == DICT_NONE ? (struct slice){"", 0} : dict_text(reg->values, value);
 }
 
+bool registry_has_name(const struct registry *reg, struct slice name)
+{
+    if (slice_eq(name, key_name)) {
+        return atomic_load_explicit(&reg->n_keyed, memory_order_acquire) > 0;
+    }
+    return dict_find(reg->names, name) != DICT_NONE;
+}
+
 uint64_t registry_n_births(const struct registry *reg)
 {
     return segvec_len(&reg->births);

@@ -142,6 +142,9 @@ struct labels registry_labels(const struct registry *reg, uint32_t ordinal,
 struct slice registry_label(const struct registry *reg, uint32_t ordinal, struct slice name);
 struct slice registry_key(const struct registry *reg, uint32_t ordinal);
 
+/* Whether any series ever had a label of this name (`__key__`: has one now). */
+bool registry_has_name(const struct registry *reg, struct slice name);
+
 /* Births. registry_birth(i) for i < registry_n_births(). */
 uint64_t registry_n_births(const struct registry *reg);
 uint32_t registry_birth(const struct registry *reg, uint64_t i);

@@ -1,0 +1,11 @@
+/* The suites of this program. */
+#ifndef TSINK_TESTS_QUERY_SUITES_H
+#define TSINK_TESTS_QUERY_SUITES_H
+
+#include "tests/unit/unit.h"
+
+Suite *suite_aggregate(void);
+Suite *suite_query_budget(void);
+Suite *suite_querier_local(void);
+
+#endif
