@@ -12,7 +12,7 @@
 
 #include "base/hash.h"
 #include "base/strbuf.h"
-#include "base/utf8.h"
+#include "promql/quote.h"
 
 struct annotation {
     bool warning;
@@ -197,25 +197,10 @@ const char *go_float(char *dst, double v)
 const char *go_quote(struct arena *arena, struct slice text)
 {
     struct strbuf buf;
-    uint32_t rune;
 
     strbuf_init(&buf, 0);
-    strbuf_char(&buf, '"');
-    while (text.len) {
-        size_t len = utf8_next(&rune, text);
-        unsigned char c = (unsigned char)text.ptr[0];
-        if (c == '"' || c == '\\') strbuf_printf(&buf, "\\%c", c);
-        else if (c == '\n') strbuf_str(&buf, "\\n");
-        else if (c == '\t') strbuf_str(&buf, "\\t");
-        else if (c == '\r') strbuf_str(&buf, "\\r");
-        else if (c < 0x20 || c == 0x7f || (rune == 0xfffd && len == 1)) {
-            strbuf_printf(&buf, "\\x%02x", c);
-        } else {
-            strbuf_put(&buf, text.ptr, len);
-        }
-        text = slice_skip(text, len);
-    }
-    strbuf_put(&buf, "\"", 2); /* with the NUL */
+    quote_text(&buf, text);
+    strbuf_char(&buf, 0);
     struct slice out = buf.failed ? slice_of(NULL, 0) : arena_copy(arena, strbuf_view(&buf));
     strbuf_release(&buf);
     return out.ptr ? out.ptr : "";

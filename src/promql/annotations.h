@@ -61,7 +61,7 @@ void annotations_texts(struct annotations *an, bool warnings, const struct slice
  * is NUL-terminated; returns dst. */
 const char *go_float(char *dst, double v);
 
-/* Go's %q of the text, in the arena; "" on refusal. */
+/* Go's %q of the text (quote.h), NUL-terminated in the arena; "" on refusal. */
 const char *go_quote(struct arena *arena, struct slice text);
 
 #endif

@@ -1,4 +1,4 @@
-/* The suites of the front half: text to plan. main.c lists all of the room. */
+/* The suites of the room, front half (text to plan) and back half (evaluation). */
 #ifndef TSINK_TESTS_PROMQL_SUITES_H
 #define TSINK_TESTS_PROMQL_SUITES_H
 
@@ -10,5 +10,18 @@ Suite *suite_parser(void);
 Suite *suite_typecheck(void);
 Suite *suite_printer(void);
 Suite *suite_plan(void);
+
+Suite *suite_annotations(void);
+Suite *suite_eval(void);
+Suite *suite_eval_aggregate(void);
+Suite *suite_eval_binary(void);
+Suite *suite_eval_select(void);
+Suite *suite_fn_histogram(void);
+Suite *suite_fn_label(void);
+Suite *suite_fn_math(void);
+Suite *suite_fn_over_time(void);
+Suite *suite_fn_rate(void);
+Suite *suite_matching(void);
+Suite *suite_quantile(void);
 
 #endif
