@@ -14,6 +14,7 @@
 #include <stdlib.h>
 
 #include "base/duration.h"
+#include "base/mem.h"
 #include "base/numfmt.h"
 #include "base/panic.h"
 #include "promql/quote.h"
@@ -155,8 +156,8 @@ static void print_braces(struct strbuf *out, const struct vector_expr *vec)
     if (n == 0 && vec->name.len > 0) return;
     strbuf_init(&texts, 0);
     /* Printed one behind the other, then sorted: ends first, as the buffer moves. */
-    size_t *ends = calloc(n + 1, sizeof(*ends));
-    struct slice *slices = calloc(n + 1, sizeof(*slices));
+    size_t *ends = mem_try_array(n + 1, sizeof(*ends));
+    struct slice *slices = mem_try_array(n + 1, sizeof(*slices));
     if (!ends || !slices) {
         out->failed = true;
     } else {
@@ -175,8 +176,8 @@ static void print_braces(struct strbuf *out, const struct vector_expr *vec)
         strbuf_char(out, '}');
         out->failed |= texts.failed;
     }
-    free(ends);
-    free(slices);
+    mem_free(ends);
+    mem_free(slices);
     strbuf_release(&texts);
 }
 

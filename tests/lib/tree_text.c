@@ -114,7 +114,8 @@ static void put_binary(struct strbuf *out, const struct binary_expr *bin)
     strbuf_str(out, binary_op_text(bin->op));
     if (bin->return_bool) strbuf_str(out, " bool");
     if (m) {
-        if (m->on || m->n_labels) put_labels(out, m->on ? " on" : " ignoring", m->labels, m->n_labels);
+        if (m->on || m->n_labels)
+            put_labels(out, m->on ? " on" : " ignoring", m->labels, m->n_labels);
         strbuf_str(out, cards[m->card]);
         if (m->n_include) put_labels(out, "", m->include, m->n_include);
         if (m->has_fill_left) strbuf_str(out, " fill_left=");

@@ -164,7 +164,8 @@ static void check_ends(const char *bytes, size_t len)
 
 START_TEST(test_any_bytes_end)
 {
-    static const char text[] = "sum by (a) (rate(x{b=~\"c\\x41\\u00e9\"}[5m:1m] offset -1h @ end()))";
+    static const char text[] =
+        "sum by (a) (rate(x{b=~\"c\\x41\\u00e9\"}[5m:1m] offset -1h @ end()))";
     static const char letters[] = "aesumby0159_.xe{}[]()=!~<>\"'`\\:,+-*/%^@# \n\xc3\xbc\xff";
     struct rng rng;
 

@@ -207,7 +207,8 @@ static void put_vector(struct strbuf *out, struct rng *rng, int depth)
         put_vector(out, rng, depth - 1);
         break;
     case 3:
-        strbuf_str(out, PICK(rng, "sum(", "topk by (a) (3, ", "count_values without ('x y') ('v', "));
+        strbuf_str(out, PICK(rng, "sum(", "topk by (a) (3, ",
+                             "count_values without ('x y') ('v', "));
         put_vector(out, rng, depth - 1);
         strbuf_char(out, ')');
         break;
