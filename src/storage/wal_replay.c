@@ -442,7 +442,7 @@ static status report_damage(struct walk *w, const char *reason, const struct beh
 
     layout_wal(path, w->replay->files.ptr[w->file].id);
     return err_set(err, ST_CORRUPT,
-                   "%s: offset %zu: %s, and %llu valid frames follow (frames %llu to %llu are lost)",
+                   "%s: offset %zu: %s, and %llu valid frames follow (%llu to %llu are lost)",
                    path, w->off, reason, (unsigned long long)b->n_frames,
                    (unsigned long long)w->expect, (unsigned long long)b->seq - 1);
 }

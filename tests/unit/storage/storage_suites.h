@@ -4,8 +4,11 @@
 
 #include "tests/unit/unit.h"
 
-Suite *suite_segment(void);
 Suite *suite_wal(void);
 Suite *suite_wal_replay(void);
+Suite *suite_segment(void);
+Suite *suite_merge(void);
+Suite *suite_tombstone(void);
+Suite *suite_catalog(void);
 
 #endif
