@@ -83,32 +83,53 @@ size_t gorilla_encode(uint8_t *dst, enum value_type type, const union value *val
     return 8 + bit_finish(&w);
 }
 
+/* The significant bits of one change whose first bit (1) is in sight; moves past it.
+ * One look ahead shows 57 bits, mostly enough for the control bits and the window. */
+static inline bool get_change(uint64_t *x, struct window *win, struct bit_reader *r,
+                              uint64_t ahead)
+{
+    unsigned used = 2;
+
+    if (ahead & 2) {
+        win->lead = (ahead >> 2) & LEAD_MAX;
+        win->len = (unsigned)((ahead >> 7) & 63) + 1;
+        if (win->lead + win->len > 64) return false;
+        used += WINDOW_COST;
+    }
+    if (used + win->len <= 57) {
+        *x = ((ahead >> used) & ((1ull << win->len) - 1)) << trail_of(*win);
+        r->at += used + win->len;
+    } else {
+        r->at += used;
+        *x = bit_get(r, win->len) << trail_of(*win);
+    }
+    return true;
+}
+
 status gorilla_decode(union value *val, size_t n, enum value_type type, struct arena *arena,
                       const uint8_t *src, size_t len)
 {
     struct window win = {0, 64};
+    uint64_t before, x;
 
     (void)type;
     (void)arena;
     if (len < 8) return ST_CORRUPT;
-    uint64_t before = load_u64(src);
-    val[0].bits = before;
+    val[0].bits = before = load_u64(src);
     struct bit_reader r = {.src = src + 8, .len = len - 8};
-    for (size_t i = 1; i < n; i++) {
+    for (size_t i = 1; i < n;) {
         uint64_t ahead = bit_peek57(&r);
         if (ahead & 1) {
-            r.at += 2;
-            if (ahead & 2) {
-                win.lead = (ahead >> 2) & LEAD_MAX;
-                win.len = (unsigned)((ahead >> 7) & 63) + 1;
-                if (win.lead + win.len > 64) return ST_CORRUPT;
-                r.at += WINDOW_COST;
-            }
-            before ^= bit_get(&r, win.len) << trail_of(win);
-        } else {
-            r.at++;
+            if (!get_change(&x, &win, &r, ahead)) return ST_CORRUPT;
+            before ^= x;
+            val[i++].bits = before;
+            continue;
         }
-        val[i].bits = before;
+        /* A run of 0 bits is a run of equal values. */
+        size_t same = trailing_zeros(ahead | 1ull << 56);
+        if (same > n - i) same = n - i;
+        for (size_t end = i + same; i < end; i++) val[i].bits = before;
+        r.at += same;
     }
     return bit_done(&r) ? ST_OK : ST_CORRUPT;
 }
