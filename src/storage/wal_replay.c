@@ -489,20 +489,34 @@ static status end_chain(struct walk *w, const char *reason, bool *done, struct e
     return ST_OK;
 }
 
-/* The first file that holds a frame, wherever in it. */
+static bool holds_frame(const struct wal_replay *replay, size_t file)
+{
+    struct behind b = {0};
+    struct wal_frame frame;
+    size_t len;
+
+    if (!parse_at(&replay->files.ptr[file], WAL_FILE_HEAD_LEN, &frame, &len)) return true;
+    search_file(replay, file, WAL_FILE_HEAD_LEN, 0, &b);
+    return b.found || b.gave_up;
+}
+
+/* Where the log begins: the first file that holds a frame, wherever in it, or an earlier
+ * one of the same session: files of a session are used in order of id, so that one must
+ * have had frames too and has lost them all. */
 static bool find_first_file(const struct wal_replay *replay, size_t *file)
 {
-    for (size_t i = 0; i < replay->files.len; i++) {
-        struct wal_frame frame;
-        struct behind b = {0};
-        size_t len;
+    const struct replay_file *files = replay->files.ptr;
+    size_t first = 0;
 
-        *file = i;
-        if (!parse_at(&replay->files.ptr[i], WAL_FILE_HEAD_LEN, &frame, &len)) return true;
-        search_file(replay, i, WAL_FILE_HEAD_LEN, 0, &b);
-        if (b.found || b.gave_up) return true;
+    while (first < replay->files.len && !holds_frame(replay, first)) first++;
+    if (first == replay->files.len) return false;
+    for (size_t i = first; i > 0; i--) {
+        if (files[i - 1].session == files[first].session && files[first].session != 0) {
+            first = i - 1;
+        }
     }
-    return false;
+    *file = first;
+    return true;
 }
 
 /* The log begins no later than where the segments end. */

@@ -5,7 +5,8 @@
 int main(void)
 {
     static const unit_suite suites[] = {suite_wal, suite_wal_replay, suite_segment,
-                                        suite_merge, suite_tombstone, suite_catalog};
+                                        suite_merge, suite_tombstone, suite_catalog,
+                                        suite_storage_crash};
 
     mem_fault_install();
     return unit_run(suites, sizeof(suites) / sizeof(suites[0]));

@@ -95,9 +95,15 @@ status segment_fixture_write(struct segment_info *out, struct vfs *vfs, uint64_t
                              struct err *err)
 {
     struct segment_options opt = segment_fixture_options(id);
+    return segment_fixture_write_as(out, vfs, &opt, n, err);
+}
+
+status segment_fixture_write_as(struct segment_info *out, struct vfs *vfs,
+                                const struct segment_options *opt, size_t n, struct err *err)
+{
     struct segment_writer *w;
 
-    TRY(segment_begin(&w, vfs, &opt, err));
+    TRY(segment_begin(&w, vfs, opt, err));
     for (size_t i = 0; i < n; i++) {
         struct segment_series s = segment_fixture_series(i);
         status st = segment_add_series(w, &s, err);

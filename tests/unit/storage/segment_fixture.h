@@ -21,6 +21,9 @@ enum { FIXTURE_POINTS = 20 };
 struct segment_options segment_fixture_options(uint64_t id);
 
 /* Writes a segment of n series; err tells why not. */
+CHECKED status segment_fixture_write_as(struct segment_info *out, struct vfs *vfs,
+                                        const struct segment_options *opt, size_t n,
+                                        struct err *err);
 CHECKED status segment_fixture_write(struct segment_info *out, struct vfs *vfs, uint64_t id,
                                      size_t n, struct err *err);
 

@@ -10,5 +10,6 @@ Suite *suite_segment(void);
 Suite *suite_merge(void);
 Suite *suite_tombstone(void);
 Suite *suite_catalog(void);
+Suite *suite_storage_crash(void);
 
 #endif
