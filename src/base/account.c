@@ -12,8 +12,9 @@ void account_init(struct account *acc, const char *name, struct account *parent,
 static void raise_peak(struct account *acc, size_t used)
 {
     size_t peak = atomic_load_explicit(&acc->peak, memory_order_relaxed);
-    while (used > peak && !atomic_compare_exchange_weak_explicit(
-                              &acc->peak, &peak, used, memory_order_relaxed, memory_order_relaxed)) {
+    while (used > peak &&
+           !atomic_compare_exchange_weak_explicit(&acc->peak, &peak, used, memory_order_relaxed,
+                                                  memory_order_relaxed)) {
     }
 }
 

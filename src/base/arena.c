@@ -80,7 +80,8 @@ static bool add_block(struct arena *arena, size_t payload)
     arena->at = (char *)block + sizeof(*block);
     arena->end = (char *)block + len;
     arena->n_bytes += len;
-    if (arena->block_len < BLOCK_LEN_MAX) arena->block_len = len < BLOCK_LEN_MAX / 2 ? len * 2 : BLOCK_LEN_MAX;
+    if (arena->block_len < BLOCK_LEN_MAX)
+        arena->block_len = len < BLOCK_LEN_MAX / 2 ? len * 2 : BLOCK_LEN_MAX;
     POISON(arena->at, (size_t)(arena->end - arena->at));
     return true;
 }

@@ -5,10 +5,11 @@
  *
  * Paths are relative to the vfs' root and use '/'; a path that is absolute, too long
  * or holds "..", "." or an empty part is ST_INVALID; only "." alone is fine and means
- * the root. Symbolic links are not followed. Errors: ST_NOT_FOUND, ST_EXISTS, ST_NO_SPACE (disk, quota), ST_LOCKED,
- * ST_IO for the rest, each with path and system text in err. Short reads and
- * writes and EINTR do not come through: a call does all of it or fails. Any
- * thread; one file's calls by one thread at a time except pread.
+ * the root. Symbolic links are not followed. Errors: ST_NOT_FOUND, ST_EXISTS,
+ * ST_NO_SPACE (disk, quota), ST_LOCKED, ST_NO_MEMORY, ST_POISONED (below), ST_IO for
+ * the rest, each with path and system text in err. Short reads and writes and EINTR do
+ * not come through: a call does all of it or fails. Any thread; one file's calls by
+ * one thread at a time except read, len and map.
  */
 #ifndef TSINK_BASE_VFS_H
 #define TSINK_BASE_VFS_H
