@@ -266,7 +266,48 @@ static status negate_put(struct sink *sink, struct column *col)
     return sink_put(s->to, col);
 }
 
-static status eval_node(struct eval *ev, const struct frame *f, const struct expr *e,
+/* Where names go at once, two series can get the same labels at once: then each operator
+ * and function fails as soon as they have a value at the same step. */
+struct unique_sink {
+    struct sink sink;
+    struct eval *ev;
+    const struct frame *frame;
+    struct label_groups groups;
+    uint64_t **has;
+    size_t cap;
+    struct sink *to;
+};
+
+static status unique_put(struct sink *sink, struct column *col)
+{
+    struct unique_sink *s = container_of(sink, struct unique_sink, sink);
+    struct arena *arena = s->ev->arena;
+    size_t words = bitmap_words(s->frame->n);
+    bool is_new;
+    int64_t at = label_groups_add(&s->groups, col->labels, &is_new);
+
+    if (at < 0) return eval_oom(s->ev);
+    if ((size_t)at >= s->cap) {
+        size_t cap = s->cap ? s->cap * 2 : 16;
+        uint64_t **has = arena_try_array(arena, cap, sizeof(*has));
+        if (!has) return eval_oom(s->ev);
+        if (at) memcpy(has, s->has, (size_t)at * sizeof(*has));
+        s->has = has;
+        s->cap = cap;
+    }
+    if (is_new) s->has[at] = arena_try_zero(arena, words * sizeof(**s->has));
+    if (!s->has[at]) return eval_oom(s->ev);
+    for (size_t w = 0; w < words; w++) {
+        if (s->has[at][w] & col->has[w]) {
+            return err_set(s->ev->err, ST_EXECUTION,
+                           "vector cannot contain metrics with the same labelset");
+        }
+        s->has[at][w] |= col->has[w];
+    }
+    return sink_put(s->to, col);
+}
+
+static status eval_kind(struct eval *ev, const struct frame *f, const struct expr *e,
                         struct sink *sink)
 {
     struct negate_sink negate = {{negate_put}, ev, f, sink};
@@ -285,6 +326,17 @@ static status eval_node(struct eval *ev, const struct frame *f, const struct exp
     case EXPR_SUBQUERY: break;
     }
     return err_set(ev->err, ST_INTERNAL, "expression is no vector"); /* typecheck prevents it */
+}
+
+static status eval_node(struct eval *ev, const struct frame *f, const struct expr *e,
+                        struct sink *sink)
+{
+    bool may_drop = e->kind == EXPR_CALL || e->kind == EXPR_UNARY || e->kind == EXPR_BINARY;
+
+    if (ev->delayed || !may_drop) return eval_kind(ev, f, e, sink);
+    struct unique_sink unique = {.sink = {unique_put}, .ev = ev, .frame = f, .to = sink};
+    label_groups_init(&unique.groups, ev->arena, (struct label_filter){0});
+    return eval_kind(ev, f, e, &unique.sink);
 }
 
 status eval_vector(struct eval *ev, const struct frame *f, const struct expr *e,

@@ -269,7 +269,12 @@ static status sort_call(struct eval *ev, const struct frame *f, const struct exp
     struct matrix m;
     size_t n = 0;
 
-    if (!ev->plan->instant && !by_value) return eval_vector(ev, f, call->call.args[0], sink);
+    if (f->n > 1) {
+        annotations_warn(&ev->annos, expr_pos(call),
+                         "sort is ineffective for range queries since results are always ordered "
+                         "by labels");
+        if (!by_value) return eval_vector(ev, f, call->call.args[0], sink);
+    }
     TRY(eval_matrix(ev, f, call->call.args[0], &m));
     struct sort_key *keys = arena_try_array(ev->arena, m.n + 1, sizeof(*keys));
     if (!keys) return eval_oom(ev);

@@ -53,6 +53,11 @@ static const struct eval_case cases[] = {
     {"sort_by_label(m, \"src\")", 0, 0, 0, S9 S10 S100},
     {"sort_by_label_desc(m, \"dst\", \"src\")", 0, 0, 0, S100 S10 S9},
     {"sort_by_label(m, \"none\")", 0, 0, 0, S10 S100 S9},
+    {"sort(m)", 0, 60000, 60000,
+     "m{dst=\"old\",src=\"value-10\"} 2 2\nm{dst=\"old\",src=\"value-100\"} NaN NaN\n"
+     "m{dst=\"old\",src=\"value-9\"} 1 1\n"
+     "warning: PromQL warning: sort is ineffective for range queries since results are always "
+     "ordered by labels (1:1)\n"},
     /* info */
     {"info(base)", 0, 120000, 60000,
      "base{instance=\"a\",job=\"1\",own=\"x\",v=\"1\"} 1 2 _\n"
