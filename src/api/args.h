@@ -118,6 +118,10 @@ struct slice arg_peek(const struct arg_cursor *at);
 /* Redis' rules for integers: digits without leading zeros, optional minus. */
 bool arg_int(int64_t *out, struct slice word);
 
+/* Redis' globs: * ? [a-z] [^x] and backslash, case ignored. Time is at most the product
+ * of the lengths; no recursion. */
+bool arg_glob(struct slice pattern, struct slice text);
+
 /* strtod's rules without blanks, hex and NaN. */
 bool arg_double(double *out, struct slice word);
 

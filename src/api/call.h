@@ -43,6 +43,7 @@ struct call {
     bool muted;                 /* CLIENT REPLY: nothing is sent */
     bool later, alone;
     void *state;                /* the handler's, until it ends the call */
+    bool *ended;                /* private: of the dispatcher, while the handler runs */
     _Alignas(16) char args[ARGS_SIZE_MAX];
 };
 

@@ -1,0 +1,263 @@
+/* Calls: from the words of a request to its reply.
+ *
+ *     find the row -> container? the subcommand -> arity -> loading? -> arguments
+ *       -> handler -> reply, or its failure, or later
+ *
+ * A session keeps one call for the next command, so a pipeline of commands that are
+ * answered at once allocates nothing; a call that stays is replaced by a new one.
+ */
+#include "api/call.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "api/command.h"
+#include "base/mem.h"
+#include "base/panic.h"
+
+enum { ARENA_BLOCK = 1024, NAME_SHOWN = 128 /* of an unknown command; as Redis */ };
+
+/* ---- Life -------------------------------------------------------------------------- */
+
+static struct call *begin(struct conn *conn, struct reply_slot *slot, const struct slice *argv,
+                          size_t argc)
+{
+    struct session *session = session_of(conn);
+    struct call *call = session->spare ? session->spare : mem_alloc(sizeof(*call));
+
+    session->spare = NULL;
+    call->app = session->app;
+    call->session = session;
+    call->conn = conn;
+    call->slot = slot;
+    call->cmd = NULL;
+    call->argv = argv;
+    call->argc = argc;
+    call->err.st = ST_OK;
+    call->err.text[0] = '\0';
+    call->raw_error = call->later = call->alone = false;
+    call->muted = session->replies != SESSION_REPLY_ON;
+    if (session->replies == SESSION_REPLY_SKIP) session->replies = SESSION_REPLY_ON;
+    call->state = NULL;
+    call->ended = NULL;
+    arena_init(&call->arena, call->app->net_account, ARENA_BLOCK);
+    reply_init(&call->reply, reply_slot_out(slot), session->version);
+    return call;
+}
+
+static void end(struct call *call, uint64_t gate)
+{
+    struct session *session = call->session;
+    struct reply_slot *slot = call->slot;
+    struct conn *conn = call->conn;
+    bool alone = call->alone;
+
+    if (call->ended) *call->ended = true;
+    if (call->muted) iobuf_truncate(reply_slot_out(slot), 0, NULL);
+    arena_release(&call->arena);
+    if (session->spare) mem_free(call);
+    else session->spare = call;
+    reply_slot_finish_at(slot, gate);
+    if (alone) conn_resume(conn);
+}
+
+static void put_error(struct call *call, status st)
+{
+    iobuf_truncate(reply_slot_out(call->slot), 0, NULL);
+    counter_add(&call->app->stats.n_command_errors, 1);
+    const char *text = err_text(&call->err, st);
+    if (call->raw_error) resp_error(&call->reply.w, slice_str(text));
+    else resp_errorf(&call->reply.w, "%s %s", status_resp(st), text);
+}
+
+status call_later(struct call *call)
+{
+    struct slice *copy = arena_try_array(&call->arena, call->argc, sizeof(*copy));
+
+    if (!copy) return err_set(&call->err, ST_NO_MEMORY, "no memory for the arguments");
+    memcpy(copy, call->argv, call->argc * sizeof(*copy));
+    call->argv = copy;
+    call->later = true;
+    reply_slot_hold_input(call->slot);
+    return ST_OK;
+}
+
+status call_later_alone(struct call *call)
+{
+    TRY(call_later(call));
+    call->alone = true;
+    conn_pause(call->conn);
+    return ST_OK;
+}
+
+void call_finish_at(struct call *call, uint64_t gate)
+{
+    ASSERT(call->later);
+    end(call, gate);
+}
+
+void call_finish(struct call *call)
+{
+    call_finish_at(call, 0);
+}
+
+void call_fail(struct call *call, status st)
+{
+    ASSERT(call->later && st != ST_OK);
+    put_error(call, st);
+    end(call, 0);
+}
+
+/* ---- Failures with words of their own -------------------------------------------------- */
+
+static void set_text(struct call *call, const char *fmt, va_list args)
+{
+    call->err.st = ST_INVALID;
+    if (vsnprintf(call->err.text, sizeof(call->err.text), fmt, args) < 0) call->err.text[0] = '\0';
+}
+
+status call_error(struct call *call, const char *fmt, ...)
+{
+    va_list args;
+
+    va_start(args, fmt);
+    set_text(call, fmt, args);
+    va_end(args);
+    return ST_INVALID;
+}
+
+status call_error_raw(struct call *call, const char *fmt, ...)
+{
+    va_list args;
+
+    va_start(args, fmt);
+    set_text(call, fmt, args);
+    va_end(args);
+    call->raw_error = true;
+    return ST_INVALID;
+}
+
+struct slices call_words(const struct call *call)
+{
+    size_t n_own = command_is_sub(call->cmd) ? 2 : 1;
+    return (struct slices){call->argv + n_own, call->argc - n_own};
+}
+
+/* ---- Dispatch ------------------------------------------------------------------------------ */
+
+/* "unknown command 'x', with args beginning with: 'a' 'b' ", as Redis cuts it. */
+static status unknown_command(struct call *call)
+{
+    char args[NAME_SHOWN + 8];
+    size_t len = 0;
+    struct slice name = call->argv[0];
+
+    args[0] = '\0';
+    for (size_t i = 1; i < call->argc && len < NAME_SHOWN; i++) {
+        struct slice word = call->argv[i];
+        int shown = (int)(word.len < NAME_SHOWN - len ? word.len : NAME_SHOWN - len);
+        int n = snprintf(args + len, sizeof(args) - len, "'%.*s' ", shown, word.ptr);
+        len += (size_t)n < sizeof(args) - len ? (size_t)n : sizeof(args) - len - 1;
+    }
+    return call_error(call, "unknown command '%.*s', with args beginning with: %s",
+                      (int)(name.len < NAME_SHOWN ? name.len : NAME_SHOWN), name.ptr, args);
+}
+
+static status unknown_subcommand(struct call *call, const struct command *container)
+{
+    char upper[32];
+    size_t i = 0;
+
+    for (; container->name[i] && i < sizeof(upper) - 1; i++) {
+        char c = container->name[i];
+        upper[i] = c >= 'a' && c <= 'z' ? (char)(c - 32) : c;
+    }
+    upper[i] = '\0';
+    struct slice sub = call->argv[1];
+    return call_error(call, "unknown subcommand '%.*s'. Try %s HELP.",
+                      (int)(sub.len < NAME_SHOWN ? sub.len : NAME_SHOWN), sub.ptr, upper);
+}
+
+static status find(struct call *call)
+{
+    struct session *session = call->session;
+    const struct command *cmd = session->last;
+
+    if (!cmd || !slice_is_nocase(call->argv[0], cmd->name)) cmd = command_find(call->argv[0]);
+    if (!cmd) return unknown_command(call);
+    session->last = cmd;
+    if ((cmd->flags & CMD_CONTAINER) && call->argc > 1) {
+        const struct command *sub = command_find_sub(cmd, call->argv[1]);
+        if (!sub) return unknown_subcommand(call, cmd);
+        cmd = sub;
+    }
+    call->cmd = cmd;
+    if (!command_arity_ok(cmd, call->argc)) {
+        return call_error(call, "wrong number of arguments for '%s' command", cmd->name);
+    }
+    return ST_OK;
+}
+
+static status admit(struct call *call)
+{
+    struct app *app = call->app;
+
+    if (call->cmd->flags & CMD_LOADING) return ST_OK;
+    if (atomic_load_explicit(&app->ready, memory_order_acquire)) return ST_OK;
+    return err_set(&call->err, ST_LOADING, "Redis is loading the dataset in memory");
+}
+
+static status parse(struct call *call)
+{
+    const struct command *cmd = call->cmd;
+    struct slices words = call_words(call);
+    enum arg_unknown unknown = ARG_UNKNOWN_SYNTAX;
+
+    if (!cmd->shape) return ST_OK;
+    if (cmd->flags & CMD_TS) {
+        bool lenient = app_settings(call->app)->resp_lenient_args;
+        unknown = lenient ? ARG_UNKNOWN_SKIP : ARG_UNKNOWN_TSDB;
+    }
+    return args_parse(call->args, cmd->shape, words.ptr, words.n, unknown, &call->arena, &call->err);
+}
+
+static status run(struct call *call)
+{
+    TRY(find(call));
+    TRY(admit(call));
+    conn_set_command(call->conn, call->cmd->name);
+    TRY(parse(call));
+    return call->cmd->handle(call, call->args);
+}
+
+void call_request(struct conn *conn, struct reply_slot *slot, const struct slice *argv, size_t argc)
+{
+    struct call *call = begin(conn, slot, argv, argc);
+
+    bool ended = false;
+
+    counter_add(&call->app->stats.n_commands, 1);
+    call->ended = &ended;
+    status st = run(call);
+    if (ended) return; /* put off and done already, all within the handler */
+    call->ended = NULL;
+    if (st != ST_OK) {
+        if (call->alone) conn_resume(conn);
+        call->later = call->alone = false;
+        put_error(call, st);
+    } else if (call->later) {
+        return;
+    }
+    end(call, 0);
+}
+
+void call_gate_failed(struct conn *conn, struct reply_slot *slot, status st)
+{
+    struct session *session = session_of(conn);
+    struct reply reply;
+
+    if (session->replies == SESSION_REPLY_OFF) return;
+    reply_init(&reply, reply_slot_out(slot), session->version);
+    resp_errorf(&reply.w, "%s %s", status_resp(st), status_text(st));
+}

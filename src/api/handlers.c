@@ -1,0 +1,25 @@
+/* The api's doors to net: RESP requests go to call.c, HTTP requests to route.c. */
+#include "api/handlers.h"
+
+#include "api/call.h"
+#include "api/route.h"
+#include "api/session.h"
+
+static const struct conn_handler resp_handler = {
+    .opened = session_opened,
+    .resp_request = call_request,
+    .gate_failed = call_gate_failed,
+    .closed = session_closed,
+};
+
+static const struct conn_handler http_handler = {
+    .http_head = route_head,
+    .http_request = route_request,
+    .gate_failed = route_gate_failed,
+};
+
+void api_set_handlers(struct app *app)
+{
+    conn_hub_set_handler(app->hub, CONN_RESP, &resp_handler, app);
+    conn_hub_set_handler(app->hub, CONN_HTTP, &http_handler, app);
+}

@@ -1,0 +1,52 @@
+/* Sessions. See session.h. */
+#include "api/session.h"
+
+#include <string.h>
+
+#include "api/call.h"
+#include "base/mem.h"
+
+static void set_defaults(struct session *session)
+{
+    session->version = 2;
+    session->no_evict = session->no_touch = false;
+    session->replies = SESSION_REPLY_ON;
+    memcpy(session->user, "default", sizeof("default"));
+}
+
+bool session_opened(struct conn *conn)
+{
+    struct session *session = mem_zalloc(sizeof(*session));
+
+    session->app = conn_hub_user(conn_hub(conn), CONN_RESP);
+    session->conn = conn;
+    set_defaults(session);
+    conn_set_user(conn, session);
+    /* No authentication is configured: everybody is the default user. */
+    conn_set_trusted(conn, true);
+    return true;
+}
+
+void session_closed(struct conn *conn)
+{
+    struct session *session = session_of(conn);
+
+    if (!session) return;
+    mem_free(session->spare);
+    mem_free(session);
+}
+
+void session_reset(struct session *session)
+{
+    set_defaults(session);
+    session->lib_name[0] = session->lib_ver[0] = '\0';
+    conn_set_name(session->conn, slice_of("", 0));
+}
+
+bool session_name_ok(struct slice name)
+{
+    for (size_t i = 0; i < name.len; i++) {
+        if (name.ptr[i] < '!' || name.ptr[i] > '~') return false;
+    }
+    return true;
+}
