@@ -8,7 +8,7 @@
 #include "base/numfmt.h"
 #include "base/panic.h"
 
-/* ---- Words ------------------------------------------------------------------------ */
+/* ---- Words ------------------------------------------------------- */
 
 bool arg_next(struct arg_cursor *at, struct slice *word)
 {
@@ -110,7 +110,7 @@ static bool parse_duration(int64_t *out, struct slice word)
     return duration_parse_ms(out, word);
 }
 
-/* ---- One value ----------------------------------------------------------------------- */
+/* ---- One value ------------------------------------------------------- */
 
 static const char *default_error(enum arg_type type)
 {
@@ -181,7 +181,7 @@ static status take_rest(struct slices *rest, struct arg_cursor *at, struct err *
     return ST_OK;
 }
 
-/* ---- All words -------------------------------------------------------------------------- */
+/* ---- All words ------------------------------------------------------- */
 
 static const struct arg_spec *find_option(const struct arg_spec *spec, struct slice word)
 {
@@ -231,7 +231,9 @@ status args_parse(void *out, const struct arg_shape *shape, const struct slice *
     ASSERT(shape->size <= ARGS_SIZE_MAX);
     memset(out, 0, shape->size);
     for (; spec->kind == ARG_K_POS; spec++) TRY(take_value(bytes + spec->off, spec, &at, err));
-    if (spec->kind == ARG_K_REST && !spec->word) return take_rest((void *)(bytes + spec->off), &at, err);
+    if (spec->kind == ARG_K_REST && !spec->word) {
+        return take_rest((void *)(bytes + spec->off), &at, err);
+    }
     while (at.at < at.argc) {
         struct slice word = at.argv[at.at++];
         const struct arg_spec *option = find_option(spec, word);

@@ -18,7 +18,7 @@
 
 enum { ARENA_BLOCK = 1024, NAME_SHOWN = 128 /* of an unknown command; as Redis */ };
 
-/* ---- Life -------------------------------------------------------------------------- */
+/* ---- Life ------------------------------------------------------- */
 
 static struct call *begin(struct conn *conn, struct reply_slot *slot, const struct slice *argv,
                           size_t argc)
@@ -109,7 +109,7 @@ void call_fail(struct call *call, status st)
     end(call, 0);
 }
 
-/* ---- Failures with words of their own -------------------------------------------------- */
+/* ---- Failures with words of their own ------------------------------------------------------- */
 
 static void set_text(struct call *call, const char *fmt, va_list args)
 {
@@ -144,7 +144,7 @@ struct slices call_words(const struct call *call)
     return (struct slices){call->argv + n_own, call->argc - n_own};
 }
 
-/* ---- Dispatch ------------------------------------------------------------------------------ */
+/* ---- Dispatch ------------------------------------------------------- */
 
 /* "unknown command 'x', with args beginning with: 'a' 'b' ", as Redis cuts it. */
 static status unknown_command(struct call *call)
@@ -219,7 +219,8 @@ static status parse(struct call *call)
         bool lenient = app_settings(call->app)->resp_lenient_args;
         unknown = lenient ? ARG_UNKNOWN_SKIP : ARG_UNKNOWN_TSDB;
     }
-    return args_parse(call->args, cmd->shape, words.ptr, words.n, unknown, &call->arena, &call->err);
+    return args_parse(call->args, cmd->shape, words.ptr, words.n, unknown, &call->arena,
+                      &call->err);
 }
 
 static status run(struct call *call)

@@ -105,7 +105,7 @@ status cmd_client_reply(struct call *call, const void *args)
     return ST_OK;
 }
 
-/* ---- A line of LIST ------------------------------------------------------------------- */
+/* ---- A line of LIST ------------------------------------------------------- */
 
 /* The fields that have no meaning here have the value of a client that does not use
  * them; parsers of this line expect them. */
@@ -149,7 +149,7 @@ status cmd_client_info(struct call *call, const void *args)
     return ST_OK;
 }
 
-/* ---- Whom --------------------------------------------------------------------------------- */
+/* ---- Whom ------------------------------------------------------- */
 
 struct whom {
     const struct slice *ids; /* NULL: any */
@@ -209,7 +209,7 @@ static status parse_ids(struct call *call, struct whom *whom, const struct slice
     return ST_OK;
 }
 
-/* ---- The walk over all loops ------------------------------------------------------------------ */
+/* ---- The walk over all loops ------------------------------------------------------- */
 
 struct walk {
     struct task task;
@@ -261,7 +261,7 @@ static void go_on(struct walk *walk)
     app_to_loop(conn_loop_loop(loops->ptr[walk->idx]), &walk->task);
 }
 
-/* After call_later(): the words that whom points to are the call's own copy. */
+/* After call_later_alone(): the words that whom points to are the call's own copy. */
 static struct walk *make_walk(struct call *call)
 {
     struct walk *walk = arena_try_zero(&call->arena, sizeof(*walk));
@@ -274,7 +274,7 @@ static struct walk *make_walk(struct call *call)
     return walk;
 }
 
-/* ---- LIST ---------------------------------------------------------------------------------------- */
+/* ---- LIST ------------------------------------------------------- */
 
 static status parse_list(struct call *call, struct whom *whom)
 {
@@ -307,7 +307,7 @@ static void list_done(struct walk *walk)
 status cmd_client_list(struct call *call, const void *args)
 {
     (void)args;
-    TRY(call_later(call));
+    TRY(call_later_alone(call));
     struct walk *walk = make_walk(call);
     if (!walk) return ST_NO_MEMORY;
     TRY(parse_list(call, &walk->whom));
@@ -317,7 +317,7 @@ status cmd_client_list(struct call *call, const void *args)
     return ST_OK;
 }
 
-/* ---- KILL ---------------------------------------------------------------------------------------- */
+/* ---- KILL ------------------------------------------------------- */
 
 static status parse_kill_option(struct call *call, struct whom *whom, const struct slice *pair)
 {
@@ -402,7 +402,7 @@ static void kill_done(struct walk *walk)
 status cmd_client_kill(struct call *call, const void *args)
 {
     (void)args;
-    TRY(call_later(call));
+    TRY(call_later_alone(call));
     struct walk *walk = make_walk(call);
     if (!walk) return ST_NO_MEMORY;
     TRY(parse_kill(call, walk));

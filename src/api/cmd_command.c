@@ -57,7 +57,7 @@ static size_t count_top(void)
     return n;
 }
 
-/* ---- INFO ------------------------------------------------------------------------- */
+/* ---- INFO ------------------------------------------------------- */
 
 static void put_key_spec(struct reply *reply, const struct command *cmd)
 {
@@ -170,7 +170,7 @@ status cmd_command_count(struct call *call, const void *args)
     return ST_OK;
 }
 
-/* ---- DOCS ------------------------------------------------------------------------- */
+/* ---- DOCS ------------------------------------------------------- */
 
 /* One argument stands for all: redis-cli prints its display text as the hint. */
 static void put_syntax(struct reply *reply, const char *syntax)
@@ -233,7 +233,7 @@ status cmd_command_docs(struct call *call, const void *args)
     return ST_OK;
 }
 
-/* ---- LIST -------------------------------------------------------------------------- */
+/* ---- LIST ------------------------------------------------------- */
 
 enum { FILTER_NONE, FILTER_MODULE, FILTER_ACL, FILTER_PATTERN };
 
@@ -294,7 +294,7 @@ status cmd_command_list(struct call *call, const void *args)
     return ST_OK;
 }
 
-/* ---- GETKEYS ------------------------------------------------------------------------ */
+/* ---- GETKEYS ------------------------------------------------------- */
 
 status cmd_command_getkeys(struct call *call, const void *args)
 {

@@ -89,7 +89,7 @@ bool command_arity_ok(const struct command *cmd, size_t argc)
     return cmd->arity >= 0 ? argc == (size_t)cmd->arity : argc >= (size_t)-cmd->arity;
 }
 
-/* ---- HELP ---------------------------------------------------------------------------- */
+/* ---- HELP ------------------------------------------------------- */
 
 static bool is_sub_of(const struct command *cmd, struct slice container)
 {

@@ -1,0 +1,10 @@
+/* The suites of this program; each is in test_<name>.c. */
+#ifndef TSINK_TESTS_API_SUITES_H
+#define TSINK_TESTS_API_SUITES_H
+
+#include "tests/unit/unit.h"
+
+Suite *suite_args(void);
+Suite *suite_command(void);
+
+#endif
