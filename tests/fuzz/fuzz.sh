@@ -16,7 +16,7 @@ command -v "$cc" >/dev/null || { echo "fuzz: $cc is missing; on Debian: apt-get 
 mkdir -p "$out" && cd "$out" || exit 1
 objects=
 for source in "$top"/src/base/*.c "$top"/src/model/*.c "$top"/src/codec/*.c \
-    "$top"/src/promql/*.c "$top"/src/query/query_budget.c "$top"/src/ingest/*.c "$top"/src/net/*.c \
+    "$top"/tests/lib/tree_text.c "$top"/src/promql/*.c "$top"/src/query/query_budget.c "$top"/src/ingest/*.c "$top"/src/net/*.c \
     "$top"/tests/lib/tree_text.c; do
     object=$(basename "$source" .c).o
     [ "$object" -nt "$source" ] || $cc -std=gnu11 $flags -c "$source" -o "$object" || exit 1

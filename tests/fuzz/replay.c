@@ -1,9 +1,11 @@
 /* Feeds a harness without a fuzzer: every file named on the command line (folders are
  * read one level deep), as it is, cut at some places, and changed at random from a
- * printed seed. With no argument: random bytes only. One TAP case, which fails by
- * crashing. TSINK_SEED sets the seed, FUZZ_ROUNDS the changes for each file. */
+ * printed seed. With no argument: the corpus of the harness, tests/fuzz/corpus/<x> for
+ * replay_<x>, below TSINK_TOP. Then random bytes. One TAP case, which fails by crashing.
+ * TSINK_SEED sets the seed, FUZZ_ROUNDS the changes for each file. */
 #include <dirent.h>
 #include <inttypes.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -101,8 +103,20 @@ static void replay_random(struct replay *replay)
     }
 }
 
+/* The folder that goes with the program's name; false when there is none. */
+static bool find_corpus(char *path, size_t cap, const char *program)
+{
+    const char *top = getenv("TSINK_TOP"), *name = strrchr(program, '_');
+    struct stat info;
+
+    if (!top || !name) return false;
+    snprintf(path, cap, "%s/tests/fuzz/corpus/%s", top, name + 1);
+    return stat(path, &info) == 0;
+}
+
 int main(int argc, char **argv)
 {
+    char corpus[4096];
     const char *seed_text = getenv("TSINK_SEED"), *rounds_text = getenv("FUZZ_ROUNDS");
     uint64_t seed = seed_text ? strtoull(seed_text, NULL, 0) : 20260101;
     struct replay replay = {.rounds = rounds_text ? strtoul(rounds_text, NULL, 10) : ROUNDS};
@@ -110,6 +124,9 @@ int main(int argc, char **argv)
     rng_init(&replay.rng, seed);
     printf("# TSINK_SEED=%" PRIu64 "\n", seed);
     for (int i = 1; i < argc; i++) replay_path(&replay, argv[i]);
+    if (argc == 1 && find_corpus(corpus, sizeof(corpus), argv[0])) {
+        replay_path(&replay, corpus);
+    }
     replay_random(&replay);
     printf("ok 1 - %lu inputs\n1..1\n", replay.n_inputs);
     return 0;
