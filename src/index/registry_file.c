@@ -280,8 +280,8 @@ static status save_to(struct save *s, const struct registry_prefix *prefix,
     TRY(vfs_open(vfs, &s->file, staging, VFS_TRUNCATE, s->err));
     status st = put_all(s, prefix, database_id);
     vfs_close(s->file);
-    if (st == ST_OK) return durable_rename_file(vfs, staging, path, s->err);
-    vfs_remove_best_effort(vfs, staging);
+    if (st == ST_OK) st = durable_rename_file(vfs, staging, path, s->err);
+    if (st != ST_OK) vfs_remove_best_effort(vfs, staging);
     return st;
 }
 

@@ -88,8 +88,8 @@ START_TEST(test_identity_drops_the_stale_when_it_moves)
         if (identity_len(table) > most) most = identity_len(table);
         for (uint32_t i = 0; i < KEYS; i++) {
             uint32_t ordinal, gen;
-            ck_assert(identity_get(table, hash_of((uint64_t)round * KEYS + i), &ordinal, &gen));
-            ck_assert(ordinal == i && gen == round);
+            bool hit = identity_get(table, hash_of((uint64_t)round * KEYS + i), &ordinal, &gen);
+            if (!hit || ordinal != i || gen != round) ck_abort_msg("round %u, key %u", round, i);
         }
         check_ok(table);
     }

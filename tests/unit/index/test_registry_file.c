@@ -64,7 +64,7 @@ static void check_same(struct index_fixture *a, struct index_fixture *b)
 
 START_TEST(test_registry_file_round_trip)
 {
-    static const uint32_t sizes[] = {0, 1, 700, 30000};
+    static const uint32_t sizes[] = {0, 1, 700, 20000};
     struct vfs *vfs = vfs_mem_new();
     for (size_t i = 0; i < ARRAY_LEN(sizes); i++) {
         struct index_fixture a, b;
@@ -148,7 +148,7 @@ START_TEST(test_registry_file_damaged)
     uint8_t *bytes;
     size_t len;
     fixture_init(&fx);
-    fill(&fx, 40);
+    fill(&fx, 20);
     save(&fx, vfs, "f", 1);
     ck_assert_int_eq(vfs_read_file(vfs, "f", 1 << 20, &bytes, &len, NULL), ST_OK);
     ck_assert_int_eq(load_bytes(bytes, len, &err), ST_OK);
