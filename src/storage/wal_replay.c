@@ -388,6 +388,18 @@ static void search_file(const struct wal_replay *replay, size_t file, size_t off
     }
 }
 
+/* Whether there is a valid frame anywhere in the file. */
+static bool holds_frame(const struct wal_replay *replay, size_t file)
+{
+    struct behind b = {0};
+    struct wal_frame frame;
+    size_t len;
+
+    if (!parse_at(&replay->files.ptr[file], WAL_FILE_HEAD_LEN, &frame, &len)) return true;
+    search_file(replay, file, WAL_FILE_HEAD_LEN, 0, &b);
+    return b.found || b.gave_up;
+}
+
 /* What lies behind the end of the chain at w. Later files count by their first frame
  * (they were written only after this one was full) and the next one by all of them. */
 static void look_behind(const struct walk *w, struct behind *b)
@@ -489,17 +501,6 @@ static status end_chain(struct walk *w, const char *reason, bool *done, struct e
     return ST_OK;
 }
 
-static bool holds_frame(const struct wal_replay *replay, size_t file)
-{
-    struct behind b = {0};
-    struct wal_frame frame;
-    size_t len;
-
-    if (!parse_at(&replay->files.ptr[file], WAL_FILE_HEAD_LEN, &frame, &len)) return true;
-    search_file(replay, file, WAL_FILE_HEAD_LEN, 0, &b);
-    return b.found || b.gave_up;
-}
-
 /* Where the log begins: the first file that holds a frame, wherever in it, or an earlier
  * one of the same session: files of a session are used in order of id, so that one must
  * have had frames too and has lost them all. */
@@ -596,12 +597,11 @@ static status cut_tail(struct wal_replay *replay, size_t last_file, struct err *
         replay->stats.torn_bytes = replay->stats.n_torn ? f->map.len - f->end : 0;
         if (!replay->opt.read_only) TRY(cut_file(replay, f, err));
     }
-    for (size_t i = last_file + 1; i < replay->files.len; i++) {
-        struct wal_frame frame;
-        size_t len;
-        f = &replay->files.ptr[i];
-        if (parse_at(f, WAL_FILE_HEAD_LEN, &frame, &len)) continue;
-        if (!replay->opt.read_only) TRY(move_aside(replay, f, err));
+    /* Nothing is written behind a clean end. Otherwise any part of a later file may be
+     * there without its beginning, and would be a contradiction at the next start. */
+    for (size_t i = last_file + 1; i < replay->files.len && !f->clean; i++) {
+        if (!holds_frame(replay, i) || replay->opt.read_only) continue;
+        TRY(move_aside(replay, &replay->files.ptr[i], err));
     }
     return ST_OK;
 }

@@ -4,6 +4,7 @@
 #include "tests/unit/storage/segment_fixture.h"
 
 #include "base/durable.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/rng.h"
 #include "storage/catalog.h"
@@ -16,12 +17,14 @@ static struct vfs *disk;
 
 static void setup(void)
 {
+    log_set_level(LOG_OFF); /* a scan says why, which would be noise here */
     disk = vfs_mem_new();
 }
 
 static void teardown(void)
 {
     vfs_free(disk);
+    log_set_level(LOG_INFO);
 }
 
 static struct catalog_entry make_segment(uint64_t id, unsigned level, const uint64_t *sources,
