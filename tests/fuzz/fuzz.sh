@@ -15,7 +15,7 @@ libs="-lzstd -lsnappy -lz -lxxhash -ljansson -lre2 -lroaring -lprotobuf-c -lssl 
 command -v "$cc" >/dev/null || { echo "fuzz: $cc is missing; on Debian: apt-get install clang" >&2; exit 1; }
 mkdir -p "$out" && cd "$out" || exit 1
 objects=
-for source in "$top"/src/base/*.c "$top"/src/model/*.c "$top"/src/codec/*.c \
+for source in "$top"/src/base/*.c "$top"/src/model/*.c "$top"/src/codec/*.c "$top"/src/index/*.c \
     "$top"/tests/lib/tree_text.c "$top"/src/promql/*.c "$top"/src/query/query_budget.c "$top"/src/ingest/*.c "$top"/src/net/*.c \
     "$top"/tests/lib/tree_text.c; do
     object=$(basename "$source" .c).o
