@@ -11,6 +11,16 @@
 
 #include "base/panic.h"
 
+#if defined(__SANITIZE_THREAD__)
+/* The thread sanitizer of gcc 12 does not know pthread_mutex_clocklock(). */
+#include <sanitizer/tsan_interface.h>
+#define TELL_SANITIZER_LOCKED(raw)                                                             \
+    (__tsan_mutex_pre_lock(raw, __tsan_mutex_try_lock),                                        \
+     __tsan_mutex_post_lock(raw, __tsan_mutex_try_lock, 0))
+#else
+#define TELL_SANITIZER_LOCKED(raw) ((void)(raw))
+#endif
+
 const char *lock_rank_name(enum lock_rank rank)
 {
     switch (rank) {
@@ -133,7 +143,10 @@ bool mutex_lock_until(struct mutex *mutex, mono_ns deadline)
     check_order(mutex);
     int rc = pthread_mutex_clocklock(&mutex->raw, CLOCK_MONOTONIC, &at);
     ASSERT(rc == 0 || rc == ETIMEDOUT);
-    if (rc == 0) note_taken(mutex);
+    if (rc == 0) {
+        TELL_SANITIZER_LOCKED(&mutex->raw);
+        note_taken(mutex);
+    }
     return rc == 0;
 }
 

@@ -37,6 +37,9 @@ enum {
     RECORD_HEAD_LEN = 8, /* length and level before each line in a buffer */
 };
 
+/* The end of the log, kept for the crash report. */
+enum { RECENT_LINES = 8, RECENT_LEN_MAX = 512 };
+
 struct buffer {
     char *bytes; /* owned; BUFFER_BYTES */
     size_t len;
@@ -53,6 +56,11 @@ static struct {
     log_sink sink;
     void *sink_ctx;
     struct thread thread;
+    struct {
+        size_t len;
+        char text[RECENT_LEN_MAX];
+    } recent[RECENT_LINES];
+    _Atomic size_t n_recent; /* lines ever */
 } state = {
     .level = LOG_INFO,
     .mutex = {.raw = PTHREAD_MUTEX_INITIALIZER, .rank = LOCK_LOG},
@@ -179,6 +187,30 @@ static void deliver(log_sink sink, void *ctx, enum log_level level, const char *
         write_stderr(text, len);
 }
 
+/* Holds the lock. A cut line keeps its newline. */
+static void remember(const struct text *line)
+{
+    size_t n = atomic_load_explicit(&state.n_recent, memory_order_relaxed);
+    size_t len = line->len < RECENT_LEN_MAX ? line->len : RECENT_LEN_MAX;
+
+    memcpy(state.recent[n % RECENT_LINES].text, line->bytes, len);
+    state.recent[n % RECENT_LINES].text[len - 1] = '\n';
+    state.recent[n % RECENT_LINES].len = len;
+    atomic_store_explicit(&state.n_recent, n + 1, memory_order_release);
+}
+
+/* Without the lock on purpose: the thread that died may hold it. */
+__attribute__((no_sanitize("thread"))) void
+log_recent(void (*each)(void *ctx, const char *line, size_t len), void *ctx)
+{
+    size_t n = atomic_load_explicit(&state.n_recent, memory_order_acquire);
+
+    for (size_t i = n < RECENT_LINES ? 0 : n - RECENT_LINES; i < n; i++) {
+        size_t len = state.recent[i % RECENT_LINES].len;
+        if (len <= RECENT_LEN_MAX) each(ctx, state.recent[i % RECENT_LINES].text, len);
+    }
+}
+
 /* Copies the line to the buffer. Holds the lock. */
 static void append(const struct text *line, enum log_level level)
 {
@@ -211,6 +243,7 @@ void log_write(enum log_level level, const char *room, const char *msg, const ch
     bool started = state.started;
     log_sink sink = state.sink;
     void *ctx = state.sink_ctx;
+    remember(&line);
     if (started) append(&line, level);
     mutex_unlock(&state.mutex);
     if (!started) deliver(sink, ctx, level, line.bytes, line.len);

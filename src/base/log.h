@@ -33,6 +33,11 @@ void log_stop(void); /* writes what is queued, then ends the thread */
 /* Lines lost to a full queue since the process began. */
 uint64_t log_n_dropped(void);
 
+/* The last lines (at most 8, each cut at 512 bytes), oldest first, for the crash
+ * report: takes no lock and may be called in a signal handler, so a line that is being
+ * written at this moment may come out mixed. */
+void log_recent(void (*each)(void *ctx, const char *line, size_t len), void *ctx);
+
 /* fields is a printf format of key=value pairs and may be "". Control bytes in
  * values are escaped. */
 void log_write(enum log_level level, const char *room, const char *msg, const char *fields, ...)

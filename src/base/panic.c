@@ -1,4 +1,5 @@
-/* The crash report: what, where, in which thread, by which build, and the stack.
+/* The crash report: what, where, in which thread, by which build, the last log lines,
+ * and the stack.
  *
  * Everything after the reason is written with write(2) and integer formatting of our
  * own, because a panic may come from a signal handler in the middle of malloc.
@@ -25,6 +26,8 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include "base/log.h"
+
 #ifdef TSINK_VERSION
 #define BUILD_TEXT TSINK_VERSION
 #else
@@ -32,7 +35,7 @@
 #endif
 
 enum {
-    REPORT_MAX = 4096,
+    REPORT_MAX = 8192,
     FRAMES_MAX = 64,
     ALT_STACK_LEN = 64 << 10, /* backtrace's unwinder needs some 10 KiB (measured) */
 };
@@ -107,10 +110,17 @@ static void put_place(struct report *r)
     put_text(r, "\nbuild: " BUILD_TEXT "\n");
 }
 
+static void put_log_line(void *ctx, const char *line, size_t len)
+{
+    put_text(ctx, "log: ");
+    put_bytes(ctx, line, len);
+}
+
 /* Writes the report and the stack, tells the hook. */
 static void finish_report(struct report *r)
 {
     put_place(r);
+    log_recent(put_log_line, r);
     write_all(r->text, r->len);
 
     void *frames[FRAMES_MAX];

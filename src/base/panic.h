@@ -12,7 +12,7 @@
 #define likely(x) __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
 
-/* Writes one report (reason, place, backtrace, build) to stderr and to the hook,
+/* Writes one report (reason, place, build, last log lines, backtrace) to stderr and to the hook,
  * then aborts. */
 _Noreturn void panic_at(const char *file, int line, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));

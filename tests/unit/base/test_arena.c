@@ -28,7 +28,7 @@ START_TEST(test_pieces_keep_their_bytes)
         }
         for (size_t i = 0; i < N; i++)
             for (size_t at = 0; at < pieces[i].len; at++)
-                ck_assert_uint_eq(pieces[i].ptr[at], i & 0xff);
+                if (pieces[i].ptr[at] != (i & 0xff)) ck_abort_msg("piece %zu, byte %zu", i, at);
         ck_assert_uint_eq(account_used(&account), arena.n_bytes);
         arena_reset(&arena);
         ck_assert_uint_eq(account_used(&account), arena.n_bytes);

@@ -129,6 +129,30 @@ START_TEST(test_the_thread_writes_what_was_queued)
 }
 END_TEST
 
+static void join_line(void *ctx, const char *line, size_t len)
+{
+    strbuf_put(ctx, line, len);
+}
+
+START_TEST(test_recent_lines)
+{
+    static char longer[1000];
+    struct strbuf recent;
+
+    strbuf_init(&recent, 0);
+    log_recent(join_line, &recent);
+    ck_assert_uint_eq(recent.len, 0);
+    memset(longer, 'x', sizeof(longer) - 1);
+    for (int i = 0; i < 11; i++) log_info("x", "line", "i=%d %s", i, i == 10 ? longer : "");
+    log_recent(join_line, &recent);
+    const char *text = strbuf_cstr(&recent);
+    ck_assert(!strstr(text, "i=2 ") && strstr(text, "i=3 \n") && strstr(text, "i=10 xxx"));
+    ck_assert_int_eq(text[recent.len - 1], '\n'); /* also where it was cut */
+    ck_assert_uint_lt(recent.len, 8 * 512);
+    strbuf_release(&recent);
+}
+END_TEST
+
 static struct {
     struct mutex mutex;
     struct cond cond;
@@ -198,6 +222,7 @@ Suite *suite_log(void)
     tcase_add_test(tc, test_levels);
     tcase_add_loop_test(tc, test_hostile_text_stays_in_its_line, 0, ARRAY_LEN(hostile));
     tcase_add_test(tc, test_long_lines_are_cut);
+    tcase_add_test(tc, test_recent_lines);
     tcase_add_test(tc, test_the_thread_writes_what_was_queued);
     tcase_add_test(tc, test_full_queue_drops_and_says_so);
     tcase_add_test(tc, test_start_without_memory);

@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "base/thread.h"
 #include "tests/unit/base/base_suites.h"
 #include "tests/unit/unit.h"
@@ -52,6 +53,7 @@ static int run_child(void (*fn)(void), char *text, size_t cap)
 static void fail_assertion(void)
 {
     panic_set_hook(write_hook);
+    for (int i = 0; i < 20; i++) log_error("test", "before", "line=%d", i);
     int one = 1;
     ASSERT(one == 2);
 }
@@ -104,6 +106,8 @@ static const struct crash {
 } crashes[] = {
     {"assertion", fail_assertion, SIGABRT,
      {"reason: assertion failed: one == 2", "test_panic.c:", "HOOK"}},
+    {"last log lines", fail_assertion, SIGABRT,
+     {"msg=\"before\" line=12\nlog: ", "line=19\n", "stack:"}},
     {"signal", divide_nothing, SIGFPE, {"reason: SIGFPE", "stack:", "HOOK"}},
     {"abort", abort_at_once, SIGABRT, {"reason: SIGABRT", "build: ", "thread: "}},
     {"crash in the report", crash_in_the_report, SIGABRT, {"reason: first", "stack:", ""}},

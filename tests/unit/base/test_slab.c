@@ -24,7 +24,8 @@ START_TEST(test_objects_keep_their_bytes)
     for (int step = 0; step < 5000; step++) {
         size_t i = rng_below(&rng, N);
         if (out[i]) {
-            for (size_t at = 0; at < elem_len; at++) ck_assert_uint_eq(out[i][at], i & 0xff);
+            for (size_t at = 0; at < elem_len; at++)
+                if (out[i][at] != (i & 0xff)) ck_abort_msg("object %zu, byte %zu", i, at);
             slab_put(&slab, out[i]);
             out[i] = NULL;
             n_out--;
