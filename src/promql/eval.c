@@ -49,8 +49,18 @@ status eval_oom(struct eval *ev)
     return err_set(ev->err, ST_NO_MEMORY, "query needs more memory than it may have");
 }
 
+/* Values between two polls: a guess, some hundred microseconds' work. */
+enum { POLL_VALUES = 65536 };
+
+status eval_work(struct eval *ev, uint64_t n)
+{
+    ev->n_unpolled += n;
+    return ev->n_unpolled < POLL_VALUES ? ST_OK : eval_poll(ev);
+}
+
 status eval_poll(struct eval *ev)
 {
+    ev->n_unpolled = 0;
     return ev->budget ? budget_poll(ev->budget, ev->err) : ST_OK;
 }
 
@@ -266,12 +276,14 @@ static status negate_put(struct sink *sink, struct column *col)
     return sink_put(s->to, col);
 }
 
-/* Where names go at once, two series can get the same labels at once: then each operator
- * and function fails as soon as they have a value at the same step. */
+/* Where names go at once, two series can get the same labels at once: then an operator or
+ * function fails as soon as they have a value at the same step; a range function and unary
+ * minus also when they do not meet. */
 struct unique_sink {
     struct sink sink;
     struct eval *ev;
     const struct frame *frame;
+    bool strict;
     struct label_groups groups;
     uint64_t **has;
     size_t cap;
@@ -298,7 +310,7 @@ static status unique_put(struct sink *sink, struct column *col)
     if (is_new) s->has[at] = arena_try_zero(arena, words * sizeof(**s->has));
     if (!s->has[at]) return eval_oom(s->ev);
     for (size_t w = 0; w < words; w++) {
-        if (s->has[at][w] & col->has[w]) {
+        if ((s->strict && !is_new) || (s->has[at][w] & col->has[w])) {
             return err_set(s->ev->err, ST_EXECUTION,
                            "vector cannot contain metrics with the same labelset");
         }
@@ -335,6 +347,10 @@ static status eval_node(struct eval *ev, const struct frame *f, const struct exp
 
     if (ev->delayed || !may_drop) return eval_kind(ev, f, e, sink);
     struct unique_sink unique = {.sink = {unique_put}, .ev = ev, .frame = f, .to = sink};
+    unique.strict = e->kind == EXPR_UNARY;
+    for (size_t i = 0; e->kind == EXPR_CALL && i < e->call.n_args; i++) {
+        unique.strict = unique.strict || e->call.args[i]->type == KIND_MATRIX;
+    }
     label_groups_init(&unique.groups, ev->arena, (struct label_filter){0});
     return eval_kind(ev, f, e, &unique.sink);
 }

@@ -57,6 +57,7 @@ struct eval {
     struct annotations annos;
     uint64_t n_held, n_peak;       /* values in columns that are kept */
     uint64_t n_total;
+    uint64_t n_unpolled;           /* values looked at since the budget was polled */
     struct err *err;
 };
 
@@ -132,6 +133,9 @@ struct matrix {
 
 /* Polls the budget. At every series. */
 CHECKED status eval_poll(struct eval *ev);
+
+/* n values were looked at: polls when that has been many since the last time. */
+CHECKED status eval_work(struct eval *ev, uint64_t n);
 
 /* n values are going to be kept. */
 CHECKED status eval_hold(struct eval *ev, uint64_t n);

@@ -158,6 +158,7 @@ static status range_series(struct range_pass *p, const struct samples *s, struct
         slide(p, s, frame_time(rc->frame, i), &w);
         if (w.n + w.hn == 0 && !rc->anchored && !rc->smoothed) continue;
         rc->ev->n_total += w.n + w.hn;
+        TRY(eval_work(rc->ev, w.n + w.hn + 1));
         for (size_t k = 0; k < p->n_args; k++) rc->args[k] = p->args[k][i];
         if (!p->kernel->fn(rc, &w, &out)) continue;
         floats = floats || !out.hist;

@@ -250,8 +250,10 @@ status eval_aggregate_k(struct eval *ev, const struct frame *f, const struct exp
     TRY(choice_init(&c, filter));
     if (ratio) TRY(choose_ratio(&c));
     for (size_t g = 0; !ratio && g < c.mem.groups.n; g++) {
-        TRY(eval_poll(ev));
-        for (size_t i = 0; i < f->n; i++) choose(&c, g, i);
+        for (size_t i = 0; i < f->n; i++) {
+            TRY(eval_work(ev, c.mem.from[g + 1] - c.mem.from[g]));
+            choose(&c, g, i);
+        }
     }
     bool sorted = f->n == 1 && !ratio;
     size_t n = sorted ? c.n_sorted : c.mem.m.n;
@@ -308,9 +310,11 @@ status eval_aggregate_quantile(struct eval *ev, const struct frame *f, const str
     double *scratch = arena_try_array(ev->arena, mem.m.n + 1, sizeof(*scratch));
     if (!scratch) return eval_oom(ev);
     for (size_t g = 0; g < mem.groups.n; g++) {
-        TRY(eval_poll(ev));
         memset(col.has, 0, bitmap_words(f->n) * sizeof(*col.has));
-        for (size_t i = 0; i < f->n; i++) quantile_step(ev, e, &mem, g, i, q[i], scratch, &col);
+        for (size_t i = 0; i < f->n; i++) {
+            TRY(eval_work(ev, mem.from[g + 1] - mem.from[g]));
+            quantile_step(ev, e, &mem, g, i, q[i], scratch, &col);
+        }
         if (!bit_any(col.has, f->n)) continue;
         col.labels = label_filter_apply(ev->arena, filter, mem.groups.rep[g]);
         if (col.labels.n && !col.labels.ptr) return eval_oom(ev);

@@ -91,9 +91,10 @@ MAP_FUNCTION(atanh, atanh(v))
 MAP_FUNCTION(deg, v * 180 / PI)
 MAP_FUNCTION(rad, v * PI / 180)
 
-/* Go's Min and Max: NaN wins, -0 is below 0. */
+/* Go's Min and Max: the infinity at the end wins, then NaN; -0 is below 0. */
 static double go_min(double a, double b)
 {
+    if (a == -INFINITY || b == -INFINITY) return -INFINITY;
     if (isnan(a) || isnan(b)) return NAN;
     if (a == 0 && b == 0) return signbit(a) ? a : b;
     return a < b ? a : b;
@@ -101,6 +102,7 @@ static double go_min(double a, double b)
 
 static double go_max(double a, double b)
 {
+    if (a == INFINITY || b == INFINITY) return INFINITY;
     if (isnan(a) || isnan(b)) return NAN;
     if (a == 0 && b == 0) return signbit(a) ? b : a;
     return a > b ? a : b;

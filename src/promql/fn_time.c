@@ -27,16 +27,11 @@ static int month_days(int64_t year, int month)
 }
 
 /* Counts days in eras of 400 years that begin on 1 March, so that the leap day is the
- * last of its year: 146097 days an era, 719468 from 0000-03-01 to 1970-01-01. */
-static struct civil civil_of(int64_t sec)
+ * last of its year: 146097 days an era, 719468 from 0000-03-01 to 1970-01-01. rest is
+ * the seconds of the day. */
+static struct civil civil_of(int64_t days, int64_t rest)
 {
     struct civil c;
-    int64_t days = sec / 86400, rest = sec % 86400;
-
-    if (rest < 0) {
-        rest += 86400;
-        days--;
-    }
     int64_t z = days + 719468;
     int64_t era = (z >= 0 ? z : z - 146096) / 146097;
     int64_t day_of_era = z - era * 146097;
@@ -60,11 +55,16 @@ static struct civil civil_of(int64_t sec)
 
 typedef double (*date_fn)(const struct civil *c);
 
-/* Beyond 2^53 seconds a double has no whole days; what is there is no date. */
-static double date_part(double sec, date_fn fn)
+/* What is no number of seconds that fits 64 bits counts as the smallest one, and times are
+ * counted from the year -292277022399, modulo 2^64: so do Prometheus' dates of such values
+ * come out on common machines. */
+static double date_part(double value, date_fn fn)
 {
-    if (!(fabs(sec) < 9007199254740992.0)) return NAN;
-    struct civil c = civil_of((int64_t)sec);
+    const uint64_t epoch = 9223372028715321600u; /* seconds from that year to 1970 */
+    bool fits = value >= -0x1p63 && value < 0x1p63;
+    uint64_t since = (fits ? (uint64_t)(int64_t)value : 1ull << 63) + epoch;
+    struct civil c = civil_of((int64_t)(since / 86400) - (int64_t)(epoch / 86400),
+                              (int64_t)(since % 86400));
     return fn(&c);
 }
 

@@ -10,6 +10,8 @@ static const char *const lines[] = {
     "n{a=\"1\"} 7 7 7 7",
     "c_total{a=\"1\"} 0+60x10",
     "d_total{a=\"1\"} 0+30x10",
+    "early 1",
+    "late _x5 2",
     NULL,
 };
 static const struct eval_data data = {60000, lines};
@@ -77,6 +79,10 @@ static const struct eval_case stable[] = {
     {"count(-{a=\"1\"})", 60000, 0, 0,
      "error: vector cannot contain metrics with the same labelset\n"},
     {"count(-m)", 0, 60000, 60000, "{} 2 2\n"},
+    {"early + 0 or late + 0", 0, 400000, 400000, "{} 1 2\n"},
+    {"-{__name__=~\"early|late\"}", 0, 400000, 400000,
+     "error: vector cannot contain metrics with the same labelset\n"},
+    {"abs({__name__=~\"early|late\"})", 0, 400000, 400000, "{} 1 2\n"},
     {"label_replace(last_over_time(m{a=\"1\"}[1m]), \"n\", \"$1\", \"__name__\", \"(.)\")", 0, 0, 0,
      "m{a=\"1\",n=\"m\"} 1\n"},
 };
