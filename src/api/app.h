@@ -90,6 +90,7 @@ struct app {
     struct conn_loops loops;       /* all of them, the owner's first */
     struct account *net_account, *query_account;
     struct metadata_store *metadata;
+    struct ts_turns *turns;        /* of writes, one a loop */
     _Atomic(const struct app_settings *) settings;
     struct app_ports ports;
     int64_t start_wall_ms;

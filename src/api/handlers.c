@@ -1,9 +1,8 @@
-/* The api's doors to net: RESP requests go to call.c, HTTP requests to route.c. */
+/* Who handles a RESP request and an HTTP request. See handlers.h. */
 #include "api/handlers.h"
 
 #include "api/call.h"
 #include "api/route.h"
-#include "api/session.h"
 
 static const struct conn_handler resp_handler = {
     .opened = session_opened,
@@ -12,10 +11,16 @@ static const struct conn_handler resp_handler = {
     .closed = session_closed,
 };
 
+static void nothing_to_close(struct conn *conn)
+{
+    (void)conn;
+}
+
 static const struct conn_handler http_handler = {
     .http_head = route_head,
     .http_request = route_request,
     .gate_failed = route_gate_failed,
+    .closed = nothing_to_close,
 };
 
 void api_set_handlers(struct app *app)

@@ -97,22 +97,24 @@ static void slice_row(struct cell *cell, struct batch *batch, size_t idx,
     }
 }
 
-/* Series that are to be made without a row: TS.CREATE. */
-static void make_rowless(struct cell *cell, struct batch *batch, struct write_slice *slice)
+/* Series that are to be made without a row: TS.CREATE. False: another slice is needed. */
+static bool make_rowless(struct cell *cell, struct batch *batch, struct write_slice *slice)
 {
-    for (size_t i = 0; i < batch->n_series && slice->n_made < WRITE_SLICE_SERIES; i++) {
+    for (size_t i = 0; i < batch->n_series; i++) {
         struct batch_series *series = &batch->series[i];
         if (series->n_rows || series->st != ST_OK || series->resolved) continue;
+        if (slice->n_made == WRITE_SLICE_SERIES) return false;
         series->resolved = true;
         write_resolve(cell, batch, series, slice);
     }
+    return true;
 }
 
 static size_t rowless_bytes(const struct batch *batch)
 {
     size_t bytes = 0;
     for (size_t i = 0; i < batch->n_series; i++)
-        if (batch->series[i].n_rows == 0)
+        if (batch->series[i].n_rows == 0 && !batch->series[i].resolved)
             bytes += WAL_SERIES_BYTES + ATTRS_BYTES + batch->series[i].identity.len;
     return bytes;
 }
@@ -153,10 +155,10 @@ static enum slice_end write_one_slice(struct cell *cell, struct batch *batch)
         prefetch(cell, batch, idx, end);
         slice_row(cell, batch, idx, slice);
     }
-    if (last) make_rowless(cell, batch, slice);
+    bool all_made = !last || make_rowless(cell, batch, slice);
     write_commit(cell, batch, slice, last);
-    batch->at = end > batch->at ? end : batch->at + 1;
-    return batch->at >= batch->n_rows ? SLICE_DONE : SLICE_MORE;
+    batch->at = end > batch->at || last ? end : batch->at + 1;
+    return last && all_made ? SLICE_DONE : SLICE_MORE;
 }
 
 /* --- a batch --------------------------------------------------------------------- */

@@ -58,6 +58,7 @@ static void put_samples(struct cell *cell, struct batch *batch, const struct wri
     size_t len = wal_samples_put(dst, rows, slice->n_rows);
     if (!last && state->run == 0) state->run = cell->next_run++;
     batch->durable_at = wal_end(cell->wal, WAL_SAMPLES, last ? WAL_COMMIT : 0, state->run, len);
+    if (last) state->run = 0;
 }
 
 bool write_has_room(const struct cell *cell, size_t made_bytes, size_t row_bytes)

@@ -44,6 +44,16 @@ void write_resolve(struct cell *cell, struct batch *batch, struct batch_series *
         known = series->ordinal != ORDINAL_NONE;
         if (known) series->gen = cell_head(cell, series->ordinal)->gen;
     }
+    /* A key names one series, whatever other labels somebody gives it now. */
+    if (!known && series->labels.n) {
+        struct slice key = labels_get(series->labels, SLICE_LIT(LABEL_KEY));
+        if (key.len) {
+            struct slice tenant = labels_get(series->labels, SLICE_LIT(LABEL_TENANT));
+            series->ordinal = registry_by_key(cell->registry, tenant, key);
+            known = series->ordinal != ORDINAL_NONE;
+            if (known) series->gen = cell_head(cell, series->ordinal)->gen;
+        }
+    }
     if (known && series->make == MAKE_REQUIRED) {
         series->st = ST_EXISTS;
         return;

@@ -65,6 +65,10 @@ struct series_set_ops {
     /* Series i's samples in the select's range, appended to out in time order.
      * Polls and charges the budget. Worker. */
     status (*read)(struct series_set *set, size_t i, struct points *out, struct err *err);
+    /* Series i's newest sample in the range, without reading the others; *found says
+     * whether there is one. Worker. */
+    status (*last)(struct series_set *set, size_t i, struct point *out, bool *found,
+                   struct err *err);
 };
 
 /* The series of one select, sorted by labels (labels_cmp). */

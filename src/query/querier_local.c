@@ -269,7 +269,9 @@ static status index_set(struct fetch *fetch, const struct ordinals *ordinals,
 
 static status local_read(struct series_set *base, size_t i, struct points *out,
                          struct err *err);
-static const struct series_set_ops local_set_ops = {.read = local_read};
+static status local_last(struct series_set *base, size_t i, struct point *out, bool *found,
+                         struct err *err);
+static const struct series_set_ops local_set_ops = {.read = local_read, .last = local_last};
 
 static status build_set(struct local_set *set, struct err *err)
 {
@@ -358,6 +360,16 @@ static status local_read(struct series_set *base, size_t i, struct points *out, 
     if (st == ST_OK) st = budget_samples(fetch->budget, out->n - n_before, err);
     if (st != ST_OK) out->n = n_before;
     return st;
+}
+
+static status local_last(struct series_set *base, size_t i, struct point *out, bool *found,
+                         struct err *err)
+{
+    struct local_set *set = container_of(base, struct local_set, base);
+    struct fetch *fetch = set->fetch;
+    TRY(budget_poll(fetch->budget, err));
+    return view_last(fetch->view, &fetch->series[set->series[i]], set->select->range, out, found,
+                     &fetch->arena, err);
 }
 
 /* ---------------------------------------------------------------- the port */

@@ -13,6 +13,8 @@
 #include <unistd.h>
 
 #include "api/handlers.h"
+#include "api/metadata_store.h"
+#include "api/ts_turn.h"
 #include "api/version.h"
 #include "base/cgroup.h"
 #include "base/log.h"
@@ -182,6 +184,9 @@ static status open_listener(struct server *srv, struct listener **out, enum conn
 
 static status open_listeners(struct server *srv, struct err *err)
 {
+    srv->app.metadata = metadata_store_new();
+    srv->app.turns = ts_turns_new(&srv->app);
+    if (!srv->app.metadata || !srv->app.turns) return err_set(err, ST_NO_MEMORY, "starting");
     api_set_handlers(&srv->app);
     server_apply_config(srv);
     TRY(open_listener(srv, &srv->resp, CONN_RESP, err));
@@ -373,6 +378,8 @@ void server_close(struct server *srv)
     listener_close(srv->http);
     if (srv->app.db) (void)db_close(srv->app.db, 0, NULL, NULL, NULL);
     workers_close(srv->workers);
+    ts_turns_free(srv->app.turns);
+    metadata_store_free(srv->app.metadata);
     if (srv->turn_hook.fn) loop_hook_remove(&srv->turn_hook);
     io_threads_close(srv->io);
     conn_hub_close(srv->hub);

@@ -57,7 +57,18 @@ static status mem_read(struct series_set *set, size_t i, struct points *out, str
     return budget_samples(b->budget, n, err);
 }
 
-static const struct series_set_ops mem_set_ops = {.read = mem_read};
+static status mem_last(struct series_set *set, size_t i, struct point *out, bool *found,
+                       struct err *err)
+{
+    struct points pts = {0};
+    status st = mem_read(set, i, &pts, err);
+    *found = st == ST_OK && pts.n > 0;
+    if (*found) *out = (struct point){pts.ts[pts.n - 1], pts.val[pts.n - 1]};
+    points_release(&pts);
+    return st;
+}
+
+static const struct series_set_ops mem_set_ops = {.read = mem_read, .last = mem_last};
 
 static status fill_set(struct series_set *set, struct mem_fetch *fetch,
                        const struct select *select, struct query_budget *budget, struct err *err)

@@ -1,0 +1,311 @@
+/* Commands about series: TS.INFO TS.QUERYINDEX TS.DEL. */
+#include <stdio.h>
+#include <string.h>
+
+#include "api/cmd_handlers.h"
+#include "api/ts_args.h"
+#include "api/ts_key.h"
+#include "api/ts_read.h"
+#include "api/ts_series.h"
+#include "api/ts_turn.h"
+#include "base/mem.h"
+#include "base/numfmt.h"
+#include "base/panic.h"
+#include "engine/view.h"
+
+/* --- TS.INFO --------------------------------------------------------------------------- */
+
+struct series_info {
+    struct series_extent extent;
+    struct labels labels;
+    struct series_attrs attrs;
+    enum dup_policy policy;
+    series_id id;
+    uint64_t n_samples;
+    int64_t first_ms, last_ms;
+};
+
+struct info_args {
+    struct slice key;
+    bool full;               /* FULL: our own pairs too */
+};
+
+/* Exact counts need the samples when something overlaps or is hidden; the common case is
+ * told by headers. */
+static status count_samples(struct ts_read *read, struct view *view, const struct captured *at,
+                            struct series_info *info)
+{
+    struct query_work *work = &read->work;
+    struct points pts = {0};
+    enum precision precision = db_options(work->app->db)->precision;
+    status st = view_read(view, at, (struct time_range){TS_MIN, TS_MAX}, &pts, &work->arena,
+                          &work->err);
+    if (st == ST_OK) st = budget_samples(&work->budget, pts.n, &work->err);
+    info->n_samples = pts.n;
+    info->first_ms = pts.n ? time_to_ms(pts.ts[0], precision) : 0;
+    info->last_ms = pts.n ? time_to_ms(pts.ts[pts.n - 1], precision) : 0;
+    points_release(&pts);
+    return st;
+}
+
+static status take_info(struct ts_read *read, struct view *view, uint32_t ordinal,
+                        struct series_info *info)
+{
+    struct query_work *work = &read->work;
+    struct app *app = work->app;
+    const struct series_entry *entry = registry_entry(db_registry(app->db), ordinal);
+    const struct series_attrs *attrs = entry_attrs(entry);
+    struct captured at = {.ordinal = ordinal};
+    struct labels labels = registry_labels(db_registry(app->db), ordinal, &work->arena);
+    if (labels.n && !labels.ptr) return ST_NO_MEMORY;
+    info->labels = labels_copy(&work->arena, labels);
+    if (labels.n && !info->labels.ptr) return ST_NO_MEMORY;
+    info->id = entry->id;
+    if (attrs) info->attrs = *attrs;
+    bool keyed = (entry_flags(entry) & SERIES_KEYED) != 0;
+    info->policy = info->attrs.policy ? info->attrs.policy : keyed ? DUP_BLOCK : DUP_LAST;
+    if (info->attrs.chunk_bytes == 0) info->attrs.chunk_bytes = app_settings(app)->ts_chunk_bytes;
+    TRY(view_capture(view, &at, 1, &work->err));
+    TRY(view_extent(view, &at, &info->extent, &work->err));
+    return count_samples(read, view, &at, info);
+}
+
+static const char *policy_word(enum dup_policy policy)
+{
+    static const char *const words[] = {"block", "block", "first", "last", "min", "max", "sum"};
+    return words[policy <= DUP_SUM ? policy : 0];
+}
+
+static void put_double_text(struct ts_read *read, double v)
+{
+    char text[64];
+    if (reply_version(&read->reply) >= 3) {
+        reply_double(&read->reply, v);
+        return;
+    }
+    int n = snprintf(text, sizeof(text), "%.17g", v);
+    reply_bulk(&read->reply, slice_of(text, n > 0 ? (size_t)n : 0));
+}
+
+static void put_name(struct ts_read *read, const char *name)
+{
+    reply_simple(&read->reply, name);
+}
+
+static void put_number(struct ts_read *read, const char *name, int64_t v)
+{
+    put_name(read, name);
+    reply_int(&read->reply, v);
+}
+
+static void put_info(struct ts_read *read, const struct series_info *info, bool full)
+{
+    static const struct ts_names none = {NULL, 0, false};
+    struct reply *reply = &read->reply;
+    reply_map(reply, full ? 18 : 14);
+    put_number(read, "totalSamples", (int64_t)info->n_samples);
+    put_number(read, "memoryUsage", (int64_t)info->extent.n_bytes);
+    put_number(read, "firstTimestamp", info->first_ms);
+    put_number(read, "lastTimestamp", info->last_ms);
+    put_number(read, "retentionTime", info->attrs.retention_ms);
+    put_number(read, "chunkCount", info->extent.n_chunks ? (int64_t)info->extent.n_chunks : 1);
+    put_number(read, "chunkSize", info->attrs.chunk_bytes);
+    put_name(read, "chunkType");
+    reply_simple(reply, info->attrs.uncompressed ? "uncompressed" : "compressed");
+    put_name(read, "duplicatePolicy");
+    reply_simple(reply, policy_word(info->policy));
+    put_name(read, "labels");
+    ts_put_labels(read, info->labels, true, &none);
+    put_name(read, "sourceKey");
+    reply_null(reply);
+    put_name(read, "rules");
+    if (reply_version(reply) >= 3)
+        reply_map(reply, 0);
+    else
+        reply_array(reply, 0);
+    put_number(read, "ignoreMaxTimeDiff", info->attrs.ignore_max_ms);
+    put_name(read, "ignoreMaxValDiff");
+    put_double_text(read, info->attrs.ignore_max_val);
+    if (!full) return;
+    put_number(read, "seriesId", (int64_t)info->id);
+    put_name(read, "metricName");
+    reply_bulk(reply, labels_get(info->labels, SLICE_LIT(LABEL_NAME)));
+    put_number(read, "blocks", (int64_t)info->extent.n_chunks);
+    put_number(read, "diskBytes", (int64_t)info->extent.n_bytes);
+}
+
+static status run_info(struct ts_read *read)
+{
+    const struct info_args *args = read->args;
+    struct query_work *work = &read->work;
+    struct app *app = work->app;
+    struct series_info info = {.n_samples = 0};
+    struct view *view;
+    int slot = db_reader_enter(app->db);
+    uint32_t ordinal = ts_key_find(app, args->key);
+    status st = ordinal == ORDINAL_NONE
+                    ? err_set(&work->err, ST_NOT_FOUND, "TSDB: the key does not exist")
+                    : db_pin(app->db, &view, &work->err);
+    if (st == ST_OK) {
+        st = take_info(read, view, ordinal, &info);
+        db_unpin(app->db, view);
+    }
+    db_reader_leave(app->db, slot);
+    if (st == ST_OK) put_info(read, &info, args->full);
+    return st;
+}
+
+status cmd_ts_info(struct call *call, const void *argp)
+{
+    struct info_args *args = arena_try_zero(&call->arena, sizeof(*args));
+    (void)argp;
+    if (!args) return ST_NO_MEMORY;
+    args->key = call->argv[1];
+    args->full = call->argc > 2 && slice_is_nocase(call->argv[2], "FULL");
+    if (call->argc > 3 || (call->argc == 3 && !args->full))
+        return call_error(call, "wrong number of arguments for 'ts.info' command");
+    return ts_read_start(call, args, 0, run_info);
+}
+
+/* --- TS.QUERYINDEX ---------------------------------------------------------------------- */
+
+static status run_queryindex(struct ts_read *read)
+{
+    const struct slices *exprs = read->args;
+    struct ts_many many;
+    TRY(ts_many_fetch(&many, &read->work, exprs->ptr, exprs->n,
+                      (struct time_range){TS_MIN, TS_MAX}, false));
+    reply_set(&read->reply, many.n);
+    for (size_t i = 0; i < many.n; i++) reply_bulk(&read->reply, many.keys[i]);
+    ts_many_done(&many, &read->work);
+    return ST_OK;
+}
+
+status cmd_ts_queryindex(struct call *call, const void *argp)
+{
+    struct slices *exprs = arena_try(&call->arena, sizeof(*exprs));
+    struct ts_filter filter;
+    (void)argp;
+    if (!exprs) return ST_NO_MEMORY;
+    *exprs = call_words(call);
+    TRY(ts_filter_parse(&filter, &call->arena, exprs->ptr, exprs->n, &call->err));
+    ts_filter_release(&filter);
+    return ts_read_start(call, exprs, 0, run_queryindex);
+}
+
+/* --- TS.DEL: a job counts, then the owner deletes ---------------------------------------- */
+
+struct del_args {
+    struct slice key;
+    struct ts_bound from, to;
+};
+
+static const struct arg_spec del_spec[] = {
+    ARG_POS(struct del_args, key, ARG_SLICE),
+    ARG_POS_BY(struct del_args, from, ts_parse_from),
+    ARG_POS_BY(struct del_args, to, ts_parse_to),
+    ARG_END,
+};
+const struct arg_shape ts_del_shape = ARG_SHAPE(struct del_args, del_spec);
+
+struct del_work {
+    struct query_work work;
+    struct call *call;
+    struct task task;
+    struct time_range range;
+    uint32_t ordinal, gen;
+    uint64_t n_samples;
+    lsn at;
+    status st;
+    struct err err;
+};
+
+static status del_run(struct query_work *work)
+{
+    struct del_work *del = container_of(work, struct del_work, work);
+    const struct del_args *args = (const void *)del->call->args;
+    struct app *app = work->app;
+    struct points pts = {0};
+    struct ts_one one;
+    int slot = db_reader_enter(app->db);
+    del->ordinal = ts_key_find(app, args->key);
+    if (del->ordinal != ORDINAL_NONE)
+        del->gen = entry_gen(registry_entry(db_registry(app->db), del->ordinal));
+    db_reader_leave(app->db, slot);
+    TRY(ts_one_fetch(&one, work, args->key, del->range, false));
+    status st = series_read(one.set, one.idx, &pts, &work->err);
+    del->n_samples = pts.n;
+    points_release(&pts);
+    ts_one_done(&one, work);
+    return st;
+}
+
+static void free_del(struct del_work *del)
+{
+    query_work_release(&del->work);
+    mem_free(del);
+}
+
+static void del_at_home(struct task *task)
+{
+    struct del_work *del = container_of(task, struct del_work, task);
+    struct call *call = del->call;
+    lsn at = del->at;
+    status st = del->st;
+    if (st == ST_OK)
+        reply_int(&call->reply, (int64_t)del->n_samples);
+    else
+        call->err = del->err;
+    free_del(del);
+    if (st == ST_OK)
+        call_finish_at(call, at);
+    else
+        call_fail(call, st);
+}
+
+static void del_on_owner(struct task *task)
+{
+    struct del_work *del = container_of(task, struct del_work, task);
+    struct db *db = del->work.app->db;
+    const struct series_entry *entry = registry_entry(db_registry(db), del->ordinal);
+    del->st = ST_OK;
+    if (entry_gen(entry) == del->gen && del->n_samples)
+        del->st = db_delete(db, &del->ordinal, 1, del->range, &del->at, &del->err);
+    del->task.fn = del_at_home;
+    app_to_loop(del->work.home, &del->task);
+}
+
+static void del_counted(struct query_work *work)
+{
+    struct del_work *del = container_of(work, struct del_work, work);
+    del->st = work->st;
+    del->err = work->err;
+    del->task.fn = del->st == ST_OK ? del_on_owner : del_at_home;
+    if (del->st == ST_OK)
+        app_to_owner(work->app, &del->task);
+    else
+        del_at_home(&del->task);
+}
+
+static void start_del(struct call *call)
+{
+    struct del_work *del = call->state;
+    query_work_start(&del->work);
+}
+
+status cmd_ts_del(struct call *call, const void *argp)
+{
+    const struct del_args *args = argp;
+    enum precision precision = db_options(call->app->db)->precision;
+    /* The next command of this connection must see the delete. */
+    TRY(call_later_alone(call));
+    struct del_work *del = mem_zalloc(sizeof(*del));
+    del->call = call;
+    list_init(&del->task.link);
+    del->range.from = args->from.open ? TS_MIN : time_from_ms_clamped(args->from.ms, precision);
+    del->range.to = args->to.open ? TS_MAX : time_from_ms_clamped(args->to.ms, precision);
+    query_work_init(&del->work, call->app, call->slot, 0, del_run, del_counted);
+    call->state = del;
+    ts_turn_read(call, start_del);
+    return ST_OK;
+}

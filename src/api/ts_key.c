@@ -1,0 +1,189 @@
+/* Keys of TS.* commands <-> series. See ts_key.h. */
+#include "api/ts_key.h"
+
+#include <string.h>
+
+#include "base/utf8.h"
+#include "promql/parser.h"
+
+/* --- metric names ------------------------------------------------------------------- */
+
+/* The key up to the first of : { / or blank, other bytes folded to '_'; "ts_" before a
+ * digit or nothing. dst has key.len + 3 bytes. */
+static struct slice derive_name(char *dst, struct slice key)
+{
+    size_t n = 0, len = 0;
+    while (len < key.len && !strchr(":{/ \t\r\n", key.ptr[len])) len++;
+    if (len == 0 || (key.ptr[0] >= '0' && key.ptr[0] <= '9')) {
+        memcpy(dst, "ts_", 3);
+        n = 3;
+    }
+    for (size_t i = 0; i < len; i++) {
+        char c = key.ptr[i];
+        bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                     c == '_';
+        dst[n++] = plain ? c : '_';
+    }
+    return slice_of(dst, n);
+}
+
+static struct slice find_label(const struct label *labels, size_t n, struct slice name)
+{
+    for (size_t i = 0; i < n; i++)
+        if (slice_eq(labels[i].name, name)) return labels[i].value;
+    return (struct slice){"", 0};
+}
+
+/* The metric name of a series made by TS.*, empty when it has none; text may be in dst. */
+static struct slice metric_name(const struct app_settings *set, char *dst, struct slice key,
+                                const struct label *labels, size_t n)
+{
+    struct slice name = find_label(labels, n, SLICE_LIT(LABEL_NAME));
+    if (name.len) return name;
+    if (set->ts_metric_label[0]) {
+        name = find_label(labels, n, slice_str(set->ts_metric_label));
+        if (name.len) return name;
+    }
+    switch (set->ts_name_mode) {
+    case TS_NAME_DERIVE: return derive_name(dst, key);
+    case TS_NAME_KEY: return key;
+    case TS_NAME_NONE: break;
+    }
+    return (struct slice){"", 0};
+}
+
+bool ts_label_is_hidden(const struct app_settings *set, struct labels labels, struct slice name)
+{
+    char small[512];
+    if (slice_is(name, LABEL_KEY) || slice_is(name, LABEL_TENANT)) return true;
+    if (!slice_is(name, LABEL_NAME)) return false;
+
+    struct slice key = labels_get(labels, SLICE_LIT(LABEL_KEY));
+    struct slice value = labels_get(labels, SLICE_LIT(LABEL_NAME));
+    if (key.len == 0) return false;
+    if (set->ts_metric_label[0] &&
+        slice_eq(labels_get(labels, slice_str(set->ts_metric_label)), value))
+        return true;
+    if (set->ts_name_mode == TS_NAME_KEY) return slice_eq(value, key);
+    if (set->ts_name_mode == TS_NAME_NONE || key.len + 3 > sizeof(small)) return false;
+    return slice_eq(derive_name(small, key), value);
+}
+
+/* --- key to series ------------------------------------------------------------------ */
+
+static bool looks_like_selector(struct slice key)
+{
+    return key.len > 2 && key.ptr[key.len - 1] == '}' && memchr(key.ptr, '{', key.len);
+}
+
+/* The series whose labels are exactly what the selector spells. */
+static uint32_t find_selector(struct app *app, struct slice key)
+{
+    struct ast ast;
+    struct label labels[64];
+    size_t n = 0;
+    uint32_t ordinal = ORDINAL_NONE;
+    ast_init(&ast, app->query_account);
+    if (promql_parse_selector(&ast, key, NULL) != ST_OK) goto out;
+    const struct vector_expr *vec = &ast.root->vec;
+    if (vec->n_matchers > sizeof(labels) / sizeof(labels[0])) goto out;
+    for (size_t i = 0; i < vec->n_matchers; i++) {
+        if (vec->matchers[i].op != MATCH_EQ) goto out;
+        labels[n++] = (struct label){vec->matchers[i].name, vec->matchers[i].value};
+    }
+    if (labels_canonicalise(labels, &n, NULL) != ST_OK) goto out;
+    struct labels set = {labels, n};
+    size_t len = labels_identity_len(set);
+    uint8_t *identity = arena_try(&ast.arena, len);
+    if (!identity) goto out;
+    labels_identity(identity, set);
+    ordinal = registry_find(db_registry(app->db), slice_of(identity, len), hash128(identity, len));
+out:
+    ast_release(&ast);
+    return ordinal;
+}
+
+uint32_t ts_key_find(struct app *app, struct slice key)
+{
+    uint32_t ordinal = registry_by_key(db_registry(app->db), (struct slice){"", 0}, key);
+    if (ordinal == ORDINAL_NONE && looks_like_selector(key)) ordinal = find_selector(app, key);
+    return ordinal;
+}
+
+void ts_key_of_labels(struct strbuf *out, struct labels labels)
+{
+    struct slice key = labels_get(labels, SLICE_LIT(LABEL_KEY));
+    if (key.len)
+        strbuf_slice(out, key);
+    else
+        labels_print(out, labels);
+}
+
+void ts_key_print(struct strbuf *out, const struct registry *reg, uint32_t ordinal)
+{
+    struct arena arena;
+    struct slice key = registry_key(reg, ordinal);
+    if (key.len) {
+        strbuf_slice(out, key);
+        return;
+    }
+    arena_init(&arena, NULL, 1024);
+    struct labels labels = registry_labels(reg, ordinal, &arena);
+    if (labels.n && !labels.ptr)
+        out->failed = true;
+    else
+        labels_print(out, labels);
+    arena_release(&arena);
+}
+
+/* --- a series for a batch ------------------------------------------------------------- */
+
+/* User labels, key and metric name, canonical, in the batch's arena. */
+static status full_labels(const struct app_settings *set, struct arena *arena, struct slice key,
+                          const struct label *labels, size_t n_labels, struct labels *out,
+                          struct err *err)
+{
+    struct label *all = arena_try_array(arena, n_labels + 2, sizeof(*all));
+    char *derived = arena_try(arena, key.len + 3);
+    size_t n = n_labels;
+    if (!all || !derived) return ST_NO_MEMORY;
+    if (n_labels) memcpy(all, labels, n_labels * sizeof(*all));
+    if (find_label(labels, n_labels, SLICE_LIT(LABEL_KEY)).len)
+        return err_set(err, ST_BAD_LABEL, "label " LABEL_KEY " is reserved");
+    struct slice name = metric_name(set, derived, key, labels, n_labels);
+    bool given = find_label(labels, n_labels, SLICE_LIT(LABEL_NAME)).len > 0;
+    if (name.len && !given) all[n++] = (struct label){SLICE_LIT(LABEL_NAME), name};
+    all[n++] = (struct label){SLICE_LIT(LABEL_KEY), key};
+    TRY(labels_canonicalise(all, &n, err));
+    *out = (struct labels){all, n};
+    return ST_OK;
+}
+
+status ts_key_series(struct app *app, struct batch *batch, struct batch_series *series,
+                     struct slice key, const struct label *labels, size_t n_labels,
+                     struct err *err)
+{
+    const struct app_settings *set = app_settings(app);
+    struct registry *reg = db_registry(app->db);
+    if (key.len == 0 || key.len > db_options(app->db)->limits.key_len_max)
+        return err_set(err, ST_BAD_LABEL, "a key has 1 to %zu bytes",
+                       db_options(app->db)->limits.key_len_max);
+    if (!utf8_valid(key)) return err_set(err, ST_BAD_LABEL, "a key must be valid UTF-8");
+
+    series->ordinal = ts_key_find(app, key);
+    if (series->ordinal != ORDINAL_NONE) {
+        const struct series_entry *entry = registry_entry(reg, series->ordinal);
+        series->gen = entry_gen(entry);
+        series->type = (enum value_type)entry->type;
+        return ST_OK; /* should it go stale on the way, the row is refused as TRYAGAIN */
+    }
+    TRY(full_labels(set, &batch->arena, key, labels, n_labels, &series->labels, err));
+    TRY(validate_labels(series->labels, &db_options(app->db)->limits, true, err));
+    size_t len = labels_identity_len(series->labels);
+    uint8_t *identity = arena_try(&batch->arena, len);
+    if (!identity) return ST_NO_MEMORY;
+    labels_identity(identity, series->labels);
+    series->identity = slice_of(identity, len);
+    series->hash = hash128(identity, len);
+    return ST_OK;
+}

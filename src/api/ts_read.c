@@ -1,0 +1,52 @@
+/* Reads of TS.* commands. See ts_read.h. */
+#include "api/ts_read.h"
+
+#include "api/ts_turn.h"
+#include "base/mem.h"
+#include "base/panic.h"
+
+static status run_work(struct query_work *work)
+{
+    struct ts_read *read = container_of(work, struct ts_read, work);
+    return read->run(read);
+}
+
+static void finish_work(struct query_work *work)
+{
+    struct ts_read *read = container_of(work, struct ts_read, work);
+    struct call *call = read->call;
+    status st = work->st;
+    if (st == ST_OK) {
+        reply_slot_take(call->slot, &work->out);
+    } else {
+        call->err = work->err;
+        call->raw_error = read->raw_error;
+    }
+    query_work_release(work);
+    mem_free(read);
+    if (st == ST_OK)
+        call_finish(call);
+    else
+        call_fail(call, st);
+}
+
+static void start_work(struct call *call)
+{
+    struct ts_read *read = call->state;
+    query_work_start(&read->work);
+}
+
+status ts_read_start(struct call *call, const void *args, int64_t timeout_ms,
+                     status (*run)(struct ts_read *read))
+{
+    TRY(call_later(call));
+    struct ts_read *read = mem_zalloc(sizeof(*read));
+    read->call = call;
+    read->args = args;
+    read->run = run;
+    query_work_init(&read->work, call->app, call->slot, timeout_ms, run_work, finish_work);
+    reply_init(&read->reply, &read->work.out, call->session->version);
+    call->state = read;
+    ts_turn_read(call, start_work);
+    return ST_OK;
+}

@@ -1,0 +1,212 @@
+/* Writes of a loop's turn. See ts_turn.h. */
+#include "api/ts_turn.h"
+
+#include "api/work.h"
+#include "base/mem.h"
+#include "base/panic.h"
+#include "base/vec.h"
+
+enum { BATCH_ROWS_MAX = 8192 }; /* then the batch goes without waiting for the turn's end */
+
+struct pending {
+    struct call *call;
+    struct ts_part part;
+};
+
+struct waiting_read {
+    struct call *call;
+    void (*fn)(struct call *call);
+};
+
+/* A batch with those who wait for it. */
+struct turn_batch {
+    struct write_work work;
+    struct ts_turn *turn;
+    VEC(struct pending) calls;
+    VEC(struct waiting_read) reads; /* to run when this batch is applied */
+    struct turn_batch *next;        /* of the turn's batches on their way, oldest first */
+};
+
+struct ts_turn {
+    struct app *app;
+    struct conn_loop *home;
+    struct loop_hook hook;
+    struct turn_batch *open;        /* being filled */
+    struct turn_batch *first, **last; /* on their way */
+    struct turn_batch *spare;
+};
+
+struct ts_turns {
+    size_t n;
+    struct ts_turn turn[];
+};
+
+/* --- life -------------------------------------------------------------------------- */
+
+static void free_turn_batch(struct turn_batch *tb)
+{
+    if (!tb) return;
+    if (tb->work.batch) batch_free(tb->work.batch);
+    vec_release(&tb->calls);
+    vec_release(&tb->reads);
+    mem_free(tb);
+}
+
+static struct turn_batch *new_turn_batch(struct ts_turn *turn)
+{
+    struct turn_batch *tb = turn->spare;
+    if (tb) {
+        turn->spare = NULL;
+        return tb;
+    }
+    tb = mem_try_zero(sizeof(*tb));
+    if (!tb) return NULL;
+    tb->turn = turn;
+    tb->work.batch = batch_new(turn->app->net_account);
+    if (tb->work.batch) {
+        tb->work.batch->want_applied = true;
+        tb->work.batch->deferrable = true;
+        return tb;
+    }
+    mem_free(tb);
+    return NULL;
+}
+
+static void recycle(struct ts_turn *turn, struct turn_batch *tb)
+{
+    if (turn->spare) {
+        free_turn_batch(tb);
+        return;
+    }
+    batch_reset(tb->work.batch);
+    tb->work.batch->want_applied = true;
+    tb->work.batch->deferrable = true;
+    vec_clear(&tb->calls);
+    vec_clear(&tb->reads);
+    turn->spare = tb;
+}
+
+static struct ts_turn *turn_of(struct call *call)
+{
+    struct ts_turns *turns = call->app->turns;
+    struct conn_loop *home = conn_home(call->conn);
+    for (size_t i = 0; i < turns->n; i++)
+        if (turns->turn[i].home == home) return &turns->turn[i];
+    PANIC("a connection of no known loop");
+}
+
+/* --- sending ----------------------------------------------------------------------- */
+
+static void batch_applied(struct write_work *work)
+{
+    struct turn_batch *tb = container_of(work, struct turn_batch, work);
+    struct ts_turn *turn = tb->turn;
+    struct turn_batch **at = &turn->first;
+    while (*at != tb) at = &(*at)->next;
+    *at = tb->next;
+    if (turn->last == &tb->next) turn->last = at;
+
+    for (size_t i = 0; i < tb->calls.len; i++) {
+        struct pending *p = &tb->calls.ptr[i];
+        p->part.answer(p->call, work->batch, &p->part);
+        call_finish_at(p->call, work->batch->durable_at);
+    }
+    for (size_t i = 0; i < tb->reads.len; i++) tb->reads.ptr[i].fn(tb->reads.ptr[i].call);
+    recycle(turn, tb);
+}
+
+static void send_open(struct ts_turn *turn)
+{
+    struct turn_batch *tb = turn->open;
+    if (!tb) return;
+    turn->open = NULL;
+    tb->next = NULL;
+    *turn->last = tb;
+    turn->last = &tb->next;
+    write_work_start(&tb->work, turn->app, conn_loop_loop(turn->home), tb->work.batch,
+                     batch_applied);
+}
+
+static void end_of_turn(struct loop_hook *hook)
+{
+    send_open(container_of(hook, struct ts_turn, hook));
+}
+
+struct ts_turns *ts_turns_new(struct app *app)
+{
+    struct ts_turns *turns =
+        mem_try_zero(sizeof(*turns) + app->loops.n * sizeof(turns->turn[0]));
+    if (!turns) return NULL;
+    turns->n = app->loops.n;
+    for (size_t i = 0; i < turns->n; i++) {
+        struct ts_turn *turn = &turns->turn[i];
+        turn->app = app;
+        turn->home = app->loops.ptr[i];
+        turn->last = &turn->first;
+        turn->hook.fn = end_of_turn;
+        loop_hook_add(conn_loop_loop(turn->home), LOOP_BATCH, &turn->hook);
+    }
+    return turns;
+}
+
+void ts_turns_free(struct ts_turns *turns)
+{
+    if (!turns) return;
+    for (size_t i = 0; i < turns->n; i++) {
+        struct ts_turn *turn = &turns->turn[i];
+        ASSERT(!turn->first);
+        loop_hook_remove(&turn->hook);
+        free_turn_batch(turn->open);
+        free_turn_batch(turn->spare);
+    }
+    mem_free(turns);
+}
+
+/* --- filling ----------------------------------------------------------------------- */
+
+struct batch *ts_turn_begin(struct call *call)
+{
+    struct ts_turn *turn = turn_of(call);
+    if (turn->open && turn->open->work.batch->n_rows >= BATCH_ROWS_MAX) send_open(turn);
+    if (!turn->open) turn->open = new_turn_batch(turn);
+    if (!turn->open || !vec_reserve(&turn->open->calls, 1)) return NULL;
+    return turn->open->work.batch;
+}
+
+void ts_turn_cancel(struct call *call, const struct ts_part *part)
+{
+    struct batch *batch = turn_of(call)->open->work.batch;
+    batch->n_series = part->first_series;
+    batch->n_rows = part->first_row;
+}
+
+void ts_turn_end(struct call *call, struct ts_part *part)
+{
+    struct turn_batch *tb = turn_of(call)->open;
+    struct batch *batch = tb->work.batch;
+    part->n_series = batch->n_series - part->first_series;
+    part->n_rows = batch->n_rows - part->first_row;
+    bool pushed = vec_push(&tb->calls, (struct pending){call, *part});
+    ASSERT(pushed); /* reserved by ts_turn_begin() */
+}
+
+void ts_turn_read(struct call *call, void (*fn)(struct call *call))
+{
+    struct ts_turn *turn = turn_of(call);
+    struct turn_batch *newest = NULL;
+    send_open(turn);
+    for (struct turn_batch *tb = turn->first; tb; tb = tb->next) newest = tb;
+    if (!newest) {
+        fn(call);
+        return;
+    }
+    if (vec_push(&newest->reads, (struct waiting_read){call, fn})) return;
+    call_fail(call, ST_NO_MEMORY);
+}
+
+bool ts_turn_idle(struct call *call)
+{
+    struct ts_turn *turn = turn_of(call);
+    send_open(turn);
+    return turn->first == NULL;
+}
