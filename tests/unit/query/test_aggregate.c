@@ -52,7 +52,8 @@ static void print_rows(char *text, size_t cap, const struct rows *rows, size_t n
 }
 
 #define WIDE {TS_MIN, TS_MAX}
-#define AGGS(...) .aggs = {__VA_ARGS__}, .n_aggs = sizeof((enum agg[]){__VA_ARGS__}) / sizeof(enum agg)
+#define N_ARGS(...) (sizeof((enum agg[]){__VA_ARGS__}) / sizeof(enum agg))
+#define AGGS(...) .aggs = {__VA_ARGS__}, .n_aggs = N_ARGS(__VA_ARGS__)
 
 static const ts_time by_ts[] = {20, 30, 999};
 
