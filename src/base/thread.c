@@ -56,7 +56,11 @@ status thread_start(struct thread *thread, const char *name, void (*main)(void *
     *thread = (struct thread){.main = main, .ctx = ctx};
     (void)snprintf(thread->name, sizeof(thread->name), "%s", name);
 
+    /* Not those that the thread's own instructions raise: blocked, they would end the
+     * process without a report. */
+    static const int own[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP, SIGSYS};
     (void)sigfillset(&all);
+    for (size_t i = 0; i < ARRAY_LEN(own); i++) (void)sigdelset(&all, own[i]);
     int rc = pthread_sigmask(SIG_SETMASK, &all, &before);
     ASSERT(rc == 0);
     int start = pthread_create(&thread->raw, NULL, run_thread, thread);

@@ -1,5 +1,5 @@
-/* Named threads. A started thread has all signals blocked (the program's main
- * thread takes them) and must be joined by its starter. Any thread.
+/* Named threads. A started thread has all signals blocked that come from outside
+ * (the program's main thread takes them) and must be joined by its starter. Any thread.
  */
 #ifndef TSINK_BASE_THREAD_H
 #define TSINK_BASE_THREAD_H

@@ -23,7 +23,8 @@ static void look(void *ctx)
     (void)pthread_getname_np(pthread_self(), seen->kernel_name, sizeof(seen->kernel_name));
     seen->self = thread_self();
     (void)pthread_sigmask(SIG_SETMASK, NULL, &set);
-    seen->blocked = sigismember(&set, SIGTERM) == 1 && sigismember(&set, SIGHUP) == 1;
+    seen->blocked = sigismember(&set, SIGTERM) == 1 && sigismember(&set, SIGHUP) == 1 &&
+                    sigismember(&set, SIGSEGV) == 0 && sigismember(&set, SIGABRT) == 0;
 }
 
 START_TEST(test_what_a_thread_sees)
