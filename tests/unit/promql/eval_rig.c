@@ -22,11 +22,12 @@ static void put_value(struct strbuf *out, const struct prom_point *p)
     else strbuf_printf(out, " %s", go_float(text, p->val));
 }
 
-static void put_series(struct strbuf *out, const struct promql_result *r,
-                       const struct prom_series *s)
+/* Returns the number of values. */
+static size_t put_series(struct strbuf *out, const struct promql_result *r,
+                         const struct prom_series *s)
 {
     struct prom_point p;
-    size_t at = 0, step = 0;
+    size_t at = 0, step = 0, n = 0;
 
     labels_print(out, s->labels);
     while (promvalue_next(r, s, &at, &p)) {
@@ -38,9 +39,12 @@ static void put_series(struct strbuf *out, const struct promql_result *r,
         for (; r->start + (int64_t)step * r->step < p.ts; step++) strbuf_str(out, " _");
         put_value(out, &p);
         step++;
+        n++;
     }
     for (; !s->ts && step < r->n_steps; step++) strbuf_str(out, " _");
     strbuf_char(out, '\n');
+    ck_assert_uint_eq(s->ts ? at : n, s->n_samples);
+    return s->n_samples;
 }
 
 static void put_result(struct strbuf *out, const struct promql_result *r)
@@ -51,7 +55,9 @@ static void put_result(struct strbuf *out, const struct promql_result *r)
     if (r->type == KIND_STRING) {
         strbuf_printf(out, "string \"" SLICE_FMT "\"\n", SLICE_ARG(r->string));
     }
-    for (size_t i = 0; i < r->n_series; i++) put_series(out, r, &r->series[i]);
+    uint64_t n = 0;
+    for (size_t i = 0; i < r->n_series; i++) n += put_series(out, r, &r->series[i]);
+    ck_assert_uint_eq(promvalue_n_points(r), n);
     for (size_t i = 0; i < r->n_warnings; i++) {
         strbuf_printf(out, "warning: " SLICE_FMT "\n", SLICE_ARG(r->warnings[i]));
     }
