@@ -109,6 +109,57 @@ void call_fail(struct call *call, status st)
     end(call, 0);
 }
 
+/* ---- On the owner ------------------------------------------------------- */
+
+struct owner_visit {
+    struct task task;
+    struct call *call;
+    struct loop *home;
+    status (*fn)(struct call *call, struct reply *reply);
+    struct iobuf out; /* the reply: from the heap, since it is written elsewhere */
+    status st;
+};
+
+static void back_home(struct task *task)
+{
+    struct owner_visit *visit = container_of(task, struct owner_visit, task);
+    struct call *call = visit->call;
+
+    if (visit->st != ST_OK) {
+        iobuf_release(&visit->out, NULL);
+        call_fail(call, visit->st);
+        return;
+    }
+    reply_slot_take(call->slot, &visit->out);
+    call_finish(call);
+}
+
+static void on_owner(struct task *task)
+{
+    struct owner_visit *visit = container_of(task, struct owner_visit, task);
+    struct reply reply;
+
+    reply_init(&reply, &visit->out, reply_version(&visit->call->reply));
+    visit->st = visit->fn(visit->call, &reply);
+    visit->task.fn = back_home;
+    app_to_loop(visit->home, &visit->task);
+}
+
+status call_on_owner(struct call *call, status (*fn)(struct call *call, struct reply *reply))
+{
+    TRY(call_later_alone(call));
+    struct owner_visit *visit = arena_try_zero(&call->arena, sizeof(*visit));
+    if (!visit) return err_set(&call->err, ST_NO_MEMORY, "no memory for the command");
+    list_init(&visit->task.link);
+    visit->task.fn = on_owner;
+    visit->call = call;
+    visit->home = conn_loop_loop(conn_home(call->conn));
+    visit->fn = fn;
+    iobuf_init(&visit->out, NULL, call->app->net_account, 0);
+    app_to_owner(call->app, &visit->task);
+    return ST_OK;
+}
+
 /* ---- Failures with words of their own ------------------------------------------------------- */
 
 static void set_text(struct call *call, const char *fmt, va_list args)

@@ -57,6 +57,13 @@ void call_finish(struct call *call);
 void call_finish_at(struct call *call, uint64_t gate);
 void call_fail(struct call *call, status st);
 
+/* For handlers whose work is the owner's: makes the call later_alone, runs fn on the
+ * owner's loop and ends the call. fn writes to reply, which is a chain of its own (the
+ * slot belongs to the connection's loop), or returns a failure with call->err; it may
+ * read argv and arguments. */
+CHECKED status call_on_owner(struct call *call, status (*fn)(struct call *call,
+                                                             struct reply *reply));
+
 /* A failure with a text of its own, after "ERR "; to be returned by the handler. */
 status call_error(struct call *call, const char *fmt, ...) PRINTF_LIKE(2, 3);
 

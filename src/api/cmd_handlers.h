@@ -33,4 +33,47 @@ status cmd_command_getkeys(struct call *call, const void *args);
 status cmd_command_info(struct call *call, const void *args);
 status cmd_command_list(struct call *call, const void *args);
 
+/* cmd_server.c */
+status cmd_info(struct call *call, const void *args);
+status cmd_dbsize(struct call *call, const void *args);
+status cmd_time(struct call *call, const void *args);
+status cmd_shutdown(struct call *call, const void *args);
+status cmd_config_get(struct call *call, const void *args);
+status cmd_config_set(struct call *call, const void *args);
+status cmd_config_resetstat(struct call *call, const void *args);
+status cmd_config_rewrite(struct call *call, const void *args);
+
+/* cmd_debug.c */
+status cmd_debug_check(struct call *call, const void *args);
+status cmd_debug_flush(struct call *call, const void *args);
+status cmd_debug_panic(struct call *call, const void *args);
+status cmd_debug_set_active_expire(struct call *call, const void *args);
+status cmd_debug_sleep(struct call *call, const void *args);
+
+/* cmd_write.c */
+status cmd_ts_create(struct call *call, const void *args);
+status cmd_ts_add(struct call *call, const void *args);
+status cmd_ts_madd(struct call *call, const void *args);
+extern const struct arg_shape ts_create_shape, ts_add_shape;
+
+/* cmd_range.c */
+status cmd_ts_get(struct call *call, const void *args);
+status cmd_ts_range(struct call *call, const void *args);
+status cmd_ts_revrange(struct call *call, const void *args);
+status cmd_ts_mget(struct call *call, const void *args);
+status cmd_ts_mrange(struct call *call, const void *args);
+status cmd_ts_mrevrange(struct call *call, const void *args);
+extern const struct arg_shape ts_range_shape;
+
+/* cmd_series.c */
+status cmd_ts_info(struct call *call, const void *args);
+status cmd_ts_queryindex(struct call *call, const void *args);
+status cmd_ts_del(struct call *call, const void *args);
+extern const struct arg_shape ts_del_shape;
+
+/* cmd_promql.c */
+status cmd_ts_query(struct call *call, const void *args);
+status cmd_ts_queryrange(struct call *call, const void *args);
+extern const struct arg_shape ts_query_shape, ts_queryrange_shape;
+
 #endif

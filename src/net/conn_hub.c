@@ -290,6 +290,7 @@ void conn_loop_close(struct conn_loop *cl)
     struct conn_hub *hub = cl->hub;
 
     cl->draining = true; /* connections still in the mailbox are closed on arrival */
+    loop_turn(cl->loop, 0); /* answers that lie in the mailbox still find their slots */
     for (;;) {
         while (!list_empty(&cl->open)) {
             conn_kill(container_of(cl->open.next, struct conn, link));

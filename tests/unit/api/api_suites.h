@@ -5,6 +5,7 @@
 #include "tests/unit/unit.h"
 
 Suite *suite_args(void);
+Suite *suite_cmd_server(void);
 Suite *suite_command(void);
 
 #endif

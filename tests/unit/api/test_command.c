@@ -1,101 +1,11 @@
 /* Goal: the commands of the connection answer as Redis does, in both protocols, on one
  * loop and on several; the table is sound. Method: transcripts over real sockets to an
  * app without a database; the rows checked one by one. */
-#include <arpa/inet.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "api/cmd_handlers.h"
-#include "api/handlers.h"
-#include "net/listener.h"
-#include "tests/unit/api/api_suites.h"
-
-static const struct app_settings settings = {.resp_lenient_args = true};
-static struct account account;
-static struct app app;
-static struct io_threads *io;
-static struct listener *listener;
-
-static void start(size_t n_io)
-{
-    struct conn_hub_opts hub_opts = {.account = &account};
-    struct loop_opts loop_opts = {.name = "owner"};
-    struct listener_opts opts = {.hosts = "127.0.0.1", .proto = CONN_RESP};
-
-    account_init(&account, "net", NULL, 0);
-    memset(&app, 0, sizeof(app));
-    atomic_store(&app.settings, &settings);
-    app.clock = clock_system();
-    app.net_account = &account;
-    ck_assert_int_eq(conn_hub_open(&app.hub, &hub_opts, NULL), ST_OK);
-    api_set_handlers(&app);
-    ck_assert_int_eq(loop_open(&app.owner, &loop_opts, NULL), ST_OK);
-    ck_assert_int_eq(io_threads_open(&io, app.owner, app.hub, n_io, NULL), ST_OK);
-    app.loops = io_threads_all(io);
-    struct conn_loops deal = io_threads_for_resp(io);
-    opts.hub = app.hub;
-    opts.loop = app.owner;
-    opts.deal = deal.ptr;
-    opts.n_deal = deal.n;
-    ck_assert_int_eq(listener_open(&listener, &opts, NULL), ST_OK);
-    ck_assert_int_eq(io_threads_start(io, NULL), ST_OK);
-    ck_assert_int_eq(loop_start(app.owner, NULL), ST_OK);
-}
-
-static void stop(void)
-{
-    loop_stop(app.owner);
-    loop_join(app.owner);
-    listener_close(listener);
-    io_threads_close(io);
-    loop_close(app.owner);
-    conn_hub_close(app.hub);
-    ck_assert_uint_eq(account_used(&account), 0);
-}
-
-static int client(void)
-{
-    struct sockaddr_in addr = {.sin_family = AF_INET, .sin_port = htons(listener_port(listener))};
-    struct timeval deadline = {.tv_sec = 10};
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-    addr.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    ck_assert_int_eq(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &deadline, sizeof(deadline)), 0);
-    ck_assert_int_eq(connect(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
-    return fd;
-}
-
-static void say(int fd, const char *text)
-{
-    ck_assert_int_eq(send(fd, text, strlen(text), MSG_NOSIGNAL), (ssize_t)strlen(text));
-}
-
-static void hear(int fd, const char *said, const char *text)
-{
-    size_t len = strlen(text), have = 0;
-    char *got = calloc(1, len + 1);
-
-    while (have < len) {
-        ssize_t n = recv(fd, got + have, len - have, 0);
-        if (n <= 0) break;
-        have += (size_t)n;
-    }
-    ck_assert_msg(strcmp(got, text) == 0, "%s: '%s', not '%s'", said, got, text);
-    free(got);
-}
-
-/* Everything until the server closes; the caller frees it. */
-static char *hear_all(int fd)
-{
-    char *all = calloc(1, 1 << 20);
-    size_t have = 0;
-    ssize_t n;
-
-    while ((n = recv(fd, all + have, (1 << 20) - 1 - have, 0)) > 0) have += (size_t)n;
-    ck_assert_int_eq(n, 0);
-    close(fd);
-    return all;
-}
+#include "tests/unit/api/api_fixture.h"
 
 static const struct talk {
     const char *say, *hear;
@@ -173,51 +83,52 @@ START_TEST(test_command_transcript)
 {
     static const size_t n_io[] = {0, 3};
 
-    start(n_io[_i]);
-    int fd = client();
+    fixture_start(n_io[_i]);
+    int fd = fixture_client();
     for (size_t i = 0; i < sizeof(talks) / sizeof(talks[0]); i++) {
         char line[200];
         snprintf(line, sizeof(line), "%s\r\n", talks[i].say);
-        say(fd, line);
-        hear(fd, talks[i].say, talks[i].hear);
+        fixture_say(fd, line);
+        fixture_hear(fd, talks[i].say, talks[i].hear);
     }
-    char *rest = hear_all(fd);
+    char *rest = fixture_hear_all(fd);
     ck_assert_str_eq(rest, "");
     free(rest);
     /* The same in one go: order and independence of pieces. */
-    fd = client();
+    fd = fixture_client();
     for (size_t i = 0; i < sizeof(talks) / sizeof(talks[0]); i++) {
-        say(fd, talks[i].say);
-        say(fd, "\r\n");
+        fixture_say(fd, talks[i].say);
+        fixture_say(fd, "\r\n");
     }
     for (size_t i = 0; i < sizeof(talks) / sizeof(talks[0]); i++) {
-        hear(fd, talks[i].say, talks[i].hear);
+        fixture_hear(fd, talks[i].say, talks[i].hear);
     }
     close(fd);
-    stop();
+    fixture_stop();
 }
 END_TEST
 
 START_TEST(test_command_hello_changes_the_protocol)
 {
-    start(1);
-    int fd = client();
-    say(fd, "HELLO 3 AUTH default x SETNAME ann\r\nCLIENT GETNAME\r\n"
+    fixture_start(1);
+    int fd = fixture_client();
+    fixture_say(fd, "HELLO 3 AUTH default x SETNAME ann\r\nCLIENT GETNAME\r\n"
              "CLIENT LIST ID 99\r\nHELLO\r\n");
-    hear(fd, "HELLO 3", "%7\r\n$6\r\nserver\r\n$5\r\nredis\r\n$7\r\nversion\r\n$5\r\n7.4.0\r\n"
+    fixture_hear(fd, "HELLO 3", "%7\r\n$6\r\nserver\r\n$5\r\nredis\r\n$7\r\n"
+        "version\r\n$5\r\n7.4.0\r\n"
          "$5\r\nproto\r\n:3\r\n$2\r\nid\r\n:1\r\n$4\r\nmode\r\n$10\r\nstandalone\r\n$4\r\nrole\r\n"
          "$6\r\nmaster\r\n$7\r\nmodules\r\n*1\r\n%2\r\n$4\r\nname\r\n$10\r\n"
          "timeseries\r\n$3\r\nver\r\n"
          ":80600\r\n");
-    hear(fd, "CLIENT GETNAME", "$3\r\nann\r\n");
-    hear(fd, "CLIENT LIST", "=4\r\ntxt:\r\n");
-    hear(fd, "HELLO", "%7\r\n");
+    fixture_hear(fd, "CLIENT GETNAME", "$3\r\nann\r\n");
+    fixture_hear(fd, "CLIENT LIST", "=4\r\ntxt:\r\n");
+    fixture_hear(fd, "HELLO", "%7\r\n");
     close(fd);
-    fd = client();
-    say(fd, "HELLO 2\r\n");
-    hear(fd, "HELLO 2", "*14\r\n");
+    fd = fixture_client();
+    fixture_say(fd, "HELLO 2\r\n");
+    fixture_hear(fd, "HELLO 2", "*14\r\n");
     close(fd);
-    stop();
+    fixture_stop();
 }
 END_TEST
 
@@ -225,50 +136,50 @@ START_TEST(test_command_client_list_and_kill)
 {
     static const size_t n_io[] = {0, 3};
 
-    start(n_io[_i]);
-    int a = client(), b = client(), c = client();
-    say(a, "CLIENT SETNAME ann\r\nCLIENT ID\r\n");
-    say(b, "CLIENT SETNAME bob\r\n");
-    say(c, "CLIENT SETINFO LIB-NAME lib\r\nCLIENT ID\r\n");
-    hear(a, "a", "+OK\r\n:");
-    hear(b, "b", "+OK\r\n");
-    hear(c, "c", "+OK\r\n:");
-    int probe = client();
-    say(probe, "CLIENT LIST\r\nQUIT\r\n");
-    char *all = hear_all(probe);
+    fixture_start(n_io[_i]);
+    int a = fixture_client(), b = fixture_client(), c = fixture_client();
+    fixture_say(a, "CLIENT SETNAME ann\r\nCLIENT ID\r\n");
+    fixture_say(b, "CLIENT SETNAME bob\r\n");
+    fixture_say(c, "CLIENT SETINFO LIB-NAME lib\r\nCLIENT ID\r\n");
+    fixture_hear(a, "a", "+OK\r\n:");
+    fixture_hear(b, "b", "+OK\r\n");
+    fixture_hear(c, "c", "+OK\r\n:");
+    int probe = fixture_client();
+    fixture_say(probe, "CLIENT LIST\r\nQUIT\r\n");
+    char *all = fixture_hear_all(probe);
     ck_assert_ptr_nonnull(strstr(all, " name=ann "));
     ck_assert_ptr_nonnull(strstr(all, " name=bob "));
     ck_assert_ptr_nonnull(strstr(all, " lib-name=lib "));
     ck_assert_ptr_nonnull(strstr(all, " cmd=client|list "));
     free(all);
     /* All but me, from me. */
-    say(b, "CLIENT KILL TYPE normal\r\n");
-    hear(b, "CLIENT KILL TYPE", ":2\r\n");
+    fixture_say(b, "CLIENT KILL TYPE normal\r\n");
+    fixture_hear(b, "CLIENT KILL TYPE", ":2\r\n");
     char byte[64];
     while (recv(a, byte, sizeof(byte), 0) > 0) continue;
     while (recv(c, byte, sizeof(byte), 0) > 0) continue;
     close(a);
     close(c);
     /* Me: the answer arrives, then the end. */
-    say(b, "CLIENT KILL TYPE normal SKIPME no\r\nPING\r\n");
-    hear(b, "CLIENT KILL SKIPME no", ":1\r\n");
-    all = hear_all(b);
+    fixture_say(b, "CLIENT KILL TYPE normal SKIPME no\r\nPING\r\n");
+    fixture_hear(b, "CLIENT KILL SKIPME no", ":1\r\n");
+    all = fixture_hear_all(b);
     ck_assert_str_eq(all, "");
     free(all);
-    stop();
+    fixture_stop();
 }
 END_TEST
 
 START_TEST(test_command_reply_modes)
 {
-    start(0);
-    int fd = client();
-    say(fd, "CLIENT REPLY SKIP\r\nPING one\r\nPING two\r\nCLIENT REPLY OFF\r\n"
+    fixture_start(0);
+    int fd = fixture_client();
+    fixture_say(fd, "CLIENT REPLY SKIP\r\nPING one\r\nPING two\r\nCLIENT REPLY OFF\r\n"
              "PING three\r\nNOPE\r\n"
             "CLIENT LIST\r\nCLIENT REPLY SKIP\r\nPING\r\nCLIENT REPLY ON\r\nPING four\r\n");
-    hear(fd, "replies", "$3\r\ntwo\r\n+OK\r\n$4\r\nfour\r\n");
+    fixture_hear(fd, "replies", "$3\r\ntwo\r\n+OK\r\n$4\r\nfour\r\n");
     close(fd);
-    stop();
+    fixture_stop();
 }
 END_TEST
 
@@ -276,10 +187,11 @@ START_TEST(test_command_help_and_whole_tables_are_well_formed)
 {
     char expected[64];
 
-    start(0);
-    int fd = client();
-    say(fd, "CLIENT HELP\r\nCOMMAND\r\nCOMMAND DOCS\r\nCOMMAND COUNT\r\nCOMMAND LIST\r\nQUIT\r\n");
-    char *all = hear_all(fd);
+    fixture_start(0);
+    int fd = fixture_client();
+    fixture_say(fd, "CLIENT HELP\r\nCOMMAND\r\nCOMMAND DOCS\r\nCOMMAND COUNT\r\n"
+        "COMMAND LIST\r\nQUIT\r\n");
+    char *all = fixture_hear_all(fd);
     ck_assert_ptr_eq(strstr(all, "*"), all);
     ck_assert_ptr_nonnull(strstr(all, "+CLIENT <subcommand> [<arg> [value] [opt] ...]. "
                                       "Subcommands are:\r\n+GETNAME\r\n"));
@@ -290,7 +202,7 @@ START_TEST(test_command_help_and_whole_tables_are_well_formed)
     size_t len = strlen(all);
     ck_assert_str_eq(all + len - 5, "+OK\r\n");
     free(all);
-    stop();
+    fixture_stop();
 }
 END_TEST
 

@@ -1,0 +1,128 @@
+/* DEBUG: for tests and operators in need; only with enable-debug-command yes. */
+#include "api/cmd_handlers.h"
+#include "base/lock.h"
+#include "base/panic.h"
+
+static status allowed(struct call *call)
+{
+    if (app_settings(call->app)->debug_command) return ST_OK;
+    return call_error(call, "DEBUG command not allowed. Set enable-debug-command to yes in the "
+                            "configuration file, then restart the server.");
+}
+
+/* ---- The database ------------------------------------------------------- */
+
+static status check_db(struct call *call, struct reply *reply)
+{
+    TRY(db_check(call->app->db, &call->err));
+    reply_ok(reply);
+    return ST_OK;
+}
+
+status cmd_debug_check(struct call *call, const void *args)
+{
+    (void)args;
+    TRY(allowed(call));
+    return call_on_owner(call, check_db);
+}
+
+/* Owner -> flush job -> owner -> the connection's loop. */
+struct flush_wait {
+    struct task task;
+    struct call *call;
+    struct loop *home;
+    status st;
+};
+
+static void flush_at_home(struct task *task)
+{
+    struct flush_wait *wait = container_of(task, struct flush_wait, task);
+    struct call *call = wait->call;
+
+    if (wait->st != ST_OK) {
+        call_fail(call, wait->st);
+        return;
+    }
+    reply_ok(&call->reply);
+    call_finish(call);
+}
+
+static void flush_done(void *ctx, status st)
+{
+    struct flush_wait *wait = ctx;
+
+    wait->st = st;
+    wait->task.fn = flush_at_home;
+    app_to_loop(wait->home, &wait->task);
+}
+
+static void flush_on_owner(struct task *task)
+{
+    struct flush_wait *wait = container_of(task, struct flush_wait, task);
+    db_flush(wait->call->app->db, flush_done, wait);
+}
+
+status cmd_debug_flush(struct call *call, const void *args)
+{
+    (void)args;
+    TRY(allowed(call));
+    TRY(call_later_alone(call));
+    struct flush_wait *wait = arena_try_zero(&call->arena, sizeof(*wait));
+    if (!wait) return err_set(&call->err, ST_NO_MEMORY, "no memory for the command");
+    list_init(&wait->task.link);
+    wait->task.fn = flush_on_owner;
+    wait->call = call;
+    wait->home = conn_loop_loop(conn_home(call->conn));
+    app_to_owner(call->app, &wait->task);
+    return ST_OK;
+}
+
+/* ---- The process -------------------------------------------------------- */
+
+status cmd_debug_panic(struct call *call, const void *args)
+{
+    (void)args;
+    TRY(allowed(call));
+    PANIC("DEBUG PANIC by client %llu", (unsigned long long)conn_id(call->conn));
+}
+
+status cmd_debug_set_active_expire(struct call *call, const void *args)
+{
+    (void)args;
+    TRY(allowed(call));
+    reply_ok(&call->reply);
+    return ST_OK;
+}
+
+/* Nothing signals: the owner really stands still, which is the point. */
+static status sleep_owner(struct call *call, struct reply *reply)
+{
+    double seconds = 0;
+    struct mutex mutex;
+    struct cond cond;
+
+    if (!arg_double(&seconds, call->argv[2])) seconds = 0;
+    mono_ns until = clock_mono(clock_system()) + (mono_ns)(seconds * 1e9);
+    mutex_init(&mutex, LOCK_LEAF);
+    cond_init(&cond);
+    mutex_lock(&mutex);
+    while (cond_wait_until(&cond, &mutex, until)) continue;
+    mutex_unlock(&mutex);
+    cond_release(&cond);
+    mutex_release(&mutex);
+    reply_ok(reply);
+    return ST_OK;
+}
+
+status cmd_debug_sleep(struct call *call, const void *args)
+{
+    enum { SECONDS_MAX = 3600 };
+    double seconds;
+
+    (void)args;
+    TRY(allowed(call));
+    if (!arg_double(&seconds, call->argv[2]) || !(seconds >= 0 && seconds <= SECONDS_MAX)) {
+        return call_error(call, "value is not a valid float");
+    }
+    return call_on_owner(call, sleep_owner);
+}
