@@ -3,8 +3,8 @@
  * still see goes back through the reclaimer. Blocks are returned when the pool is
  * released, pieces larger than POOL_PIECE_MAX one by one.
  */
-#ifndef TSINK_INDEX_POOL_PRIV_H
-#define TSINK_INDEX_POOL_PRIV_H
+#ifndef TSINK_INDEX_INDEX_POOL_PRIV_H
+#define TSINK_INDEX_INDEX_POOL_PRIV_H
 
 #include <stddef.h>
 #include <stdint.h>

@@ -175,7 +175,7 @@ CHECKED status registry_rebuild_run(struct registry_rebuild *rb,
 void registry_rebuild_publish(struct registry *reg, struct registry_rebuild *rb,
                               status st); /* owner */
 
-/* Letting dead ordinals go: the plan takes up to 1024 of the quarantine with every
+/* Letting dead ordinals go: the plan takes up to 256 of the quarantine with every
  * list they are in, runs and publishes as above (the same three calls with this plan);
  * after a grace period the ordinals can be born again. NULL: nothing to do. Owner. */
 struct registry_rebuild *registry_purge_plan(struct registry *reg);

@@ -16,7 +16,7 @@
 #include <roaring/roaring.h>
 #include <stdlib.h>
 
-enum { FOLD_LISTS_MAX = 64, PURGE_ORDINALS_MAX = 1024 };
+enum { FOLD_LISTS_MAX = 64, PURGE_ORDINALS_MAX = 256 };
 
 struct registry_rebuild {
     struct registry *reg;

@@ -103,7 +103,7 @@ static const struct agg_case {
      {.range = {40, 69}, AGGS(AGG_SUM), .bucket = 10, .empty = true}},
     {"all empty between two samples", "10:1 200:1", "40:1,0 50:1,0",
      {.range = {40, 59}, AGGS(AGG_LAST, AGG_COUNT), .bucket = 10, .empty = true}},
-    {"empty before the series", "100:1 200:1", "", 
+    {"empty before the series", "100:1 200:1", "",
      {.range = {40, 59}, AGGS(AGG_LAST), .bucket = 10, .empty = true}},
     {"the last value over NaN", "10:7 20:nan 30:nan 40:nan 50:1",
      "10:7 20:7 30:7 40:7 50:1",
