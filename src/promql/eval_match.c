@@ -246,8 +246,8 @@ static status join_pair(struct join *j, int64_t group, const struct column *many
     struct labels ml = many ? many->labels : (struct labels){0};
     struct labels ol = one ? one->labels : (struct labels){0};
     bool drop_name = j->e->bin.return_bool;
-    struct labels labels;
-    struct result *r;
+    struct labels labels = {0};
+    struct result *r = NULL;
 
     if (!bit_any(j->steps, j->frame->n)) return ST_OK;
     if (!many) ml = label_filter_apply(j->ev->arena, &j->filter, ol);
