@@ -53,11 +53,11 @@ status ts_one_fetch(struct ts_one *out, struct query_work *work, struct slice ke
     status st = key_matchers(out, work, key, &id);
     db_reader_leave(app->db, slot);
     if (st == ST_OK) {
-        struct select select = {.matchers = {out->matchers, out->n_matchers},
-                                .range = range,
-                                .keep_empty = true,
-                                .edges = edges};
-        st = querier_fetch(app->querier, &out->fetch, &out->set, &select, 1,
+        out->select = (struct select){.matchers = {out->matchers, out->n_matchers},
+                                      .range = range,
+                                      .keep_empty = true,
+                                      .edges = edges};
+        st = querier_fetch(app->querier, &out->fetch, &out->set, &out->select, 1,
                            (struct slice){"", 0}, &work->budget, &work->err);
     }
     for (out->idx = 0; st == ST_OK && out->idx < out->set->n; out->idx++)
@@ -121,13 +121,13 @@ status ts_many_fetch(struct ts_many *out, struct query_work *work, const struct 
 {
     *out = (struct ts_many){.fetch = NULL};
     TRY(ts_filter_parse(&out->filter, &work->arena, exprs, n, &work->err));
-    struct select select = {
+    out->select = (struct select){
         .matchers = {out->filter.matchers, out->filter.n},
         .range = range,
         .keep_empty = true,
         .edges = edges};
     if (out->filter.none) return ST_OK;
-    status st = querier_fetch(work->app->querier, &out->fetch, &out->set, &select, 1,
+    status st = querier_fetch(work->app->querier, &out->fetch, &out->set, &out->select, 1,
                               (struct slice){"", 0}, &work->budget, &work->err);
     if (st == ST_OK) st = make_keys(out, work);
     if (st != ST_OK) ts_many_done(out, work);

@@ -14,6 +14,7 @@ struct ts_one {
     size_t idx;               /* in set */
     struct matcher *matchers; /* in the work's arena */
     size_t n_matchers;
+    struct select select;     /* the fetch points to it: the struct must not move */
 };
 
 /* ST_NOT_FOUND with "TSDB: the key does not exist". */
@@ -26,6 +27,7 @@ struct ts_many {
     struct fetch *fetch;
     struct series_set *set;
     struct ts_filter filter;
+    struct select select;     /* the fetch points to it: the struct must not move */
     size_t n;
     size_t *order;            /* indexes into set */
     struct slice *keys;       /* parallel to order */
