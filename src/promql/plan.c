@@ -88,7 +88,7 @@ static status evaluate(const struct planner *pl, double *out, const struct durat
 
 static status settle(const struct planner *pl, struct duration *d, bool may_be_negative)
 {
-    double seconds;
+    double seconds = 0;
 
     if (!d->expr) {
         d->ticks = ticks_of_ns(pl, d->ns);

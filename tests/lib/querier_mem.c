@@ -266,7 +266,7 @@ static bool put_point(struct points *pts, struct point p)
 status querier_mem_add(struct querier_mem *mem, struct labels labels, enum value_type type,
                        const struct point *points, size_t n, struct err *err)
 {
-    struct mem_series *series;
+    struct mem_series *series = NULL;
 
     ASSERT(mem->n_open == 0);
     TRY(find_series(&series, mem, labels, type, err));
