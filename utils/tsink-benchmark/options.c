@@ -1,0 +1,156 @@
+/* The command line: one row an option, which is its parser, its range and its help. */
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/numfmt.h"
+#include "utils/tsink-benchmark/bench.h"
+
+enum option_kind { OPT_NUMBER, OPT_TEXT, OPT_FLAG };
+
+static const struct option_row {
+    const char *name;
+    enum option_kind kind;
+    size_t off;
+    uint64_t low, high;
+    const char *text;
+} rows[] = {
+#define ROW(name, kind, field, low, high, text)                                                \
+    {name, kind, offsetof(struct options, field), low, high, text}
+    ROW("--host", OPT_TEXT, host, 0, 0, "address of the server (127.0.0.1)"),
+    ROW("--port", OPT_NUMBER, port, 1, 65535, "RESP port (6380)"),
+    ROW("--http-port", OPT_NUMBER, http_port, 1, 65535, "HTTP port (9201)"),
+    ROW("--series", OPT_NUMBER, series, 1, 100000000, "series in all (100000)"),
+    ROW("--samples-per-request", OPT_NUMBER, per_request, 1, 1000000,
+        "samples of a remote write (2000), or of a TS.MADD (10)"),
+    ROW("--labels", OPT_NUMBER, labels, 1, 60, "labels of a series, its name among them (9)"),
+    ROW("--connections", OPT_NUMBER, connections, 1, 10000, "connections (4)"),
+    ROW("--pipeline", OPT_NUMBER, pipeline, 1, 100000, "commands in flight on each (16)"),
+    ROW("--seconds", OPT_NUMBER, seconds, 1, 86400, "time of the run, at most (5)"),
+    ROW("--requests", OPT_NUMBER, requests, 1, 1000000000,
+        "requests or pipelines in all, instead of a time"),
+    ROW("--step", OPT_NUMBER, step_ms, 1, 86400000, "ms between the samples of a series (1000)"),
+    ROW("--memory", OPT_NUMBER, memory_mb, 1, 1048576, "MB of encoded requests, at most (512)"),
+    ROW("--pid", OPT_NUMBER, pid, 1, UINT32_MAX, "process of the server (asked for by INFO)"),
+    ROW("--run", OPT_TEXT, run, 0, 0, "name that tells this run's series from others (the time)"),
+    ROW("--probe-fdatasync", OPT_TEXT, probe, 0, 0,
+        "first time fdatasync alone, for a second, in this directory"),
+    ROW("--json", OPT_FLAG, json, 0, 0, "print one JSON object"),
+#undef ROW
+};
+
+static const char *const mode_names[] = {
+    [BENCH_WRITE] = "write", [BENCH_ADD] = "add", [BENCH_MADD] = "madd", [BENCH_PING] = "ping"};
+
+const char *options_mode_name(enum bench_mode mode)
+{
+    return mode_names[mode];
+}
+
+static void print_help(void)
+{
+    printf("usage: tsink-benchmark [option]... write|add|madd|ping\n\n"
+           "Loads a server from memory and prints samples a second, the server's CPU time for a\n"
+           "million samples, and latencies.\n\n"
+           "  write   Prometheus remote write 1.0\n"
+           "  add     pipelines of TS.ADD\n"
+           "  madd    pipelines of TS.MADD\n"
+           "  ping    pipelines of PING\n\n");
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+        printf("  %-22s %s\n", rows[i].name, rows[i].text);
+    printf("\nThe series are made first, outside of the time of the run. For the latency of one\n"
+           "durable sample beside the disk's own:\n"
+           "  tsink-benchmark --connections 1 --pipeline 1 --series 1 --requests 2000 \\\n"
+           "      --probe-fdatasync . add\n\n"
+           "Exit codes: 0 done, 64 usage, 65 the server refused something, 69 it cannot be\n"
+           "reached or went away, 74 input or output error.\n");
+    exit(0);
+}
+
+static void complain(const char *what, const char *name)
+{
+    fprintf(stderr, "tsink-benchmark: %s: %s (--help lists the options)\n", name, what);
+    exit(EXIT_USAGE);
+}
+
+static void set_option(struct options *opt, const struct option_row *row, const char *value)
+{
+    char *at = (char *)opt + row->off;
+    if (row->kind == OPT_FLAG) {
+        *(bool *)at = true;
+        return;
+    }
+    if (!value) complain("needs a value", row->name);
+    if (row->kind == OPT_TEXT) {
+        if (strlen(value) >= BENCH_TEXT_MAX) complain("is too long", row->name);
+        memcpy(at, value, strlen(value) + 1);
+        return;
+    }
+    uint64_t n;
+    if (!parse_u64(&n, slice_str(value)) || n < row->low || n > row->high) {
+        char text[96];
+        snprintf(text, sizeof(text), "takes a whole number from %llu to %llu",
+                 (unsigned long long)row->low, (unsigned long long)row->high);
+        complain(text, row->name);
+    }
+    memcpy(at, &n, sizeof(n));
+}
+
+static const struct option_row *find_row(const char *name)
+{
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+        if (strcmp(rows[i].name, name) == 0) return &rows[i];
+    return NULL;
+}
+
+static bool find_mode(enum bench_mode *mode, const char *name)
+{
+    for (size_t i = 0; i < sizeof(mode_names) / sizeof(mode_names[0]); i++) {
+        if (strcmp(mode_names[i], name) != 0) continue;
+        *mode = (enum bench_mode)i;
+        return true;
+    }
+    return false;
+}
+
+/* What follows from the other options. */
+static void settle(struct options *opt)
+{
+    if (opt->per_request == 0) opt->per_request = opt->mode == BENCH_WRITE ? 2000 : 10;
+    if (opt->mode == BENCH_WRITE) opt->pipeline = 1;
+    if (opt->mode != BENCH_PING && opt->series < opt->connections)
+        complain("there are fewer series than connections", "--series");
+    if (opt->run[0] == 0)
+        snprintf(opt->run, sizeof(opt->run), "%llx", (unsigned long long)time(NULL));
+}
+
+void options_parse(struct options *opt, int argc, char **argv)
+{
+    bool has_mode = false;
+    *opt = (struct options){.host = "127.0.0.1", .port = 6380, .http_port = 9201,
+                            .series = 100000, .labels = 9, .connections = 4, .pipeline = 16,
+                            .seconds = 5, .step_ms = 1000, .memory_mb = 512};
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "--help") == 0) print_help();
+        if (strcmp(argv[i], "--version") == 0) {
+            printf("tsink-benchmark %s\n", TSINK_VERSION);
+            exit(0);
+        }
+        if (argv[i][0] != '-') {
+            if (has_mode || !find_mode(&opt->mode, argv[i]))
+                complain(has_mode ? "one thing at a time" : "is none of write, add, madd, ping",
+                         argv[i]);
+            has_mode = true;
+            continue;
+        }
+        const struct option_row *row = find_row(argv[i]);
+        if (!row) complain("is no option", argv[i]);
+        bool takes_value = row->kind != OPT_FLAG;
+        set_option(opt, row, takes_value && i + 1 < argc ? argv[i + 1] : NULL);
+        i += takes_value;
+    }
+    if (!has_mode) complain("say write, add, madd or ping", "nothing to do");
+    settle(opt);
+}
