@@ -66,13 +66,27 @@ static void put_head(struct strbuf *out, uint64_t id, const struct database_id *
     put_frame(out, FRAME_HEAD, payload, sizeof(payload));
 }
 
+static uint64_t step_of(const struct delete_rec *rec, size_t i)
+{
+    return rec->ids[i] - (i ? rec->ids[i - 1] : 0);
+}
+
+static size_t record_len(const struct delete_rec *rec)
+{
+    size_t len = RECORD_FIXED_LEN + varint_len(rec->n_ids);
+    for (size_t i = 0; i < rec->n_ids; i++) len += varint_len(step_of(rec, i));
+    return len;
+}
+
 static status put_record(struct strbuf *out, const struct delete_rec *rec, struct err *err)
 {
     uint8_t fixed[RECORD_FIXED_LEN], bytes[VARINT_MAX];
     struct strbuf payload;
-    uint64_t before = 0;
 
-    strbuf_init(&payload, RECORD_MAX);
+    if (record_len(rec) > RECORD_MAX) {
+        return err_set(err, ST_TOO_LARGE, "a delete of %zu series", rec->n_ids);
+    }
+    strbuf_init(&payload, 0);
     store_u64(fixed, rec->order);
     store_u64(fixed + 8, rec->gen);
     store_i64(fixed + 16, rec->range.from);
@@ -80,15 +94,12 @@ static status put_record(struct strbuf *out, const struct delete_rec *rec, struc
     strbuf_put(&payload, fixed, sizeof(fixed));
     strbuf_put(&payload, bytes, varint_put(bytes, rec->n_ids));
     for (size_t i = 0; i < rec->n_ids; i++) {
-        strbuf_put(&payload, bytes, varint_put(bytes, rec->ids[i] - before));
-        before = rec->ids[i];
+        strbuf_put(&payload, bytes, varint_put(bytes, step_of(rec, i)));
     }
-    status st = ST_OK;
-    if (payload.failed) st = err_set(err, ST_TOO_LARGE, "a delete of %zu series", rec->n_ids);
-    else put_frame(out, FRAME_RECORD, payload.ptr, payload.len);
+    if (!payload.failed) put_frame(out, FRAME_RECORD, payload.ptr, payload.len);
+    bool failed = payload.failed || out->failed;
     strbuf_release(&payload);
-    if (st == ST_OK && out->failed) st = err_set(err, ST_NO_MEMORY, "deletes");
-    return st;
+    return failed ? err_set(err, ST_NO_MEMORY, "deletes") : ST_OK;
 }
 
 struct id_list {

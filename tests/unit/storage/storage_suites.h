@@ -11,5 +11,6 @@ Suite *suite_merge(void);
 Suite *suite_tombstone(void);
 Suite *suite_catalog(void);
 Suite *suite_storage_crash(void);
+Suite *suite_storage_memory(void);
 
 #endif

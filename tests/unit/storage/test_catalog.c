@@ -276,9 +276,11 @@ START_TEST(test_layout_sweeps_what_was_left)
     ck_assert_int_eq(layout_make_dirs(disk, NULL), ST_OK);
     ck_assert_int_eq(vfs_mkdir_all(disk, LAYOUT_STAGING_DIR "/a/b", NULL), ST_OK);
     ck_assert_int_eq(durable_replace(disk, LAYOUT_STAGING_DIR "/a/b/c", "x", 1, NULL), ST_OK);
-    ck_assert_int_eq(durable_replace(disk, "wal/wal-0000000000000001.log.tmp", "x", 1, NULL), ST_OK);
-    ck_assert_int_eq(durable_replace(disk, "wal/wal-0000000000000001.log", "x", 1, NULL), ST_OK);
-    ck_assert_int_eq(durable_replace(disk, LAYOUT_CATALOG ".tmp", "x", 1, NULL), ST_OK);
+    static const char *const files[] = {"wal/wal-0000000000000001.log.tmp",
+                                        "wal/wal-0000000000000001.log", LAYOUT_CATALOG ".tmp"};
+    for (size_t i = 0; i < ARRAY_LEN(files); i++) {
+        ck_assert_int_eq(durable_replace(disk, files[i], "x", 1, NULL), ST_OK);
+    }
     ck_assert_int_eq(layout_sweep(disk, NULL), ST_OK);
     ck_assert(vfs_exists(disk, LAYOUT_STAGING_DIR));
     ck_assert(!vfs_exists(disk, LAYOUT_STAGING_DIR "/a"));

@@ -23,8 +23,10 @@ static void make_list(struct rng *rng)
 {
     for (size_t r = 0; r < RECS; r++) {
         size_t n = 0;
-        for (uint64_t id = rng_below(rng, 8); n < PER_REC && id < IDS; id += 1 + rng_below(rng, 9)) {
+        uint64_t id = rng_below(rng, 8);
+        while (n < PER_REC && id < IDS) {
             list[r].ids[n++] = id;
+            id += 1 + rng_below(rng, 9);
         }
         ts_time from = (ts_time)rng_below(rng, 90);
         list[r].rec = (struct delete_rec){.ids = list[r].ids,
