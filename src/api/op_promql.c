@@ -1,8 +1,64 @@
 /* A PromQL query from text to result. See op_promql.h. */
 #include "api/op_promql.h"
 
+#include <stdlib.h>
+
 #include "promql/parser.h"
 #include "promql/plan.h"
+
+/* --- __key__ ------------------------------------------------------------------------ */
+
+static bool has_key(const struct series_set *set)
+{
+    for (size_t i = 0; i < set->n; i++)
+        if (labels_has(set->labels[i], SLICE_LIT(LABEL_KEY))) return true;
+    return false;
+}
+
+static status without_key(struct arena *arena, struct labels from, struct labels *out)
+{
+    struct label *kept = arena_try_array(arena, from.n + 1, sizeof(*kept));
+    size_t n = 0;
+    if (!kept) return ST_NO_MEMORY;
+    for (size_t i = 0; i < from.n; i++)
+        if (!slice_is(from.ptr[i].name, LABEL_KEY)) kept[n++] = from.ptr[i];
+    *out = (struct labels){kept, n};
+    return ST_OK;
+}
+
+static int by_labels(const void *a, const void *b)
+{
+    const struct labels *const *x = a, *const *y = b;
+    return labels_cmp(**x, **y);
+}
+
+/* The key of a TS.* series is no label of PromQL's: results, matching and grouping do not
+ * see it, except on series that nothing else tells apart (resp.md 5.2). */
+static status hide_keys(struct series_set *set, struct arena *arena)
+{
+    if (!has_key(set)) return ST_OK;
+    struct labels *shown = arena_try_array(arena, set->n, sizeof(*shown));
+    const struct labels **order = arena_try_array(arena, set->n, sizeof(*order));
+    if (!shown || !order) return ST_NO_MEMORY;
+    for (size_t i = 0; i < set->n; i++) {
+        TRY(without_key(arena, set->labels[i], &shown[i]));
+        order[i] = &shown[i];
+    }
+    qsort(order, set->n, sizeof(*order), by_labels);
+    for (size_t i = 0, to; i < set->n; i = to) {
+        for (to = i + 1; to < set->n && labels_cmp(*order[i], *order[to]) == 0; to++) {
+        }
+        if (to == i + 1) continue;
+        for (size_t k = i; k < to; k++) {
+            size_t at = (size_t)(order[k] - shown);
+            shown[at] = set->labels[at];
+        }
+    }
+    set->labels = shown;
+    return ST_OK;
+}
+
+/* --- the whole way --------------------------------------------------------------------- */
 
 static status evaluate(struct app *app, const struct promql_call *call, struct ast *ast,
                        struct query_budget *budget, struct arena *arena,
@@ -24,9 +80,11 @@ static status evaluate(struct app *app, const struct promql_call *call, struct a
     struct fetch *fetch = NULL;
     TRY(querier_fetch(app->querier, &fetch, sets, plan.selects, plan.n_selects,
                       (struct slice){"", 0}, budget, err));
+    status st = ST_OK;
+    for (size_t i = 0; i < plan.n_selects && st == ST_OK; i++) st = hide_keys(sets[i], arena);
     struct promql_result result;
     struct promql_options eval = {.budget = budget, .stable = set->promql_stable};
-    status st = promql_eval(&result, &plan, ast->text, sets, &eval, arena, err);
+    if (st == ST_OK) st = promql_eval(&result, &plan, ast->text, sets, &eval, arena, err);
     if (st == ST_OK) st = print(ctx, &result);
     querier_done(app->querier, fetch);
     return st;
