@@ -596,9 +596,11 @@ static status check_dir(const struct crash_node *node, const char *verb, const c
     return ST_OK;
 }
 
-/* The directory's pending changes become durable, and with a rename the earlier
- * changes of its other directory: entry changes of one directory are never turned
- * around. Marks from the newest to the oldest, then settles from the oldest. */
+/* The directory's pending changes become durable, and with them all earlier changes of
+ * the directories they touch: entry changes of one directory are never turned around.
+ * A rename out of the directory is not one of its changes, unless a later one that
+ * settles here must not overtake it. Marks from the newest to the oldest (1: synced, 2:
+ * something later settles), then settles from the oldest. */
 static void settle_dir(struct vfs_crash *disk, struct crash_node *dir)
 {
     struct list *at;
@@ -608,10 +610,10 @@ static void settle_dir(struct vfs_crash *disk, struct crash_node *dir)
     for (at = disk->pending.prev; at != &disk->pending; at = at->prev) {
         struct crash_change *change = container_of(at, struct crash_change, link);
         if (crash_is_data(change)) continue;
-        bool touched = change->dir->prefix || (change->from_dir && change->from_dir->prefix);
-        if (!touched) continue;
-        change->dir->prefix = 1;
-        if (change->from_dir) change->from_dir->prefix = 1;
+        if (!change->dir->prefix && !(change->from_dir && change->from_dir->prefix == 2))
+            continue;
+        change->dir->prefix = 2;
+        if (change->from_dir) change->from_dir->prefix = 2;
         change->off = 1; /* entry changes have no offset: a mark too */
     }
     for (at = disk->pending.next; at != &disk->pending;) {

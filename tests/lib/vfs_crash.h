@@ -14,8 +14,8 @@
  * order, the entry changes since its last sync_dir. A sync makes one file's data and
  * length durable but not its name; sync_dir makes the names in one directory durable
  * but no content. This is less than ext4 promises and no less than POSIX does. A rename
- * is one change, atomic, that belongs to the directory of its new name; syncing either
- * directory makes it durable.
+ * is one change, atomic, that belongs to the directory of its new name: syncing that one
+ * makes both halves durable, syncing only the old one may leave it pending.
  *
  * vfs_crash_cut() builds another disk, all durable, from one of these:
  *

@@ -102,6 +102,7 @@ START_TEST(test_random_history)
         if (n > 0) ck_assert(next >= 1 && next <= first - wheel.now_ms);
     }
     for (size_t i = 0; i < N; i++) cancel(i);
+    ck_assert_int_eq(wheel_next_ms(&wheel), -1);
     wheel_release(&wheel);
 }
 END_TEST

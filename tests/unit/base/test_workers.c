@@ -92,6 +92,14 @@ static void answer(struct task *task)
     n_answered++;
 }
 
+static void call_owner(struct work *work)
+{
+    int before = work->calls_answered;
+    work->task.fn = answer;
+    exec_call_owner(work->owner->exec, &work->task);
+    if (work->calls_answered != before + 1) PANIC("returned before it ran");
+}
+
 static status run(struct job *job)
 {
     struct work *work = container_of(job, struct work, job);
@@ -99,12 +107,9 @@ static status run(struct job *job)
     if (strncmp(thread_name(), job->ops->lane == JOB_QUERY ? "query-" : "maintain-", 6) != 0)
         PANIC("wrong lane: %s", thread_name());
     work->ran = true;
-    for (int i = 0; i < work->n_calls; i++) {
-        work->task.fn = answer;
-        exec_call_owner(work->owner->exec, &work->task);
-        if (work->calls_answered != i + 1) PANIC("returned before it ran");
-    }
+    for (int i = 0; i < work->n_calls; i++) call_owner(work);
     while (work->wait_for_cancel && !job_cancelled(job)) thread_relax();
+    for (int i = 0; work->wait_for_cancel && i < 3; i++) call_owner(work); /* while closing */
     return job_cancelled(job) ? ST_CANCELLED : err_set(&job->err, ST_LIMIT, "as asked");
 }
 
