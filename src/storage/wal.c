@@ -321,7 +321,7 @@ void wal_set_sync(struct wal *wal, enum wal_sync sync, int64_t interval_ns)
     if (interval_ns <= 0) interval_ns = 1000000000;
     atomic_store_explicit(&wal->sync_interval_ns, interval_ns, memory_order_relaxed);
     atomic_store_explicit(&wal->sync_mode, (int)sync, memory_order_relaxed);
-    if (wal->file) poke(wal);
+    poke(wal);
 }
 
 /* ---- any thread ---- */
@@ -447,6 +447,7 @@ status wal_start_thread(struct wal *wal, struct err *err)
 {
     ASSERT(!wal->thread.started);
     atomic_store(&wal->stop, false);
+    wal->paced = true;
     return thread_start(&wal->thread, "wal", wal_main, wal, err);
 }
 
@@ -458,4 +459,5 @@ void wal_stop(struct wal *wal)
     cond_signal(&wal->cond);
     mutex_unlock(&wal->mutex);
     thread_join(&wal->thread);
+    wal->paced = false;
 }

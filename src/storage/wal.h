@@ -129,8 +129,8 @@ status wal_failed(const struct wal *wal, struct err *err);
 /* False while the next file cannot be made ready (disk full). */
 bool wal_space_ok(const struct wal *wal);
 
-/* Bytes of frames that are not released yet, the ring included: what a restart
- * would replay. Files go as a whole. */
+/* Bytes of frames that are not released yet, the ring included: about what a restart
+ * would replay. Counted by whole files; drops when the WAL thread sees the release. */
 uint64_t wal_bytes(const struct wal *wal);
 
 void wal_stats(const struct wal *wal, struct wal_stats *out);

@@ -8,6 +8,9 @@
  * current file still has room, and nowhere else. Allocating happens in pieces with a
  * sync each, so that no round waits for a whole file.
  *
+ * Pieces cost a sync, so the thread does them when the log has been quiet for a moment,
+ * and between two rounds as fast as the current file fills, or one in a while. Who steps the log by hand has everything done at once.
+ *
  * Each rename is made durable before the next step. Released files go oldest first, so
  * what is left after any crash is a log without a hole. A recycled file keeps its old
  * bytes: its frames carry another file id in their CRC and never pass.
@@ -110,12 +113,20 @@ static bool is_released(const struct wal *wal, const struct wal_file *f)
     return f->last <= atomic_load_explicit(&wal->released, memory_order_acquire);
 }
 
-static void forget_oldest(struct wal *wal)
+/* Their bytes are no longer live, wherever the files are on their way. */
+void wal_note_released(struct wal *wal)
 {
-    uint64_t bytes = wal->files.ptr[0].bytes;
     uint64_t live = atomic_load_explicit(&wal->file_live_bytes, memory_order_relaxed);
 
-    atomic_store_explicit(&wal->file_live_bytes, live - bytes, memory_order_relaxed);
+    for (size_t i = 0; i < wal->files.len && is_released(wal, &wal->files.ptr[i]); i++) {
+        live -= wal->files.ptr[i].bytes;
+        wal->files.ptr[i].bytes = 0;
+    }
+    atomic_store_explicit(&wal->file_live_bytes, live, memory_order_relaxed);
+}
+
+static void forget_oldest(struct wal *wal)
+{
     wal->files.len--;
     memmove(wal->files.ptr, wal->files.ptr + 1, wal->files.len * sizeof(wal->files.ptr[0]));
     atomic_store_explicit(&wal->count.n_files, wal->files.len + 1, memory_order_relaxed);
@@ -153,16 +164,19 @@ static status begin_recycled(struct wal *wal, struct err *err)
     return put_head(wal, err);
 }
 
-/* The file that the sync of the current one would have to wait for is not touched: only
- * whole released files, oldest first, and none while somebody copies them. */
+/* Needs no file in the making. None goes while somebody copies them. */
 static status release_oldest(struct wal *wal, struct err *err)
 {
     status st = ST_OK;
 
     mutex_lock(&wal->hold_mutex);
     if (wal->n_holds == 0) {
-        bool spare = wal->ready.len < wal->n_spare_max && !wal->prep.file;
+        bool spare = wal->ready.len < wal->n_spare_max;
         st = spare ? begin_recycled(wal, err) : remove_oldest(wal, err);
+        /* Usually all its room is there, and it is ready at once. */
+        if (st == ST_OK && spare && wal->prep.done >= wal->file_bytes) {
+            st = prepare_piece(wal, err);
+        }
     }
     mutex_unlock(&wal->hold_mutex);
     return st;
@@ -187,9 +201,22 @@ static void note_failure(struct wal *wal)
     if (wal->ready.len == 0) set_space(wal, false);
 }
 
-bool wal_upkeep_files_due(struct wal *wal)
+/* Whether the next file would not be ready when the current one is three quarters full. */
+static bool lags_behind(const struct wal *wal)
 {
-    return wal->prep.file || wal->ready.len == 0 || can_release(wal);
+    return wal->ready.len == 0 && wal->prep.done < wal->off / 3 * 4;
+}
+
+int64_t wal_upkeep_wait_ns(struct wal *wal)
+{
+    mono_ns now = clock_mono(wal->clock);
+
+    if (!wal->prep.file && wal->ready.len > 0 && !can_release(wal)) return -1;
+    if (now < wal->retry_at) return wal->retry_at - now;
+    if (!wal->paced || lags_behind(wal)) return 0;
+    mono_ns quiet_at = wal->wrote_at + WAL_QUIET_NS;
+    mono_ns at = quiet_at < wal->upkeep_at ? quiet_at : wal->upkeep_at;
+    return at > now ? at - now : 0;
 }
 
 bool wal_upkeep_files(struct wal *wal)
@@ -197,17 +224,16 @@ bool wal_upkeep_files(struct wal *wal)
     struct err err = {.st = ST_OK};
     status st;
 
-    if (!wal_upkeep_files_due(wal)) return false;
-    if (clock_mono(wal->clock) < wal->retry_at) return false;
-
+    if (wal_upkeep_wait_ns(wal) != 0) return false;
     if (!wal->prep.file && can_release(wal)) st = release_oldest(wal, &err);
     else st = prepare_piece(wal, &err);
+    wal->upkeep_at = clock_mono(wal->clock) + WAL_UPKEEP_NS;
     if (st != ST_OK) {
         note_failure(wal);
         return false;
     }
     if (wal->ready.len > 0) set_space(wal, true);
-    return wal_upkeep_files_due(wal);
+    return wal_upkeep_wait_ns(wal) == 0;
 }
 
 status wal_next_file(struct wal *wal, struct wal_ready *out, struct err *err)
@@ -222,6 +248,7 @@ status wal_next_file(struct wal *wal, struct wal_ready *out, struct err *err)
         note_failure(wal);
         return st;
     }
+    set_space(wal, true);
     *out = wal->ready.ptr[0];
     wal->ready.len--;
     memmove(wal->ready.ptr, wal->ready.ptr + 1, wal->ready.len * sizeof(wal->ready.ptr[0]));

@@ -16,18 +16,21 @@
 enum {
     WAL_FRAME_OVERHEAD = WAL_HEAD_LEN + WAL_RUN_LEN,
     WAL_MARK_LEN = WAL_FRAME_OVERHEAD,      /* a mark has no payload */
-    WAL_PIECE = 2 << 20,                    /* allocated in one step of upkeep */
+    WAL_PIECE = 512 << 10,                  /* allocated in one step of upkeep */
     WAL_ALIGN = 64,
 };
 
 #define WAL_RETRY_NS 100000000ll      /* after a failed attempt to make a file ready */
+#define WAL_QUIET_NS 20000000ll       /* without a write: upkeep disturbs nobody */
+#define WAL_UPKEEP_NS 25000000ll      /* between two pieces under load: about one commit in
+                                       * a hundred waits for one */
 #define WAL_IDLE_MARK_NS 1000000000ll /* idle that long: the end of the log gets a mark */
 
 /* A file that was written to, in order of id. */
 struct wal_file {
     uint64_t id;
     lsn last;          /* its last frame; 0: none, the file may go at once */
-    uint64_t bytes;    /* of its frames */
+    uint64_t bytes;    /* of its frames; 0 once they are released */
     bool unsynced;     /* left behind in mode off */
 };
 
@@ -59,6 +62,7 @@ struct wal {
     struct database_id db;
     uint64_t file_bytes;
     unsigned n_spare_max;
+    bool paced;            /* a thread of its own steps it */
     uint64_t session;      /* the id of the first file of this process run */
 
     /* The ring: positions count bytes for ever, the index is position & (cap - 1). */
@@ -100,7 +104,7 @@ struct wal {
     lsn written;                         /* the last frame written */
     bool marked;                         /* a mark ends the current file */
     bool stalled;                        /* no file to write to: waits for space */
-    mono_ns synced_at, wrote_at, retry_at;
+    mono_ns synced_at, wrote_at, retry_at, upkeep_at;
     VEC(struct wal_file) files;          /* left behind, oldest first */
     VEC(struct wal_ready) ready;         /* oldest first */
     struct wal_prep prep;
@@ -122,7 +126,10 @@ CHECKED status wal_next_file(struct wal *wal, struct wal_ready *out, struct err 
 
 /* One bounded piece of making files ready or recycling. True when there is more. */
 bool wal_upkeep_files(struct wal *wal);
-bool wal_upkeep_files_due(struct wal *wal);
+void wal_note_released(struct wal *wal);
+
+/* Nanoseconds until it has something to do; -1: nothing. */
+int64_t wal_upkeep_wait_ns(struct wal *wal);
 
 /* ---- wal_write.c ---- */
 

@@ -275,7 +275,7 @@ bool wal_step(struct wal *wal)
 {
     struct err err = {.st = ST_OK};
 
-    atomic_exchange(&wal->poked, false);
+    if (atomic_exchange(&wal->poked, false)) wal_note_released(wal);
     if (atomic_load_explicit(&wal->failed, memory_order_relaxed) != ST_OK) return false;
 
     uint64_t head = atomic_load(&wal->head);
@@ -308,9 +308,9 @@ int64_t wal_wait_ns(struct wal *wal)
     bool head = atomic_load_explicit(&wal->head, memory_order_relaxed) != wal->taken;
     if (head && !wal->stalled) return 0;
     int64_t wait = sooner(sync_wait_ns(wal), mark_wait_ns(wal));
-    if (wal->stalled || wal_upkeep_files_due(wal)) {
+    if (wal->stalled) {
         int64_t left = wal->retry_at - clock_mono(wal->clock);
         wait = sooner(wait, left > 0 ? left : 0);
     }
-    return wait;
+    return sooner(wait, wal_upkeep_wait_ns(wal));
 }
