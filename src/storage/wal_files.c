@@ -9,7 +9,8 @@
  * sync each, so that no round waits for a whole file.
  *
  * Pieces cost a sync, so the thread does them when the log has been quiet for a moment,
- * and between two rounds as fast as the current file fills, or one in a while. Who steps the log by hand has everything done at once.
+ * and between two rounds as fast as the current file fills, or one in a while. Who steps
+ * the log by hand has everything done at once.
  *
  * Each rename is made durable before the next step. Released files go oldest first, so
  * what is left after any crash is a log without a hole. A recycled file keeps its old
