@@ -185,6 +185,17 @@ static void print_enum(struct strbuf *out, const struct config_row *row, int val
         if (n->value == value) strbuf_str(out, n->name);
 }
 
+/* Six decimals, as the peer prints it, unless that is another number. */
+static void print_float(struct strbuf *out, double v)
+{
+    char text[NUMFMT_MAX];
+    double back;
+    int len = snprintf(text, sizeof(text), "%f", v);
+    bool same = len > 0 && (size_t)len < sizeof(text) &&
+                parse_f64(&back, slice_of(text, (size_t)len)) && back == v;
+    strbuf_put(out, text, same ? (size_t)len : numfmt_go(text, v));
+}
+
 void config_print(struct strbuf *out, const struct config *cfg, const struct config_row *row)
 {
     const void *at = field_of(cfg, row);
@@ -196,7 +207,7 @@ void config_print(struct strbuf *out, const struct config *cfg, const struct con
     case CONFIG_TEXT: strbuf_str(out, at); return;
     case CONFIG_ENUM: print_enum(out, row, *(const int *)at); return;
     case CONFIG_ENUM8: print_enum(out, row, *(const bool *)at); return;
-    case CONFIG_FLOAT: strbuf_printf(out, "%f", *(const double *)at); return;
+    case CONFIG_FLOAT: print_float(out, *(const double *)at); return;
     case CONFIG_SIZE: strbuf_put(out, text, size_print(text, (uint64_t)v)); return;
     case CONFIG_DURATION: strbuf_put(out, text, duration_print_ms(text, v)); return;
     case CONFIG_INT:

@@ -161,14 +161,25 @@ static bool changed(const struct config *cfg, const struct config_row *row)
     return memcmp((const char *)cfg + row->off, (const char *)&presets + row->off, row->size) != 0;
 }
 
+/* Whether a text would lose bytes to trim() and unquote() if it stood bare. */
+static bool needs_quotes(struct slice text)
+{
+    if (text.len == 0) return true;
+    char first = text.ptr[0], last = text.ptr[text.len - 1];
+    return is_blank(first) || is_blank(last) || first == '"' || first == '\'';
+}
+
 static void put_option(struct strbuf *out, const struct config *cfg, const struct config_row *row)
 {
-    size_t before;
-    strbuf_printf(out, "%s ", row->name);
-    before = out->len;
-    config_print(out, cfg, row);
-    if (out->len == before) strbuf_str(out, "\"\"");
-    strbuf_char(out, '\n');
+    struct strbuf value;
+    strbuf_init(&value, 0);
+    config_print(&value, cfg, row);
+    bool quoted = row->type == CONFIG_TEXT && needs_quotes(strbuf_view(&value));
+    strbuf_printf(out, "%s %s", row->name, quoted ? "\"" : "");
+    strbuf_slice(out, strbuf_view(&value));
+    strbuf_str(out, quoted ? "\"\n" : "\n");
+    out->failed |= value.failed;
+    strbuf_release(&value);
 }
 
 void config_rewrite(struct strbuf *out, struct slice old, const struct config *cfg)

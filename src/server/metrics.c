@@ -21,6 +21,12 @@ static const struct metric_row {
 #undef METRIC
 };
 
+/* The rows are read as 64-bit words. */
+#define METRIC(kind_, field, ...)                                                              \
+    _Static_assert(sizeof(((struct server_stats *)0)->field) == sizeof(uint64_t), #field);
+#include "server/metrics.def"
+#undef METRIC
+
 /* The family's name: OpenMetrics leaves _total to the sample. */
 static size_t family_len(const struct metric_row *row, bool openmetrics)
 {
