@@ -14,6 +14,7 @@
 
 #include "base/mem.h"
 #include "base/sync_point.h"
+#include "codec/chunk.h"
 #include "engine/cell_priv.h"
 #include "engine/overlay.h"
 
@@ -93,12 +94,13 @@ static status seal_runs(struct encode_job *job, struct encode_item *item, node_w
     uint64_t del_gen = word_node(*at)->del_gen;
     node_word w = *at;
     while (word_node(w) && word_node(w)->kind == NODE_RUN && may_encode(word_node(w), del_gen) &&
-           n_words < CHUNK_WORDS_MAX) {
+           n_words < CHUNK_WORDS_MAX && n + node_samples(w) <= CHUNK_POINTS_MAX) {
         words[n_words++] = w;
         n += node_samples(w);
         w = node_older(word_node(w));
     }
-    if (n < job->chunk_points && n_words < CHUNK_WORDS_MAX) return ST_OK;
+    bool full = n_words == CHUNK_WORDS_MAX || n + RUN_SAMPLES_MAX > CHUNK_POINTS_MAX;
+    if (n_words == 0 || (n < job->chunk_points && !full)) return ST_OK;
 
     struct points part = {0};
     status st = ST_OK;
@@ -195,6 +197,22 @@ static bool replaced_here(const struct encode_job *job, const struct encode_item
     return false;
 }
 
+/* What lies below the encoded nodes may have gone since the worker looked: a flush that
+ * took it was published and unlinked it. The lowest new node must point to what the
+ * lowest old one points to now. */
+static void renew_bottom(const struct encode_job *job, const struct encode_item *item)
+{
+    struct node *old = word_node(item->from), *new = word_node(item->to);
+    if (!made_here(job, item, new)) return; /* an old run took it all: its link is kept */
+    for (struct node *n = old; n && replaced_here(job, item, n); n = word_node(node_older(n)))
+        old = n;
+    for (struct node *n = new; n && made_here(job, item, n); n = word_node(node_older(n)))
+        new = n;
+    /* The same node: a run that was extended, and `new` knows the larger count. */
+    if (word_node(node_older(new)) != word_node(node_older(old)))
+        atomic_store_explicit(&new->older, node_older(old), memory_order_relaxed);
+}
+
 static void publish_item(struct encode_job *job, struct encode_item *item)
 {
     struct cell *cell = job->cell;
@@ -205,6 +223,7 @@ static void publish_item(struct encode_job *job, struct encode_item *item)
     if (same && item->to && !node_flush(word_node(item->from)))
         above = find_above(head, item->from);
 
+    if (above) renew_bottom(job, item);
     for (size_t i = 0; i < item->n_made; i++) {
         struct node *node = job->made.ptr[item->made + i];
         if (!above || replaced_here(job, item, node)) node_free(node);
