@@ -57,14 +57,6 @@ static bool cut_series(struct flush *f, uint32_t ordinal)
     return true;
 }
 
-void flush_cut_now(struct cell *cell, uint32_t ordinal)
-{
-    struct flush *f = cell->flush;
-    /* Without memory the series waits for the next flush: its nodes keep their
-     * generation, and the delete that asked hides them as memory. */
-    if (f && f->phase == FLUSH_CUTTING && ordinal < f->end_ordinal) (void)cut_series(f, ordinal);
-}
-
 /* Nodes become the memory's own again. */
 static void give_back(struct flush *f)
 {
@@ -103,7 +95,6 @@ static void end_flush(struct flush *f, status st)
     retire_push(&cell->retire, &f->mark->retired, free_mark);
     for (int lane = 0; lane < N_LANES; lane++) segment_unref(f->segment[lane]);
     tombstones_unref(f->mem_deletes);
-    for (size_t i = 0; i < f->deletes.len; i++) mem_free((void *)(uintptr_t)f->deletes.ptr[i].ids);
     vec_release(&f->deletes);
     vec_release(&f->cuts);
     mem_free(f);
@@ -111,29 +102,38 @@ static void end_flush(struct flush *f, status st)
     cell_collect(cell);
 }
 
-/* Deletes that may not have reached the tombstone file wait for the next flush. A
- * record that is there twice hides no more than once. */
-static void return_deletes(struct flush *f)
+/* The deletes that this flush has put into the tombstone file need not wait for the
+ * next one. Before that a failed flush leaves them all: a record that is in the file
+ * twice hides no more than once. */
+static void forget_deletes(struct flush *f)
 {
     struct cell *cell = &f->db->cell;
-    for (size_t i = 0; i < f->deletes.len; i++) {
-        if (vec_push(&cell->pending_deletes, f->deletes.ptr[i])) continue;
-        cell->refuse = ST_NO_MEMORY; /* the WAL must not be released past this one */
-        err_set(&cell->refuse_err, ST_NO_MEMORY, "a delete could not be kept in memory");
-    }
-    f->deletes.len = 0;
+    size_t n = f->deletes.len, left = cell->pending_deletes.len - n;
+    for (size_t i = 0; i < n; i++) mem_free((void *)(uintptr_t)f->deletes.ptr[i].ids);
+    if (left) memmove(cell->pending_deletes.ptr, cell->pending_deletes.ptr + n,
+                      left * sizeof(cell->pending_deletes.ptr[0]));
+    cell->pending_deletes.len = left;
 }
 
 static void fail_flush(struct flush *f, status st)
 {
     struct cell *cell = &f->db->cell;
-    return_deletes(f);
     give_back(f);
-    f->db->catalog_busy = false;
+    if (f->phase >= FLUSH_NAMING) f->db->catalog_busy = false;
+    if (f->save_registry) cell->attrs_dirty = true; /* whatever it was: save it again */
     cell->n_unflushed += f->cuts.len; /* at least one sample each: a reason to try again */
     cell->stats.n_flush_failures++;
     cell_job_failed(cell, "flush", st, &f->job.err);
     end_flush(f, st);
+}
+
+void flush_cut_now(struct cell *cell, uint32_t ordinal)
+{
+    struct flush *f = cell->flush;
+    if (!f || f->phase != FLUSH_CUTTING || ordinal >= f->end_ordinal) return;
+    /* Cut later, the series would have samples from behind the delete in a segment that
+     * the delete hides: rather no flush at all. */
+    if (!cut_series(f, ordinal)) fail_flush(f, ST_NO_MEMORY);
 }
 
 /* --- write and name: jobs -------------------------------------------------------- */
@@ -155,6 +155,45 @@ static status add_to_catalog(struct db *db, const struct segment *seg, struct er
     return catalog_add(&db->catalog, &entry, err);
 }
 
+/* Names the segments in the catalog; without success the catalog is as it was, so that
+ * another job's write of it cannot say that the WAL is covered further than it is. */
+static status name_segments(struct flush *f, struct err *err)
+{
+    struct catalog *cat = &f->db->catalog;
+    uint64_t old_order = cat->last_order, old_id = cat->next_segment_id;
+    uint64_t old_covered = cat->covered_lsn;
+    status st = ST_OK;
+    for (int lane = 0; lane < N_LANES && st == ST_OK; lane++)
+        if (f->segment[lane]) st = add_to_catalog(f->db, f->segment[lane], err);
+    cat->last_order = f->order;
+    cat->next_segment_id = f->reserve;
+    if (f->begin_lsn > cat->covered_lsn) cat->covered_lsn = f->begin_lsn;
+    SYNC_POINT("flush:before-catalog");
+    if (st == ST_OK) st = catalog_write(f->db->ports.vfs, cat, err);
+    if (st == ST_OK) return ST_OK;
+    for (int lane = 0; lane < N_LANES; lane++)
+        if (f->segment[lane]) (void)catalog_drop(cat, (enum value_lane)lane, f->segment_id[lane]);
+    cat->last_order = old_order;
+    cat->next_segment_id = old_id;
+    cat->covered_lsn = old_covered;
+    return st;
+}
+
+/* A store that a failed write has poisoned is opened anew: its torn end is cut, and the
+ * records that it did not take are still pending. */
+static status store_delete(struct db *db, const struct delete_rec *rec, struct err *err)
+{
+    struct tombstone_file *file = NULL;
+    struct tombstones *set = NULL;
+    status st = tombstone_file_append(db->tombstone_file, rec, err);
+    if (st != ST_POISONED) return st;
+    TRY(tombstone_file_open(&file, &set, db->ports.vfs, &db->file.id, err));
+    tombstones_unref(set);
+    tombstone_file_close(db->tombstone_file);
+    db->tombstone_file = file;
+    return tombstone_file_append(file, rec, err);
+}
+
 static status name_run(struct job *job)
 {
     struct flush *f = container_of(job, struct flush, job);
@@ -167,19 +206,8 @@ static status name_run(struct job *job)
         if (st != ST_OK) return st;
     }
     for (size_t i = 0; i < f->deletes.len; i++)
-        TRY(tombstone_file_append(db->tombstone_file, &f->deletes.ptr[i], &job->err));
-    for (int lane = 0; lane < N_LANES; lane++)
-        if (f->segment[lane]) TRY(add_to_catalog(db, f->segment[lane], &job->err));
-    db->catalog.last_order = f->order;
-    db->catalog.next_segment_id = f->reserve;
-    if (f->begin_lsn > db->catalog.covered_lsn) db->catalog.covered_lsn = f->begin_lsn;
-    SYNC_POINT("flush:before-catalog");
-    status st = catalog_write(db->ports.vfs, &db->catalog, &job->err);
-    if (st == ST_OK) return ST_OK;
-    for (int lane = 0; lane < N_LANES; lane++)
-        if (f->segment[lane])
-            (void)catalog_drop(&db->catalog, (enum value_lane)lane, f->segment_id[lane]);
-    return st;
+        TRY(store_delete(db, &f->deletes.ptr[i], &job->err));
+    return name_segments(f, &job->err);
 }
 
 /* --- publish: the owner ---------------------------------------------------------- */
@@ -212,20 +240,17 @@ static bool swap_manifest(struct flush *f)
     return true;
 }
 
-static void name_publish(struct job *job, status st)
+/* The catalog names the segments: there is no way back, so a lack of memory only means
+ * that flush_step() comes by again. */
+static void publish(struct flush *f)
 {
-    struct flush *f = container_of(job, struct flush, job);
     struct cell *cell = &f->db->cell;
+    if (!vec_reserve(&cell->keyed_segments, N_LANES) || !swap_manifest(f)) return;
     f->db->catalog_busy = false;
-    if (st == ST_OK && !swap_manifest(f)) st = ST_NO_MEMORY;
-    if (st != ST_OK) {
-        fail_flush(f, st);
-        return;
-    }
     for (int lane = 0; lane < N_LANES; lane++)
-        if (f->segment[lane] && f->keyed[lane] &&
-            !vec_push(&cell->keyed_segments, f->segment_id[lane]))
-            log_warn("flush", "out of memory: retention may keep a segment too short", "");
+        if (f->segment[lane] && f->keyed[lane])
+            (void)vec_push(&cell->keyed_segments, f->segment_id[lane]); /* reserved */
+    forget_deletes(f);
     if (f->save_registry) cell->saved_births = f->prefix.n_births;
     cell->covered = f->begin_lsn;
     wal_release(cell->wal, f->begin_lsn);
@@ -241,6 +266,17 @@ static void name_publish(struct job *job, status st)
     flush_step(cell);
 }
 
+static void name_publish(struct job *job, status st)
+{
+    struct flush *f = container_of(job, struct flush, job);
+    if (st != ST_OK) {
+        fail_flush(f, st);
+        return;
+    }
+    f->phase = FLUSH_PUBLISHING;
+    publish(f);
+}
+
 static const struct job_ops name_ops = {.name = "flush: name",
                                         .lane = JOB_MAINTENANCE,
                                         .run = name_run,
@@ -250,12 +286,16 @@ static void plan_name(struct flush *f)
 {
     struct cell *cell = &f->db->cell;
     if (f->db->catalog_busy) return; /* db_tick comes by again */
+    size_t n = cell->pending_deletes.len;
+    if (!vec_reserve(&f->deletes, n)) {
+        fail_flush(f, ST_NO_MEMORY);
+        return;
+    }
+    for (size_t i = 0; i < n; i++) (void)vec_push(&f->deletes, cell->pending_deletes.ptr[i]);
     uint64_t births = registry_n_births(cell->registry);
     f->save_registry = births != cell->saved_births || cell->attrs_dirty;
     cell->attrs_dirty = false;
     f->prefix = registry_prefix(cell->registry, f->begin_lsn);
-    memcpy(&f->deletes, &cell->pending_deletes, sizeof(f->deletes)); /* taken over */
-    memset(&cell->pending_deletes, 0, sizeof(cell->pending_deletes));
     f->reserve = cell->next_segment + SEGMENT_RESERVE;
     f->phase = FLUSH_NAMING;
     f->db->catalog_busy = true;
@@ -365,6 +405,7 @@ void flush_step(struct cell *cell)
         if (write_idle(cell)) cut_step(f);
         return;
     case FLUSH_SYNCING: flush_wal_moved(cell); return;
+    case FLUSH_PUBLISHING: publish(f); return;
     case FLUSH_UNLINKING: unlink_step(f); return;
     case FLUSH_WRITING:
     case FLUSH_NAMING: return;

@@ -10,6 +10,7 @@ enum flush_phase {
     FLUSH_WRITING,   /* job: segments */
     FLUSH_SYNCING,   /* the WAL must be as durable as what was cut */
     FLUSH_NAMING,    /* job: catalog and registry */
+    FLUSH_PUBLISHING, /* owner: the segments appear; waits for memory if it must */
     FLUSH_UNLINKING, /* owner: nodes go when no view needs them */
 };
 
@@ -40,7 +41,7 @@ struct flush {
     struct segment *segment[N_LANES]; /* NULL: no data of that lane */
     uint64_t n_bytes;
     bool keyed[N_LANES];     /* the segment holds series with a key */
-    VEC(struct delete_rec) deletes; /* for the tombstone file; owns ids */
+    VEC(struct delete_rec) deletes; /* the first of cell->pending_deletes, whose ids these are */
     bool save_registry;
     struct registry_prefix prefix;
     uint64_t version;        /* of the manifest that has the segments */

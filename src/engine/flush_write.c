@@ -177,7 +177,7 @@ status flush_write_segments(struct flush *f, struct err *err)
     struct writing w = {.flush = f, .err = err};
     status st = ST_OK;
     arena_init(&w.arena, NULL, 64 << 10);
-    qsort(f->cuts.ptr, f->cuts.len, sizeof(f->cuts.ptr[0]), by_key_and_id);
+    if (f->cuts.len) qsort(f->cuts.ptr, f->cuts.len, sizeof(f->cuts.ptr[0]), by_key_and_id);
     f->n_samples = 0;
     for (size_t i = 0; i < f->cuts.len && st == ST_OK; i++) {
         st = job_cancelled(&f->job) ? ST_CANCELLED : write_series(&w, &f->cuts.ptr[i]);
