@@ -105,6 +105,15 @@ static status load_registry(struct recovery *rec)
     return cell_restart_registry(cell);
 }
 
+/* A delete may carry the order of a flush that began and was never published. The
+ * next flush must have a larger one, or the delete would hide what is written now. */
+static status pass_order(void *ctx, const struct delete_rec *del)
+{
+    struct cell *cell = ctx;
+    if (del->order > cell->flush_order) cell->flush_order = del->order;
+    return ST_OK;
+}
+
 static status load_deletes(struct recovery *rec)
 {
     struct db *db = rec->db;
@@ -116,8 +125,8 @@ static status load_deletes(struct recovery *rec)
     if (!next) return ST_NO_MEMORY;
     manifest_unref(rec->cell->manifest);
     rec->cell->manifest = next;
-    rec->cell->del_gen = tombstones_gen(set ? next->deletes : NULL);
-    return ST_OK;
+    rec->cell->del_gen = tombstones_gen(next->deletes);
+    return tombstones_each(next->deletes, pass_order, rec->cell);
 }
 
 /* --- segments -------------------------------------------------------------------- */
@@ -232,6 +241,7 @@ static status replay_delete(struct recovery *rec, struct slice payload)
     TRY(wal_delete_get(&ids, &n, &range, &order, payload));
     status st = delete_apply(rec->cell, ids, n, range, order, rec->err);
     mem_free(ids);
+    if (order > rec->cell->flush_order) rec->cell->flush_order = order;
     return st;
 }
 
@@ -265,6 +275,7 @@ static status replay_frame(void *ctx, const struct wal_frame *frame)
     }
     rec->cell->stats.replay_frames++;
     if (rec->cell->encode.ordinals.len > ENCODE_JOB_MAX) encode_all_inline(rec->cell);
+    cell_collect(rec->cell); /* nobody reads yet: what was replaced goes at once */
     return st == ST_OK ? st
                        : err_set(rec->err, st, "WAL frame %llu: %s",
                                  (unsigned long long)frame->seq, status_text(st));
@@ -285,7 +296,10 @@ static status replay(struct recovery *rec, struct wal_replay *replayed)
     cell->stats.replay_torn_bytes = stats.torn_bytes;
     cell->stats.replay_damaged = stats.n_damaged;
     cell->stats.replay_ns = (uint64_t)(clock_mono(rec->db->ports.clock) - start);
-    if (rec->n_missing_series)
+    if (rec->n_missing_series && rec->db->options.wal_replay == DB_REPLAY_SALVAGE)
+        log_error("recover", "samples of series that nothing defines were dropped", "n=%llu",
+                  (unsigned long long)rec->n_missing_series);
+    else if (rec->n_missing_series)
         return err_set(rec->err, ST_CORRUPT,
                        "%llu samples in the WAL belong to series that nothing defines",
                        (unsigned long long)rec->n_missing_series);
@@ -301,6 +315,7 @@ static status open_wal(struct recovery *rec, const struct wal_replay *replayed)
                               .buffer_bytes = opt->wal_buffer_bytes,
                               .file_bytes = opt->wal_file_bytes,
                               .db = db->file.id,
+                              .covered = db->catalog.covered_lsn,
                               .clock = db->ports.clock,
                               .account = &db->wal_account,
                               .notify = db_wal_moved,
@@ -349,6 +364,7 @@ status recover(struct db *db, struct err *err)
 
     status st = discover(&rec);
     opt.db = db->file.id;
+    opt.covered = db->catalog.covered_lsn;
     if (st == ST_OK) st = load_registry(&rec);
     if (st == ST_OK) st = load_deletes(&rec);
     if (st == ST_OK) st = wal_replay_open(&replayed, db->ports.vfs, &opt, err);
