@@ -99,7 +99,8 @@ status db_refusing(const struct db *db, struct err *err)
 {
     if (db->cell.closing) return err_set(err, ST_CLOSED, "the database is closing");
     if (wal_failed(db->cell.wal, err) != ST_OK) return ST_POISONED;
-    if (db->cell.refuse != ST_OK) return err_set(err, db->cell.refuse, "%s", db->cell.refuse_err.text);
+    if (db->cell.refuse != ST_OK)
+        return err_set(err, db->cell.refuse, "%s", db->cell.refuse_err.text);
     return ST_OK;
 }
 
@@ -207,6 +208,7 @@ int64_t db_tick(struct db *db)
     db_step_wal(db);
     flush_step(cell);
     encode_plan(cell);
+    write_wake(cell); /* whoever waits for room: some may have come */
     cell_collect(cell);
     if (now < cell->next_look && !cell->flush) return cell->next_look - now;
     if (now >= cell->next_look) {

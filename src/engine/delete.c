@@ -46,6 +46,7 @@ static status swap_manifest(struct cell *cell, const struct delete_rec *rec)
 static void cut_head(struct cell *cell, uint32_t ordinal, struct time_range range)
 {
     struct head *head = cell_head(cell, ordinal);
+    head_touch(cell, head, ordinal); /* a look-up from before the delete is void */
     head->flags |= HEAD_CUT;
     if ((head->flags & HEAD_HAS_LAST) && range_has(range, head->last_ts)) {
         head->flags &= (uint8_t)~HEAD_HAS_LAST;

@@ -259,7 +259,7 @@ status wal_delete_get(uint64_t **ids, size_t *n, struct time_range *range, uint6
     uint64_t *list = mem_try_array(count ? count : 1, sizeof(*list));
     if (!list) return ST_NO_MEMORY;
     for (uint64_t i = 0; i < count; i++) {
-        if (!take_varint(&cur, &step) || step == 0) {
+        if (!take_varint(&cur, &step) || step == 0 || step > UINT64_MAX - id) {
             mem_free(list);
             return ST_CORRUPT;
         }

@@ -5,6 +5,8 @@
  * that needs a consistent state (pins, cuts of a flush) comes between its slices. When
  * the WAL or the encoders have no room the pump stops; write_wake() starts it again.
  */
+#include <sched.h>
+
 #include "base/mem.h"
 #include "engine/db_priv.h"
 #include "engine/view_priv.h"
@@ -50,6 +52,11 @@ static void refuse_all(struct batch *batch, status st)
 
 /* --- one slice ------------------------------------------------------------------- */
 
+static size_t made_bound(const struct batch_series *series)
+{
+    return WAL_SERIES_BYTES + ATTRS_BYTES + series->identity.len;
+}
+
 /* The bounds of the rows and definitions that the next slice would hold. Returns the row
  * after the last of them. */
 static size_t measure(const struct cell *cell, const struct batch *batch, size_t *made_bytes,
@@ -60,9 +67,10 @@ static size_t measure(const struct cell *cell, const struct batch *batch, size_t
     *made_bytes = *row_bytes = *n_series = 0;
     for (; idx < batch->n_rows && idx - batch->at < WRITE_SLICE_ROWS; idx++) {
         const struct batch_series *series = &batch->series[batch->row_series[idx]];
+        if (batch->result[idx] != ST_OK) continue; /* refused by the decoder: no value */
         size_t row = write_row_bytes(batch, idx), made = 0;
         if (batch->row_series[idx] != prev) {
-            made = WAL_SERIES_BYTES + ATTRS_BYTES + series->identity.len;
+            made = made_bound(series);
             if (++*n_series > WRITE_SLICE_SERIES && series->ordinal == ORDINAL_NONE) break;
         }
         prev = batch->row_series[idx];
@@ -97,25 +105,41 @@ static void slice_row(struct cell *cell, struct batch *batch, size_t idx,
     }
 }
 
+static bool is_rowless(const struct batch_series *series)
+{
+    return series->n_rows == 0 && series->st == ST_OK && !series->resolved;
+}
+
 /* Series that are to be made without a row: TS.CREATE. False: another slice is needed. */
-static bool make_rowless(struct cell *cell, struct batch *batch, struct write_slice *slice)
+static bool make_rowless(struct cell *cell, struct batch *batch, struct write_slice *slice,
+                         size_t max_bytes)
 {
     for (size_t i = 0; i < batch->n_series; i++) {
         struct batch_series *series = &batch->series[i];
-        if (series->n_rows || series->st != ST_OK || series->resolved) continue;
-        if (slice->n_made == WRITE_SLICE_SERIES) return false;
+        if (!is_rowless(series)) continue;
+        if (made_bound(series) > wal_payload_max(cell->wal)) {
+            series->st = ST_TOO_LARGE;
+            continue;
+        }
+        if (slice->n_made == WRITE_SLICE_SERIES ||
+            slice->made_bytes + made_bound(series) > max_bytes)
+            return false;
         series->resolved = true;
         write_resolve(cell, batch, series, slice);
     }
     return true;
 }
 
-static size_t rowless_bytes(const struct batch *batch)
+/* The bound of the definitions of as many of them as the slice can take besides. */
+static size_t rowless_bytes(const struct cell *cell, const struct batch *batch, size_t used)
 {
-    size_t bytes = 0;
-    for (size_t i = 0; i < batch->n_series; i++)
-        if (batch->series[i].n_rows == 0 && !batch->series[i].resolved)
-            bytes += WAL_SERIES_BYTES + ATTRS_BYTES + batch->series[i].identity.len;
+    size_t bytes = 0, n = 0, max = wal_payload_max(cell->wal);
+    for (size_t i = 0; i < batch->n_series && n < WRITE_SLICE_SERIES; i++) {
+        if (!is_rowless(&batch->series[i]) || made_bound(&batch->series[i]) > max) continue;
+        if (used + bytes + made_bound(&batch->series[i]) > max) break;
+        bytes += made_bound(&batch->series[i]);
+        n++;
+    }
     return bytes;
 }
 
@@ -128,20 +152,20 @@ static void prefetch(const struct cell *cell, const struct batch *batch, size_t 
         __builtin_prefetch(cell_head(cell, ordinal), 1);
 }
 
-static enum slice_end write_one_slice(struct cell *cell, struct batch *batch)
+static enum slice_end write_one_slice(struct cell *cell, struct batch *batch, bool urgent)
 {
     struct write_slice *slice = cell->slice;
     size_t made_bytes, row_bytes, n_series;
     size_t end = measure(cell, batch, &made_bytes, &row_bytes, &n_series);
-    bool last = end == batch->n_rows;
-    if (last) made_bytes += rowless_bytes(batch);
-
     if (made_bytes + row_bytes > wal_payload_max(cell->wal)) {
         batch->result[batch->at] = ST_TOO_LARGE; /* one row that no frame can hold */
-        end = batch->at;
+        end = batch->at + 1;
         made_bytes = row_bytes = 0;
     }
-    if (cell->encode.ordinals.len > ENCODE_QUEUE_MAX ||
+    bool last = end == batch->n_rows;
+    if (last) made_bytes += rowless_bytes(cell, batch, made_bytes + row_bytes);
+
+    if ((cell->encode.ordinals.len > ENCODE_QUEUE_MAX && !urgent) ||
         !write_has_room(cell, made_bytes, row_bytes))
         return SLICE_PARKED;
     if (head_reserve(cell, end - batch->at) != ST_OK) {
@@ -155,9 +179,9 @@ static enum slice_end write_one_slice(struct cell *cell, struct batch *batch)
         prefetch(cell, batch, idx, end);
         slice_row(cell, batch, idx, slice);
     }
-    bool all_made = !last || make_rowless(cell, batch, slice);
+    bool all_made = !last || make_rowless(cell, batch, slice, made_bytes);
     write_commit(cell, batch, slice, last);
-    batch->at = end > batch->at || last ? end : batch->at + 1;
+    batch->at = end;
     return last && all_made ? SLICE_DONE : SLICE_MORE;
 }
 
@@ -176,7 +200,7 @@ void write_finish(struct cell *cell, struct batch *batch)
     cell->stats.n_rows += batch->n_rows;
     cell->stats.n_batches++;
     /* An answer that says "this was there already" is as durable as what was there. */
-    if (batch->durable_at == 0) batch->durable_at = wal_head(cell->wal);
+    if (batch->durable_at == 0 || state->n_rounds) batch->durable_at = wal_head(cell->wal);
     vec_release(&state->deferred);
     mem_free(state);
     batch->engine = NULL;
@@ -190,8 +214,38 @@ static void begin_batch(struct batch *batch)
     batch->at = 0;
 }
 
-/* Applies one slice of the first batch; false when the pump must stop. */
-static bool pump_once(struct cell *cell, struct batch *batch)
+static void step_wal_inline(struct cell *cell)
+{
+    if (cell->db->ports.wal_thread) return;
+    while (wal_step(cell->wal)) {
+    }
+}
+
+/* Refuses the rest of a batch that waits for room which will not come: the log has
+ * failed, or the disk is full. What was applied of it ends its run; there is always
+ * room for that (write_has_room). False when waiting makes sense. */
+static bool give_up(struct cell *cell, struct batch *batch)
+{
+    struct write_slice *slice = cell->slice;
+    status st = wal_failed(cell->wal, &batch->err) != ST_OK ? ST_POISONED : ST_OK;
+    if (st == ST_OK && !wal_space_ok(cell->wal))
+        st = err_set(&batch->err, ST_NO_SPACE, "disk full: no room in the WAL");
+    if (st == ST_OK) return false;
+
+    for (size_t i = batch->at; i < batch->n_rows; i++)
+        if (batch->result[i] == ST_OK) batch->result[i] = (uint8_t)st;
+    for (size_t i = 0; i < batch->n_series; i++)
+        if (is_rowless(&batch->series[i])) batch->series[i].st = st;
+    if (batch->at == 0) batch->st = st;
+    slice->n_rows = slice->n_made = slice->made_bytes = slice->row_bytes = 0;
+    write_commit(cell, batch, slice, true);
+    batch->at = batch->n_rows;
+    return true;
+}
+
+/* Applies one slice of the first batch; false when the pump must stop. urgent: whatever
+ * waits for the encoders. */
+static bool pump_once(struct cell *cell, struct batch *batch, bool urgent)
 {
     if (!batch->engine) {
         begin_batch(batch);
@@ -203,8 +257,12 @@ static bool pump_once(struct cell *cell, struct batch *batch)
             return true;
         }
     }
-    enum slice_end end = write_one_slice(cell, batch);
-    if (end == SLICE_PARKED) return false;
+    enum slice_end end = write_one_slice(cell, batch, urgent);
+    if (end == SLICE_PARKED && !cell->db->ports.wal_thread) {
+        step_wal_inline(cell);
+        end = write_one_slice(cell, batch, urgent);
+    }
+    if (end == SLICE_PARKED && !give_up(cell, batch)) return false;
     wal_publish(cell->wal);
     if (end == SLICE_MORE) return true;
 
@@ -223,18 +281,11 @@ bool write_idle(const struct cell *cell)
     return !batch->engine || batch->at == 0;
 }
 
-static void step_wal_inline(struct cell *cell)
-{
-    if (cell->db->ports.wal_thread) return;
-    while (wal_step(cell->wal)) {
-    }
-}
-
 void write_finish_batch(struct cell *cell)
 {
     while (!write_idle(cell)) {
-        if (!pump_once(cell, container_of(cell->inbox.next, struct batch, link)))
-            step_wal_inline(cell);
+        if (!pump_once(cell, container_of(cell->inbox.next, struct batch, link), true))
+            sched_yield(); /* the WAL thread makes room */
     }
 }
 
@@ -252,11 +303,7 @@ void write_pump(struct cell *cell)
     cell->pumping = true;
     while (!list_empty(&cell->inbox)) {
         struct batch *batch = container_of(cell->inbox.next, struct batch, link);
-        if (!pump_once(cell, batch)) {
-            if (cell->db->ports.wal_thread) break; /* write_wake() comes with room */
-            step_wal_inline(cell);
-            continue;
-        }
+        if (!pump_once(cell, batch, cell->closing)) break; /* write_wake() comes with room */
         if (write_idle(cell)) between_batches(cell);
         if (clock_mono(clock) - start > OWNER_STEP_NS && !list_empty(&cell->inbox)) {
             write_wake(cell);

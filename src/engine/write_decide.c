@@ -57,6 +57,7 @@ static bool settle(const struct decision *d, uint64_t old, uint64_t *bits)
     uint64_t now = *bits;
     bool blob = type_is_blob(d->type);
     if (d->policy == DUP_BLOCK) return !d->strict && !blob && old == now;
+    if (blob) return true; /* no arithmetic on those */
     if (d->strict && d->type == VALUE_F64) {
         bool old_nan = isnan(bits_f64(old)), now_nan = isnan(bits_f64(now));
         bool picks = d->policy == DUP_FIRST || d->policy == DUP_LAST;
@@ -142,8 +143,10 @@ static enum write_verdict decide_older(struct cell *cell, struct batch *batch, s
         return batch->deferrable ? VERDICT_DEFER : done(batch, idx, ST_AGAIN);
     }
     if (!taken) return store(cell, batch, idx, d, bits, WRITE_LATE, row);
-    if (!settle(d, old, &bits)) return done(batch, idx, ST_DUPLICATE);
-    if (!type_is_blob(d->type) && bits == old) { /* nothing changes */
+    bool same = type_is_blob(d->type) && older && older->same;
+    if (!(same && !d->strict) && !settle(d, old, &bits)) return done(batch, idx, ST_DUPLICATE);
+    bool keeps = type_is_blob(d->type) ? same || d->policy == DUP_FIRST : bits == old;
+    if (keeps) { /* nothing changes */
         if (batch->want_applied) batch->applied_ts[idx] = batch->ts[idx];
         cell->stats.n_rows_duplicate++;
         return done(batch, idx, ST_OK);
@@ -166,13 +169,12 @@ enum write_verdict write_decide(struct cell *cell, struct batch *batch, size_t i
                          .last_ts = head->last_ts,
                          .last_bits = head->last_bits,
                          .type = head->type};
-    if (!d.has_last && older && older->known && older->has_last) {
+    if (older && older->known && older->has_last && (!d.has_last || older->last_ts > d.last_ts)) {
         d.has_last = true;
         d.last_ts = older->last_ts;
         d.last_bits = older->last_bits;
     }
-    bool blind = (head->flags & HEAD_UNKNOWN) && !(older && older->known) &&
-                 (!d.has_last || ts <= d.last_ts);
+    bool blind = (head->flags & HEAD_UNKNOWN) && !(older && older->known);
     if (blind && (d.policy != DUP_LAST || d.strict || head->retention))
         return batch->deferrable ? VERDICT_DEFER : done(batch, idx, ST_AGAIN);
     if (head->retention && d.has_last && ts < sat_sub(d.last_ts, head->retention))

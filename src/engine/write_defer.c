@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "engine/view_priv.h"
 #include "engine/write_priv.h"
+#include "model/histogram.h"
 
 enum { ROUNDS_MAX = 16 }; /* then the row is refused as overload: somebody writes faster */
 
@@ -59,6 +60,23 @@ static status capture_all(struct defer_job *job, struct view *view)
     return view_capture(view, job->series.ptr, n, &job->job.err);
 }
 
+/* Whether a stored value of bytes or a histogram is the one of the row. */
+static bool same_blob(const struct defer_job *job, uint32_t row, union value old,
+                      struct arena *arena)
+{
+    const struct batch *batch = job->batch;
+    union value now = batch->val[row];
+    enum value_type type = batch->series[batch->row_series[row]].type;
+    if (type == VALUE_BYTES) return slice_eq(*old.bytes, *now.bytes);
+    if (type != VALUE_HISTOGRAM) return false;
+
+    uint8_t *a = arena_try(arena, histogram_bound(old.hist));
+    uint8_t *b = arena_try(arena, histogram_bound(now.hist));
+    if (!a || !b) return false; /* then it is stored once more, or refused by the policy */
+    return slice_eq(slice_of(a, histogram_encode(a, old.hist)),
+                    slice_of(b, histogram_encode(b, now.hist)));
+}
+
 static status look_up(struct defer_job *job, struct view *view, struct lookup *lookup,
                       struct arena *arena)
 {
@@ -70,7 +88,10 @@ static status look_up(struct defer_job *job, struct view *view, struct lookup *l
     ASSERT(at);
     status st = view_read(view, at, (struct time_range){ts, ts}, &pts, arena, &job->job.err);
     lookup->value = (struct older_value){.known = true, .found = pts.n > 0};
-    if (st == ST_OK && pts.n) lookup->value.bits = pts.val[0].bits;
+    if (st == ST_OK && pts.n) {
+        lookup->value.bits = pts.val[0].bits;
+        lookup->value.same = same_blob(job, lookup->row, pts.val[0], arena);
+    }
     points_release(&pts);
     if (st != ST_OK) return st;
 
@@ -179,6 +200,8 @@ static void defer_publish(struct job *base, status st)
             if (next && next->series.ordinal == at->series.ordinal && next->ts == at->ts) {
                 next->value.found = at->value.found;
                 next->value.bits = at->value.bits;
+                uint8_t type = cell_head(cell, at->series.ordinal)->type;
+                if (type_is_blob(type)) next->stale = true; /* compared by a look-up only */
             }
             continue;
         }
@@ -207,9 +230,16 @@ void write_defer(struct cell *cell, struct batch *batch)
     list_push(&cell->deferred, &batch->link);
     for (size_t i = 0; i < state->deferred.len; i++) {
         uint32_t idx = state->deferred.ptr[i];
+        const struct batch_series *series = &batch->series[batch->row_series[idx]];
         struct lookup lookup = {
-            .row = idx, .ts = batch->ts[idx], .series = {.ordinal = batch->series[batch->row_series[idx]].ordinal}};
+            .row = idx, .ts = batch->ts[idx], .series = {.ordinal = series->ordinal}};
         if (!vec_push(&job->lookups, lookup)) batch->result[idx] = ST_NO_MEMORY;
+    }
+    if (job->lookups.len == 0) { /* no memory for a single one */
+        list_remove(&batch->link);
+        free_job(job);
+        write_finish(cell, batch);
+        return;
     }
     qsort(job->lookups.ptr, job->lookups.len, sizeof(job->lookups.ptr[0]), by_series_and_time);
     exec_submit(db_exec(cell->db), &job->job);

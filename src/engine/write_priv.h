@@ -53,7 +53,8 @@ void write_resolve(struct cell *cell, struct batch *batch, struct batch_series *
 struct older_value {
     bool known;              /* looked up: found says whether there is a sample at ts */
     bool found;
-    uint64_t bits;
+    uint64_t bits;           /* numeric types */
+    bool same;               /* blobs: found, and equal to the row's */
     bool has_last;           /* the newest sample, for heads that do not know it */
     ts_time last_ts;
     uint64_t last_bits;

@@ -19,6 +19,10 @@ static void make_series(struct cell *cell, struct batch_series *series,
         series->st = ST_AGAIN;
         return;
     }
+    if (slice->n_made == WRITE_SLICE_SERIES) {
+        series->st = ST_AGAIN; /* so many probes at once went stale */
+        return;
+    }
     uint32_t ordinal;
     status st = cell_add_series(cell, &ordinal, series->labels, series->identity, series->hash, 0,
                                 series->type, series->attrs);
