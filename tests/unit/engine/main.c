@@ -1,6 +1,4 @@
 /* Unit tests of room engine. */
-#include "tests/unit/unit.h"
+#include "tests/unit/engine/engine_suites.h"
 
-Suite *suite_db(void);
-
-UNIT_MAIN(suite_db)
+UNIT_MAIN(suite_db, suite_history)

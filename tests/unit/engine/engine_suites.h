@@ -1,0 +1,10 @@
+/* The suites of unit_engine; see main.c. */
+#ifndef TSINK_TESTS_ENGINE_SUITES_H
+#define TSINK_TESTS_ENGINE_SUITES_H
+
+#include "tests/unit/unit.h"
+
+Suite *suite_db(void);
+Suite *suite_history(void);
+
+#endif
