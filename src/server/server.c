@@ -84,6 +84,13 @@ static void ask_shutdown(void *ctx, bool save)
 
 /* --- configuration that others copy ----------------------------------------------- */
 
+/* Input that one request may fill, and the start of the next. */
+static size_t input_room(size_t preset, uint64_t request_max)
+{
+    enum { NEXT_REQUEST = 16 << 20 }; /* the default of 80 MiB over bulk strings of 64 */
+    return request_max + NEXT_REQUEST > preset ? (size_t)request_max + NEXT_REQUEST : preset;
+}
+
 void server_apply_config(struct server *srv)
 {
     const struct config *cfg = server_config(srv);
@@ -92,6 +99,7 @@ void server_apply_config(struct server *srv)
     limits.n_conns_max = cfg->max_clients;
     limits.n_source_max = cfg->max_source;
     limits.bulk_max = cfg->bulk_max;
+    limits.input_max = input_room(limits.input_max, cfg->bulk_max);
     limits.idle_ms = (uint32_t)cfg->resp_idle_ms;
     if (conn_hub_set_limits(srv->hub, CONN_RESP, &limits) != ST_OK)
         log_warn("server", "limits of RESP connections stay as they were", "");
@@ -99,6 +107,7 @@ void server_apply_config(struct server *srv)
     limits.n_conns_max = cfg->max_clients;
     limits.n_source_max = cfg->max_source;
     limits.body_max = cfg->body_max;
+    limits.input_max = input_room(limits.input_max, cfg->body_max);
     limits.idle_ms = (uint32_t)cfg->http_idle_ms;
     limits.head_ms = (uint32_t)cfg->http_head_ms;
     limits.cors = cfg->cors;
