@@ -117,8 +117,8 @@ bool http_arg_time(struct http_call *call, const char *name, int64_t preset_ms, 
     }
     if (parse_f64(&s, value) && seconds_to_ms(out, s)) return true;
     if (parse_rfc3339(out, value)) return true;
-    http_call_bad(call, "invalid parameter \"%s\": cannot parse \"%.*s\" to a valid timestamp", name,
-                  shown(value), value.ptr);
+    http_call_bad(call, "invalid parameter \"%s\": cannot parse \"%.*s\" to a valid timestamp",
+                  name, shown(value), value.ptr);
     return false;
 }
 

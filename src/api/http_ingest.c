@@ -36,6 +36,12 @@ static bool is_known(void *ctx, struct hash128 raw, uint32_t *ordinal, uint32_t 
     return identity_get(registry_identity(db_registry(hw->call->app->db)), raw, ordinal, gen);
 }
 
+static void prefetch(void *ctx, struct hash128 raw)
+{
+    struct http_write *hw = ctx;
+    identity_prefetch(registry_identity(db_registry(hw->call->app->db)), raw);
+}
+
 static void keep_metadata(void *ctx, const struct metric_meta *meta)
 {
     struct http_write *hw = ctx;
@@ -50,6 +56,7 @@ static status decode(struct http_write *hw, struct err *err)
                              .precision = opt->precision,
                              .window = db_window(app->db),
                              .known = hw->again ? NULL : is_known,
+                             .prefetch = hw->again ? NULL : prefetch,
                              .metadata = keep_metadata,
                              .ctx = hw};
     int64_t now_ms = clock_wall(app->clock);

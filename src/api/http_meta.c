@@ -93,7 +93,8 @@ static bool take_range(struct meta_question *q)
         !http_arg_time(call, "end", INT64_MAX, false, &end))
         return false;
     if (end < start) {
-        http_call_bad(call, "invalid parameter \"end\": end timestamp must not be before start time");
+        http_call_bad(call, "invalid parameter \"end\": end timestamp must not be before start "
+                            "time");
         return false;
     }
     q->range = (struct time_range){time_from_ms_clamped(start, precision),

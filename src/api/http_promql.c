@@ -88,7 +88,8 @@ void http_query_range(struct http_call *call)
         !http_arg_time(call, "end", 0, true, &query.end_ms))
         return;
     if (query.end_ms < query.start_ms) {
-        http_call_bad(call, "invalid parameter \"end\": end timestamp must not be before start time");
+        http_call_bad(call, "invalid parameter \"end\": end timestamp must not be before start "
+                            "time");
         return;
     }
     if (http_arg(call, "step").len == 0) {

@@ -74,10 +74,9 @@ static void answer_plain(struct app *app, struct reply_slot *slot, int code, str
 
 static void answer_method(struct app *app, struct reply_slot *slot, const struct route *route)
 {
-    char allow[64] = "OPTIONS";
-    if (route->methods & ROUTE_GET) strncat(allow, ", GET, HEAD", sizeof(allow) - 1 - strlen(allow));
-    if (route->methods & ROUTE_POST) strncat(allow, ", POST", sizeof(allow) - 1 - strlen(allow));
-    if (route->methods & ROUTE_PUT) strncat(allow, ", PUT", sizeof(allow) - 1 - strlen(allow));
+    char allow[64];
+    snprintf(allow, sizeof(allow), "OPTIONS%s%s%s", route->methods & ROUTE_GET ? ", GET, HEAD" : "",
+             route->methods & ROUTE_POST ? ", POST" : "", route->methods & ROUTE_PUT ? ", PUT" : "");
     struct http_extra extra = {"Allow", allow};
     struct http_reply reply = {.status = 405,
                                .type = "text/plain; charset=utf-8",

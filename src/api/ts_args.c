@@ -103,8 +103,8 @@ status ts_parse_labels(void *field, struct arg_cursor *at, struct err *err)
 
 struct series_attrs ts_attrs(const struct app_settings *set, const struct ts_create_args *args)
 {
-    bool raw = args->encoding.has ? args->encoding.uncompressed
-                                  : args->uncompressed || (set->ts_uncompressed && !args->compressed);
+    bool bare = args->uncompressed || (set->ts_uncompressed && !args->compressed);
+    bool raw = args->encoding.has ? args->encoding.uncompressed : bare;
     return (struct series_attrs){
         .retention_ms = args->retention.has ? args->retention.v : set->ts_retention_ms,
         .ignore_max_ms = args->ignore.has ? args->ignore.max_ms : set->ts_ignore_ms,

@@ -12,9 +12,9 @@ static inline const char *ts_error_text(status st)
         status st;
         const char *text;
     } rows[] = {
-        {ST_DUPLICATE, "TSDB: Error at upsert, update is not supported when DUPLICATE_POLICY is set "
-                       "to BLOCK mode, or either current or new value is NaN and DUPLICATE_POLICY "
-                       "is MAX/MIN/SUM"},
+        {ST_DUPLICATE,
+         "TSDB: Error at upsert, update is not supported when DUPLICATE_POLICY is set to BLOCK "
+         "mode, or either current or new value is NaN and DUPLICATE_POLICY is MAX/MIN/SUM"},
         {ST_TOO_OLD, "TSDB: Timestamp is older than retention"},
         {ST_NOT_FOUND, "TSDB: the key is not a TSDB key"},
         {ST_EXISTS, "TSDB: key already exists"},

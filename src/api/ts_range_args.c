@@ -213,7 +213,8 @@ status ts_range_spec(struct range_spec *out, const struct ts_range_args *args, b
     out->n_aggs = args->agg.n;
     memcpy(out->aggs, args->agg.aggs, sizeof(out->aggs));
     if (args->agg.n) {
-        bool fits = per_ms == 0 || !__builtin_mul_overflow(args->agg.bucket_ms, per_ms, &out->bucket);
+        bool fits = per_ms == 0 ||
+                    !__builtin_mul_overflow(args->agg.bucket_ms, per_ms, &out->bucket);
         if (per_ms == 0) out->bucket = args->agg.bucket_ms / 1000;
         if (!fits) out->bucket = INT64_MAX;
         if (out->bucket < 1)

@@ -144,7 +144,8 @@ status config_set(struct config *cfg, const struct config_row *row, struct slice
     case CONFIG_ENUM:
     case CONFIG_ENUM8: return set_enum(cfg, row, value, err);
     case CONFIG_FLOAT:
-        if (!parse_f64(&f, value) || isnan(f) || f < 0) return refuse(row, value, err, "a number >= 0");
+        if (!parse_f64(&f, value) || isnan(f) || f < 0)
+            return refuse(row, value, err, "a number >= 0");
         *(double *)field(cfg, row) = f;
         return ST_OK;
     case CONFIG_TEXT:

@@ -24,7 +24,9 @@ static struct slice trim(struct slice s)
 /* The value without its quotes, if it has them. */
 static struct slice unquote(struct slice s)
 {
-    bool quoted = s.len >= 2 && (s.ptr[0] == '"' || s.ptr[0] == '\'') && s.ptr[s.len - 1] == s.ptr[0];
+    if (s.len < 2) return s;
+    char first = s.ptr[0], last = s.ptr[s.len - 1];
+    bool quoted = (first == '"' || first == '\'') && last == first;
     return quoted ? slice_of(s.ptr + 1, s.len - 2) : s;
 }
 

@@ -6,7 +6,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "server/server.h"
-#include "server/stats.h"
+#include "server/server_stats.h"
 
 enum { FILE_MAX = 1 << 20 };
 
@@ -32,7 +32,8 @@ static void get(void *ctx, struct slice glob,
 static status set_one(struct config *cfg, struct slice name, struct slice value, struct err *err)
 {
     const struct config_row *row = config_row(name);
-    if (!row) return err_set(err, ST_NOT_FOUND, "Unknown option or number of arguments for CONFIG SET");
+    if (!row)
+        return err_set(err, ST_NOT_FOUND, "Unknown option or number of arguments for CONFIG SET");
     if (row->type == CONFIG_FIXED || !row->any_time)
         return err_set(err, ST_DENIED, "CONFIG SET failed (possibly related to argument '%s') - "
                                        "can't set immutable config", row->name);
@@ -50,7 +51,8 @@ static status set(void *ctx, const struct slice *names, const struct slice *valu
     struct config_generation *next = mem_alloc(sizeof(*next));
     *next = *srv->config;
     status st = ST_OK;
-    for (size_t i = 0; i < n && st == ST_OK; i++) st = set_one(&next->cfg, names[i], values[i], err);
+    for (size_t i = 0; i < n && st == ST_OK; i++)
+        st = set_one(&next->cfg, names[i], values[i], err);
     if (st == ST_OK) st = config_check(&next->cfg, err);
     if (st != ST_OK) {
         mem_free(next);

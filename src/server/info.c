@@ -5,7 +5,7 @@
 
 #include "api/version.h"
 #include "base/panic.h"
-#include "server/stats.h"
+#include "server/server_stats.h"
 
 struct info {
     struct server *srv;

@@ -81,7 +81,8 @@ int main(int argc, char **argv)
         server_close(srv);
     }
     if (st != ST_OK)
-        log_error("server", "ended", "status=%s reason=\"%s\"", status_name(st), err_text(&err, st));
+        log_error("server", "ended", "status=%s reason=\"%s\"", status_name(st),
+                  err_text(&err, st));
     log_stop();
     return exit_code(st);
 }

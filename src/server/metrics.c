@@ -5,7 +5,7 @@
 
 #include "base/numfmt.h"
 #include "base/panic.h"
-#include "server/stats.h"
+#include "server/server_stats.h"
 
 enum metric_kind { COUNTER, GAUGE };
 
@@ -94,7 +94,8 @@ void server_metrics(void *ctx, struct strbuf *out, bool openmetrics)
         memcpy(&v, (const char *)&stats + row->off, sizeof(v));
         if (strcmp(family, row->name) != 0) put_family(out, row, openmetrics);
         family = row->name;
-        size_t len = row->scale == 1 ? numfmt_u64(text, v) : numfmt_go(text, (double)v / row->scale);
+        size_t len = row->scale == 1 ? numfmt_u64(text, v)
+                                     : numfmt_go(text, (double)v / row->scale);
         if (row->labels[0])
             strbuf_printf(out, "%s{%s} %.*s\n", row->name, row->labels, (int)len, text);
         else

@@ -22,7 +22,7 @@
 #include "base/panic.h"
 #include "query/querier_local.h"
 #include "server/signals.h"
-#include "server/stats.h"
+#include "server/server_stats.h"
 
 enum { CRON_MS = 100, TURN_MS = 5 };
 

@@ -92,7 +92,8 @@ static void check_enum(const struct config_row *row)
         size_t len = strlen(n->name);
         takes(row, n->name);
         for (size_t i = 0; i <= len; i++)
-            upper[i] = n->name[i] >= 'a' && n->name[i] <= 'z' ? (char)(n->name[i] - 32) : n->name[i];
+            upper[i] = n->name[i] >= 'a' && n->name[i] <= 'z' ? (char)(n->name[i] - 32)
+                                                              : n->name[i];
         takes(row, upper);
         refuses(row, SLICE_LIT("neither"), n->name);
     }

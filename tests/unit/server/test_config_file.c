@@ -141,8 +141,8 @@ static void assert_same(const struct config *a, const struct config *b)
     for (size_t i = 0; i < config_n_rows; i++) {
         const struct config_row *row = &config_rows[i];
         if (row->type == CONFIG_FIXED) continue;
-        ck_assert_msg(memcmp((const char *)a + row->off, (const char *)b + row->off, row->size) == 0,
-                      "%s", row->name);
+        const char *x = (const char *)a + row->off, *y = (const char *)b + row->off;
+        ck_assert_msg(memcmp(x, y, row->size) == 0, "%s", row->name);
     }
 }
 

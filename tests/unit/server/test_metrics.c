@@ -29,7 +29,8 @@ START_TEST(test_metrics_names_say_what_they_are)
 {
     const struct row *row = &rows[_i];
 
-    ck_assert_msg(row->name[strspn(row->name, "abcdefghijklmnopqrstuvwxyz_")] == 0, "%s", row->name);
+    ck_assert_msg(row->name[strspn(row->name, "abcdefghijklmnopqrstuvwxyz_")] == 0, "%s",
+                  row->name);
     ck_assert_msg(strncmp(row->name, "tsink_", 6) == 0 || strncmp(row->name, "process_", 8) == 0,
                   "%s", row->name);
     ck_assert_msg((row->kind == COUNTER) == ends_with(row->name, "_total"), "%s", row->name);

@@ -1,5 +1,5 @@
-/* Gathers the figures. See stats.h. */
-#include "server/stats.h"
+/* Gathers the figures. See server_stats.h. */
+#include "server/server_stats.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -1,6 +1,6 @@
 /* Figures of the whole server in one flat struct: what /metrics and INFO print. */
-#ifndef TSINK_SERVER_STATS_H
-#define TSINK_SERVER_STATS_H
+#ifndef TSINK_SERVER_SERVER_STATS_H
+#define TSINK_SERVER_SERVER_STATS_H
 
 #include "engine/db.h"
 #include "server/server.h"
