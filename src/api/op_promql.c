@@ -92,7 +92,8 @@ static status evaluate(struct app *app, const struct promql_call *call, struct a
 
 status op_promql(struct app *app, const struct promql_call *call, struct query_budget *budget,
                  struct arena *arena,
-                 status (*print)(void *ctx, const struct promql_result *result), void *ctx, bool *parse_failed, struct err *err)
+                 status (*print)(void *ctx, const struct promql_result *result), void *ctx,
+                 bool *parse_failed, struct err *err)
 {
     struct ast ast;
     struct parser_options opt = {.stable = false};

@@ -75,8 +75,9 @@ static void answer_plain(struct app *app, struct reply_slot *slot, int code, str
 static void answer_method(struct app *app, struct reply_slot *slot, const struct route *route)
 {
     char allow[64];
-    snprintf(allow, sizeof(allow), "OPTIONS%s%s%s", route->methods & ROUTE_GET ? ", GET, HEAD" : "",
-             route->methods & ROUTE_POST ? ", POST" : "", route->methods & ROUTE_PUT ? ", PUT" : "");
+    unsigned methods = route->methods;
+    snprintf(allow, sizeof(allow), "OPTIONS%s%s%s", methods & ROUTE_GET ? ", GET, HEAD" : "",
+             methods & ROUTE_POST ? ", POST" : "", methods & ROUTE_PUT ? ", PUT" : "");
     struct http_extra extra = {"Allow", allow};
     struct http_reply reply = {.status = 405,
                                .type = "text/plain; charset=utf-8",
