@@ -143,13 +143,19 @@ static size_t rowless_bytes(const struct cell *cell, const struct batch *batch, 
     return bytes;
 }
 
+/* Two lines of memory stand between a row and its slot, and the second hangs from the
+ * first: the head is asked for long before the row's turn, its newest node half way. */
 static void prefetch(const struct cell *cell, const struct batch *batch, size_t idx, size_t end)
 {
-    enum { AHEAD = 12 };
-    if (idx + AHEAD >= end) return;
-    uint32_t ordinal = batch->series[batch->row_series[idx + AHEAD]].ordinal;
-    if (ordinal != ORDINAL_NONE && ordinal < segvec_len(&cell->heads))
-        __builtin_prefetch(cell_head(cell, ordinal), 1);
+    enum { HEAD_AHEAD = 16, NODE_AHEAD = 8 };
+    size_t n_heads = segvec_len(&cell->heads);
+    if (idx + HEAD_AHEAD < end) {
+        uint32_t far = batch->series[batch->row_series[idx + HEAD_AHEAD]].ordinal;
+        if (far < n_heads) __builtin_prefetch(cell_head(cell, far), 1);
+    }
+    if (idx + NODE_AHEAD >= end) return;
+    uint32_t near = batch->series[batch->row_series[idx + NODE_AHEAD]].ordinal;
+    if (near < n_heads) head_prefetch(cell_head(cell, near));
 }
 
 static enum slice_end write_one_slice(struct cell *cell, struct batch *batch, bool urgent)

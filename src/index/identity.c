@@ -129,7 +129,9 @@ bool identity_get(const struct identity *table, struct hash128 hash, uint32_t *o
 void identity_prefetch(const struct identity *table, struct hash128 hash)
 {
     const struct slots *slots = atomic_load_explicit(&table->cur, memory_order_acquire);
-    if (slots) __builtin_prefetch(&slots->slot[lo_of(hash) & slots->mask]);
+    if (!slots) return;
+    __builtin_prefetch(&slots->slot[lo_of(hash) & slots->mask]);
+    __builtin_prefetch(&gens_of(slots)[lo_of(hash) & slots->mask]);
 }
 
 /* ---------------------------------------------------------------- growth */

@@ -36,12 +36,14 @@ struct decode_env {
     /* Whether a series with these raw bytes was seen: fills ordinal and gen. A known
      * series needs no labels. NULL: nothing is known. */
     bool (*known)(void *ctx, struct hash128 raw, uint32_t *ordinal, uint32_t *gen);
+    /* Called some series before known() with the same hash. NULL: nothing. */
+    void (*prefetch)(void *ctx, struct hash128 raw);
 
     /* One call per metadata entry, after the whole body was found sound. The texts are
      * valid for the call. NULL: metadata is counted and dropped. */
     void (*metadata)(void *ctx, const struct metric_meta *meta);
 
-    void *ctx; /* of both */
+    void *ctx; /* of all three */
 };
 
 /* What became of the body. */
