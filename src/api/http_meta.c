@@ -17,7 +17,7 @@ enum { MATCH_MAX = 1000 };
 struct meta_question {
     struct query_work work;
     struct http_call *call;
-    struct ast *asts;          /* one a match[]; in the call's arena, released at the end */
+    struct ast *asts;          /* one a match[]; outlive the call, which an answer ends */
     struct matchers *groups;
     size_t n_groups;
     struct time_range range;   /* ticks */
@@ -28,6 +28,7 @@ struct meta_question {
 static void free_question(struct meta_question *q)
 {
     for (size_t i = 0; i < q->n_groups; i++) ast_release(&q->asts[i]);
+    mem_free(q->asts);
     query_work_release(&q->work);
     mem_free(q);
 }
@@ -52,6 +53,14 @@ static size_t count_matches(const struct http_call *call)
     return n;
 }
 
+/* Whether a selector leaves out at least the series that has nothing: else it means all. */
+static bool selects(struct matchers ms)
+{
+    for (size_t i = 0; i < ms.n; i++)
+        if (!matcher_accepts(&ms.ptr[i], SLICE_LIT(""))) return true;
+    return false;
+}
+
 /* Parses every match[]. False: the call is answered. */
 static bool take_matches(struct meta_question *q)
 {
@@ -63,7 +72,7 @@ static bool take_matches(struct meta_question *q)
         http_call_bad(call, "more than %d match[] parameters", MATCH_MAX);
         return false;
     }
-    q->asts = arena_try_array(&call->arena, n + 1, sizeof(*q->asts));
+    q->asts = mem_try_array(n + 1, sizeof(*q->asts));
     q->groups = arena_try_array(&call->arena, n + 1, sizeof(*q->groups));
     if (!q->asts || !q->groups) {
         http_call_error(call, ST_NO_MEMORY, NULL);
@@ -80,6 +89,10 @@ static bool take_matches(struct meta_question *q)
         }
         q->groups[q->n_groups++] =
             (struct matchers){ast->root->vec.matchers, ast->root->vec.n_matchers};
+        if (!selects(q->groups[q->n_groups - 1])) {
+            http_call_bad(call, "match[] must contain at least one non-empty matcher");
+            return false;
+        }
     }
     return true;
 }
