@@ -233,6 +233,8 @@ status config_check(const struct config *cfg, struct err *err)
                        "bind %s is open to others and there is no authentication; "
                        "protected-mode no allows it",
                        cfg->bind);
+    if (cfg->query_threads == 0)
+        return err_set(err, ST_INVALID, "query-threads must be auto or 1..64");
     if (cfg->app.ts_chunk_bytes % 8)
         return err_set(err, ST_INVALID, "ts-chunk-size-bytes must be a multiple of 8");
     return ST_OK;

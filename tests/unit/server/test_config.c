@@ -216,6 +216,7 @@ static const struct together {
     {"one of two is open", {"bind", "127.0.0.1 10.0.0.1"}, ST_DENIED, "protected-mode"},
     {"both loopbacks", {"bind", "127.0.0.1 -::1"}, ST_OK, ""},
     {"an odd chunk size", {"ts-chunk-size-bytes", "49"}, ST_INVALID, "multiple of 8"},
+    {"nobody for queries", {"query-threads", "0"}, ST_INVALID, "query-threads must be auto"},
     {"flush behind the limit", {"wal-flush-size", "2gb", "wal-size-limit", "1gb"}, ST_INVALID,
      "wal-flush-size"},
 };
