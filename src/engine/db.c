@@ -175,8 +175,9 @@ status db_open(struct db **out, const struct db_options *options, const struct d
                struct err *err)
 {
     TRY(db_options_check(options, err));
-    struct db *db = mem_try_zero(sizeof(*db));
+    struct db *db = mem_try_aligned(_Alignof(struct db), sizeof(*db));
     if (!db) return err_set(err, ST_NO_MEMORY, "opening the database");
+    memset(db, 0, sizeof(*db));
     db->sink.ops = &sink_ops;
     db->options = *options;
     db->ports = *ports;

@@ -8,8 +8,8 @@
  *     a reader registered at r    blocks stamps of r and above
  *
  * Readers are those who look at the index without a view: probing io loops and
- * resolving workers. They take a slot, store the epoch there, fence, read, and store
- * 0 when they leave; the owner fences before it looks at the slots. Either the owner
+ * resolving workers. They take a slot, store the epoch there, meet, read, and store
+ * 0 when they leave; the owner meets before it looks at the slots. Either the owner
  * sees the slot, or the reader sees the unlinking.
  *
  * retire_push and retire_collect: owner. reader_enter and reader_leave: any thread,
@@ -37,8 +37,9 @@ struct reader_slot {
 
 struct retire_list {
     struct retired *first, **last;
-    size_t n_items, n_bytes;  /* bytes as told by the callers */
+    size_t n_items;
     _Atomic uint64_t epoch;   /* the cell's; starts at 1, written by the owner */
+    _Alignas(64) _Atomic uint64_t meetings; /* see retire.c */
     struct reader_slot readers[READER_SLOTS];
 };
 

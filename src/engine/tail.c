@@ -75,7 +75,7 @@ static bool grid_distance(const struct tail *tail, uint32_t n, ts_time ts, int64
 
 bool tail_fits(const struct tail *tail, uint32_t n, ts_time ts)
 {
-    int64_t off;
+    int64_t off = 0;
     if (n >= tail->node.cap) return false;
     switch ((enum node_kind)tail->node.kind) {
     case NODE_RAW: return true;
