@@ -46,6 +46,11 @@ static struct history_op *add_op(struct db_history *h)
     return op;
 }
 
+static void engine(const struct db_history *h, bool begins)
+{
+    if (h->around) h->around(h->around_ctx, begins);
+}
+
 /* --- one operation ---------------------------------------------------------------- */
 
 /* A time for the next sample of a series: nearly always behind the last one. Some series
@@ -97,11 +102,13 @@ static void put(struct db_history *h, struct db_rig *rig)
     batch->done = batch_done;
     batch->ctx = &done;
     batch->deferrable = true;
+    engine(h, true);
     sink_write(db_sink(rig->db), batch);
     for (int i = 0; !done; i++) {
         ASSERT(i < 100000);
         if (!exec_sim_step(rig->exec)) (void)db_tick(rig->db);
     }
+    engine(h, false);
     if (batch->n_refused) {
         if (!h->may_fail) h->failure = "a batch was refused";
         /* A row alone may be refused in the middle of trouble: keep what was taken. */
@@ -130,7 +137,9 @@ static void erase(struct db_history *h, struct db_rig *rig)
     ts_time from = h->now[first] - (ts_time)rng_below(&h->rng, 300) * STEP_MS;
     struct time_range range = {from, from + (ts_time)rng_below(&h->rng, 200) * STEP_MS};
     lsn at = 0;
+    engine(h, true);
     status st = db_delete(rig->db, ordinals, n, range, &at, &rig->err);
+    engine(h, false);
     if (st != ST_OK) {
         if (!h->may_fail) h->failure = "a delete was refused";
         return;
@@ -167,12 +176,16 @@ bool db_history_step(struct db_history *h, struct db_rig *rig)
     else if (dice < 82)
         erase(h, rig);
     else if (dice < 90)
-        db_flush(rig->db, flush_done, NULL);
+        db_flush(rig->db, flush_done, NULL); /* the work comes in the steps below */
     else
         clock_sim_advance_ms(&rig->clock, (int64_t)rng_below(&h->rng, 2000));
     if (!open) return false;
-    for (uint64_t i = rng_below(&h->rng, 6); i > 0; i--) (void)exec_sim_step(rig->exec);
-    if (rng_below(&h->rng, 2)) (void)db_tick(rig->db);
+    uint64_t n_steps = rng_below(&h->rng, 6);
+    bool tick = rng_below(&h->rng, 2) != 0;
+    engine(h, true);
+    for (uint64_t i = 0; i < n_steps; i++) (void)exec_sim_step(rig->exec);
+    if (tick) (void)db_tick(rig->db);
+    engine(h, false);
     return true;
 }
 
@@ -236,4 +249,33 @@ const char *db_history_differs(struct db_rig *rig, const struct model_db *model)
     const char *why = compare_view(rig, view, model);
     db_unpin(rig->db, view);
     return why;
+}
+
+void db_history_note(struct db_history *h, const struct db_rig *rig)
+{
+    lsn durable = db_durable(rig->db);
+    for (size_t i = h->n_safe; i < h->n; i++)
+        if (h->ops[i].durable_at <= durable) h->n_safe = i + 1;
+}
+
+const char *db_history_resolve(struct db_history *h, struct db_rig *rig)
+{
+    static char text[300];
+    struct model_db model = {0};
+    const char *why = NULL;
+    text[0] = 0;
+    db_history_replay(h, 0, h->n_safe, &model);
+    for (size_t k = h->n_safe;; k++) {
+        why = db_history_differs(rig, &model);
+        if (!why) {
+            for (size_t i = k; i < h->n; i++) free(h->ops[i].rows);
+            h->n = h->n_safe = k;
+            break;
+        }
+        if (!text[0]) snprintf(text, sizeof(text), "with %zu operations: %.250s", k, why);
+        if (k == h->n) break;
+        db_history_replay(h, k, k + 1, &model);
+    }
+    model_db_release(&model);
+    return why ? text : NULL;
 }

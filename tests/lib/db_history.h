@@ -39,9 +39,14 @@ struct db_history {
     struct rng rng;
     struct history_op *ops;
     size_t n, cap;
+    size_t n_safe;             /* the first of them that are acknowledged */
     ts_time now[HISTORY_SERIES]; /* newest time given out */
     unsigned restarts;           /* 0: none; else one in so many operations */
     bool may_fail;               /* the disk fails: errors are not the history's fault */
+    /* Called before and after the engine works, so that a test can let only the engine
+     * run out of memory; may be NULL. */
+    void (*around)(void *ctx, bool begins);
+    void *around_ctx;
     const char *failure;         /* what a step found wrong, or NULL */
 };
 
@@ -57,6 +62,14 @@ bool db_history_step(struct db_history *history, struct db_rig *rig);
 /* Applies the operations from..to-1 to the model. */
 void db_history_replay(const struct db_history *history, size_t from, size_t to,
                        struct model_db *model);
+
+/* Notes which operations are acknowledged by now; while the database is open. */
+void db_history_note(struct db_history *history, const struct db_rig *rig);
+
+/* After the database was opened again: finds how many operations it holds, at least the
+ * acknowledged ones and the others in order, and forgets those that it lost. NULL, or
+ * why no number of them fits. */
+const char *db_history_resolve(struct db_history *history, struct db_rig *rig);
 
 /* NULL when the database holds exactly what the model does, by one view. */
 const char *db_history_differs(struct db_rig *rig, const struct model_db *model);
