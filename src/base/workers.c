@@ -5,7 +5,7 @@
  * pump is on its way or running whenever `results` is not empty:
  *
  *     push finds results empty --> wake_owner --> pump not posted? --> post(pump)
- *     pump_run: posted = false, run up to 16 messages, more? --> post(pump)
+ *     pump_run: posted = false, run up to 2 messages, more? --> post(pump)
  *
  * `posted` falls before the messages are taken, so a push either is seen by this turn
  * or posts another. The pump is a block of its own because it may still lie in the
@@ -26,7 +26,7 @@
 #include "base/sync_point.h"
 #include "base/thread.h"
 
-enum { PUMP_MESSAGES_MAX = 16 }; /* of one turn; a publish takes microseconds */
+enum { PUMP_MESSAGES_MAX = 2 }; /* of one turn: a publish may take a step of the owner */
 
 struct pump {
     struct task task;

@@ -8,7 +8,7 @@
  *
  * Everything for the owner (results, to_owner, call_owner) goes through one queue
  * inside, in order, and one task that is handed to post() when there is something:
- * whoever runs that task is the owner for its duration. It runs up to 16 messages
+ * whoever runs that task is the owner for its duration. It runs up to 2 messages
  * and posts itself again when there are more, so the owner can bound its step.
  *
  * workers_close() is called on the owner: it cancels what waits and what runs, lets

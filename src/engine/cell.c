@@ -5,7 +5,7 @@
 #include "engine/view_priv.h"
 #include "engine/write_priv.h"
 
-enum { COLLECT_MAX = 4096, FAILURES_MAX = 3 };
+enum { COLLECT_MAX = 512, FAILURES_MAX = 3 };
 
 static void retire_index(void *ctx, void (*free_fn)(void *ptr, void *arg), void *ptr, void *arg,
                          size_t bytes)

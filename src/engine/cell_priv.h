@@ -21,7 +21,7 @@ enum {
     CELL_SHARDS = 64,
     WRITE_SLICE_ROWS = 256,        /* rows in a slice, between two looks at the clock */
     OWNER_STEP_NS = 500 * 1000,    /* a step of the owner ends after this */
-    ENCODE_JOB_MAX = 512,          /* series in one encode job */
+    ENCODE_JOB_MAX = 128,          /* series in one encode job */
     SEGMENT_RESERVE = 256,         /* segment ids that the catalog file is ahead */
     ENCODE_QUEUE_MAX = 1 << 20,    /* series waiting to be encoded: then writes wait */
 };
@@ -74,6 +74,7 @@ struct cell {
     struct flush *flush;           /* under way, or NULL */
     uint64_t flush_order;          /* order of the last flush begun */
     mono_ns last_flush, next_look;
+    uint64_t wal_at_flush;         /* bytes of log when the last good flush began */
     lsn covered;                   /* everything up to here is in segments */
     uint64_t n_unflushed;          /* samples in memory that no flush has taken */
     uint64_t saved_births;         /* births that the registry file covers */
@@ -172,6 +173,7 @@ void encode_all_inline(struct cell *cell); /* recovery: nobody reads, no worker 
 
 /* Begins a flush unless one is under way or nothing is new; false then. */
 bool flush_begin(struct cell *cell, const char *why);
+uint64_t flush_wal_bytes(const struct cell *cell); /* logged since the start, ever rising */
 void flush_step(struct cell *cell);      /* goes on cutting or unlinking, bounded */
 
 /* Takes this series into the flush that is cutting now, if it is not taken yet. */

@@ -24,6 +24,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "base/cgroup.h"
 #include "base/mailbox.h"
 #include "base/mem.h"
@@ -32,6 +33,8 @@
 #include "net/loop_poll_priv.h"
 
 enum { TASKS_A_TURN = 1024, NS_PER_MS = 1000000, NS_PER_US = 1000 };
+enum { TASKS_A_LOOK = 2, TASKS_NS = 500 * NS_PER_US }; /* an owner's step */
+enum { SLOW_TURN_NS = 100 * NS_PER_MS, SLOW_PAUSE_NS = 1000 * NS_PER_MS };
 
 struct loop {
     struct poller poller;
@@ -58,6 +61,7 @@ struct loop {
     _Atomic uint64_t owner;        /* thread_self() of the thread it belongs to */
 
     struct histogram_us steps;
+    mono_ns told_slow;             /* when a slow turn was last logged; 0: never */
     struct counter n_turns, n_wakes, n_tasks, n_events;
 };
 
@@ -213,6 +217,18 @@ static void run_events(struct loop *loop)
     poller->n = poller->at = 0;
 }
 
+/* Tasks that post themselves again, as long work of the owner does, must not keep the
+ * sockets waiting: the rest has its turn after the next look at them. */
+static size_t run_tasks(struct loop *loop)
+{
+    size_t n = 0;
+    for (struct task *task; n < TASKS_A_TURN && (task = mailbox_take(&loop->box)) != NULL;) {
+        task->fn(task);
+        if (++n % TASKS_A_LOOK == 0 && clock_mono(loop->clock) - loop->now > TASKS_NS) break;
+    }
+    return n;
+}
+
 static void run_hooks(struct list *hooks)
 {
     for (struct list *at = hooks->next, *next; at != hooks; at = next) {
@@ -240,13 +256,23 @@ static void look_at_gate(struct loop *loop)
     }
 }
 
+/* Everybody on this loop waited: worth a line, but not one a turn. */
+static void tell_slow_turn(struct loop *loop, mono_ns took, size_t n_events, size_t n_tasks)
+{
+    if (loop->told_slow && loop->now - loop->told_slow < SLOW_PAUSE_NS) return;
+    loop->told_slow = loop->now;
+    log_warn("net", "a loop's turn took long", "loop=%s ms=%lld events=%zu tasks=%zu",
+             loop->name, (long long)(took / NS_PER_MS), n_events, n_tasks);
+}
+
 static void turn(struct loop *loop, int timeout_ms)
 {
     wait_for_news(loop, timeout_ms);
     loop->now = clock_mono(loop->clock);
     counter_add_alone(&loop->n_turns, 1);
+    size_t n_events = loop->poller.n;
     run_events(loop);
-    size_t n = mailbox_drain(&loop->box, TASKS_A_TURN);
+    size_t n = run_tasks(loop);
     if (n) counter_add_alone(&loop->n_tasks, n);
     wheel_advance(&loop->wheel, loop->now / NS_PER_MS);
     run_hooks(&loop->hooks[LOOP_BATCH]);
@@ -254,6 +280,7 @@ static void turn(struct loop *loop, int timeout_ms)
     run_hooks(&loop->hooks[LOOP_FLUSH]);
     mono_ns took = clock_mono(loop->clock) - loop->now;
     histogram_us_record(&loop->steps, took > 0 ? (uint64_t)took / NS_PER_US : 0);
+    if (took > SLOW_TURN_NS) tell_slow_turn(loop, took, n_events, n);
 }
 
 void loop_turn(struct loop *loop, int timeout_ms)
