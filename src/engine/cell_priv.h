@@ -178,6 +178,7 @@ void flush_step(struct cell *cell);      /* goes on cutting or unlinking, bounde
 
 /* Takes this series into the flush that is cutting now, if it is not taken yet. */
 void flush_cut_now(struct cell *cell, uint32_t ordinal);
+void flush_abandon(struct cell *cell);   /* a close cannot wait for it any longer */
 void flush_wal_moved(struct cell *cell); /* synced further: a waiting publish may go */
 
 #endif

@@ -213,8 +213,10 @@ int64_t db_tick(struct db *db)
     cell_collect(cell);
     if (now < cell->next_look && !cell->flush) return cell->next_look - now;
     if (now >= cell->next_look) {
+        /* Signed: the WAL thread may move a frame from one summand to the other just now. */
+        int64_t logged = (int64_t)(flush_wal_bytes(cell) - cell->wal_at_flush);
         struct situation situation = {
-            .wal_bytes = wal_bytes(cell->wal),
+            .wal_bytes = logged > 0 ? (uint64_t)logged : 0,
             .n_unflushed = cell->n_unflushed,
             .since_flush_ms = (now - cell->last_flush) / 1000000,
             .memory_used = account_used(&db->account),
@@ -276,6 +278,7 @@ status db_close(struct db *db, mono_ns deadline, void (*serve)(void *ctx), void 
         if (clock_mono(clock) >= deadline && deadline) {
             flushed = true;
             cell->closed = true;
+            flush_abandon(cell);
         }
         write_pump(cell);
         flush_step(cell);

@@ -253,6 +253,7 @@ static void publish(struct flush *f)
     forget_deletes(f);
     if (f->save_registry) cell->saved_births = f->prefix.n_births;
     cell->covered = f->begin_lsn;
+    cell->wal_at_flush = f->begin_bytes;
     wal_release(cell->wal, f->begin_lsn);
     cell->stats.n_flushes++;
     cell->stats.n_flush_samples += f->n_samples;
@@ -337,6 +338,10 @@ static const struct job_ops write_ops = {.name = "flush: write",
 static void plan_write(struct flush *f)
 {
     struct cell *cell = &f->db->cell;
+    if (f->abandoned) {
+        fail_flush(f, ST_CANCELLED);
+        return;
+    }
     f->end_lsn = wal_head(cell->wal);
     f->del_gen = cell->del_gen;
     f->mem_deletes = tombstones_ref(cell->manifest->mem_deletes);
@@ -412,6 +417,13 @@ void flush_step(struct cell *cell)
     }
 }
 
+uint64_t flush_wal_bytes(const struct cell *cell)
+{
+    struct wal_stats stats;
+    wal_stats(cell->wal, &stats);
+    return stats.n_bytes + stats.buffered_bytes;
+}
+
 bool flush_begin(struct cell *cell, const char *why)
 {
     struct db *db = cell->db;
@@ -427,8 +439,19 @@ bool flush_begin(struct cell *cell, const char *why)
     f->order = ++cell->flush_order;
     f->end_ordinal = (uint32_t)segvec_len(&cell->heads);
     f->begin_lsn = wal_head(cell->wal);
+    f->begin_bytes = flush_wal_bytes(cell);
     f->began = clock_mono(db->ports.clock);
     cell->n_unflushed = 0;
     cell->flush = f;
     return true;
+}
+
+void flush_abandon(struct cell *cell)
+{
+    struct flush *f = cell->flush;
+    if (!f || f->abandoned) return;
+    log_warn("flush", "abandoned: the deadline has passed; the WAL covers it", "order=%llu",
+             (unsigned long long)f->order);
+    f->abandoned = true;
+    if (f->phase == FLUSH_WRITING) job_cancel(&f->job);
 }

@@ -33,6 +33,7 @@ struct flush {
     size_t n_unlinked;
     uint64_t n_samples;
     lsn begin_lsn, end_lsn;
+    uint64_t begin_bytes;    /* of log, ever written */
     mono_ns began;
     uint64_t del_gen;        /* deletes up to here are applied by the run */
     struct tombstones *mem_deletes; /* of the manifest when the run began */
@@ -44,6 +45,7 @@ struct flush {
     VEC(struct delete_rec) deletes; /* the first of cell->pending_deletes, whose ids these are */
     bool save_registry;
     struct registry_prefix prefix;
+    bool abandoned;          /* the deadline of a close has passed */
     uint64_t version;        /* of the manifest that has the segments */
 };
 

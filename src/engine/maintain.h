@@ -9,7 +9,7 @@
 #include "engine/options.h"
 
 struct situation {
-    uint64_t wal_bytes;        /* live */
+    uint64_t wal_bytes;        /* logged since the last flush began */
     uint64_t n_unflushed;      /* samples */
     int64_t since_flush_ms;    /* since the last flush ended or the database was opened */
     uint64_t memory_used;      /* 0: unknown */

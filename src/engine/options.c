@@ -51,5 +51,11 @@ status db_options_check(const struct db_options *o, struct err *err)
                            (unsigned long long)r->value, (unsigned long long)r->low,
                            (unsigned long long)r->high);
     }
+    /* The file that is being written cannot be released: without room for another one
+     * writes would be refused for ever. */
+    if (o->wal_size_limit / 2 < o->wal_file_bytes)
+        return err_set(err, ST_INVALID, "wal-size-limit is %llu, must be twice wal-file-size, %llu",
+                       (unsigned long long)o->wal_size_limit,
+                       (unsigned long long)o->wal_file_bytes);
     return ST_OK;
 }

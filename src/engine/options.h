@@ -25,8 +25,8 @@ struct db_options {
     enum db_wal_replay wal_replay;
     uint64_t wal_file_bytes;    /* length of one preallocated file */
     uint64_t wal_buffer_bytes;  /* between the owner and the WAL thread */
-    uint64_t wal_flush_bytes;   /* live WAL that starts a flush */
-    uint64_t wal_size_limit;    /* live WAL at which writes are refused */
+    uint64_t wal_flush_bytes;   /* logged since the last flush began: starts the next */
+    uint64_t wal_size_limit;    /* live WAL at which writes are refused; at least two files */
     int64_t flush_interval_ms;  /* how often the triggers are looked at */
     int64_t flush_age_ms;       /* unflushed data older than this starts a flush */
     uint32_t chunk_points;      /* samples in a sealed chunk, 64..65535 */

@@ -322,6 +322,8 @@ static status open_wal(struct recovery *rec, const struct wal_replay *replayed)
                               .notify_ctx = db};
     TRY(wal_open(&rec->cell->wal, db->ports.vfs, &wal, replayed, rec->err));
     if (rec->db->catalog.covered_lsn) wal_release(rec->cell->wal, db->catalog.covered_lsn);
+    /* What replay found waits to be flushed as well: 0 minus that, modulo 2^64. */
+    rec->cell->wal_at_flush = flush_wal_bytes(rec->cell) - wal_bytes(rec->cell->wal);
     return db->ports.wal_thread ? wal_start_thread(rec->cell->wal, rec->err) : ST_OK;
 }
 

@@ -61,20 +61,13 @@ static status capture_all(struct defer_job *job, struct view *view)
 }
 
 /* Whether a stored value of bytes or a histogram is the one of the row. */
-static bool same_blob(const struct defer_job *job, uint32_t row, union value old,
-                      struct arena *arena)
+static bool same_blob(const struct defer_job *job, uint32_t row, union value old)
 {
     const struct batch *batch = job->batch;
     union value now = batch->val[row];
     enum value_type type = batch->series[batch->row_series[row]].type;
     if (type == VALUE_BYTES) return slice_eq(*old.bytes, *now.bytes);
-    if (type != VALUE_HISTOGRAM) return false;
-
-    uint8_t *a = arena_try(arena, histogram_bound(old.hist));
-    uint8_t *b = arena_try(arena, histogram_bound(now.hist));
-    if (!a || !b) return false; /* then it is stored once more, or refused by the policy */
-    return slice_eq(slice_of(a, histogram_encode(a, old.hist)),
-                    slice_of(b, histogram_encode(b, now.hist)));
+    return type == VALUE_HISTOGRAM && histogram_eq(old.hist, now.hist);
 }
 
 static status look_up(struct defer_job *job, struct view *view, struct lookup *lookup,
@@ -90,7 +83,7 @@ static status look_up(struct defer_job *job, struct view *view, struct lookup *l
     lookup->value = (struct older_value){.known = true, .found = pts.n > 0};
     if (st == ST_OK && pts.n) {
         lookup->value.bits = pts.val[0].bits;
-        lookup->value.same = same_blob(job, lookup->row, pts.val[0], arena);
+        lookup->value.same = same_blob(job, lookup->row, pts.val[0]);
     }
     points_release(&pts);
     if (st != ST_OK) return st;
