@@ -145,11 +145,6 @@ static void host_close(struct host *host)
 
 /* --- the owner ---------------------------------------------------------------------- */
 
-static void batch_done(struct batch *batch)
-{
-    *(bool *)batch->ctx = true;
-}
-
 static struct batch *make_batch(long k)
 {
     struct batch *batch = db_rig_batch(NULL);
@@ -176,7 +171,7 @@ static void write_step(struct host *host, long k)
 {
     struct batch *batch = make_batch(k);
     bool done = false;
-    batch->done = batch_done;
+    batch->done = db_rig_done;
     batch->ctx = &done;
     atomic_store(&host->started, k);
     sink_write(db_sink(host->db), batch);

@@ -67,11 +67,6 @@ static ts_time next_time(struct db_history *h, uint32_t series)
     return h->now[series] = now + step;
 }
 
-static void batch_done(struct batch *batch)
-{
-    *(bool *)batch->ctx = true;
-}
-
 static void fill(struct db_history *h, struct history_op *op, struct batch *batch)
 {
     uint32_t n_series = 1 + (uint32_t)rng_below(&h->rng, 5);
@@ -99,7 +94,7 @@ static void put(struct db_history *h, struct db_rig *rig)
     struct batch *batch = db_rig_batch(NULL);
     bool done = false;
     fill(h, op, batch);
-    batch->done = batch_done;
+    batch->done = db_rig_done;
     batch->ctx = &done;
     batch->deferrable = true;
     engine(h, true);

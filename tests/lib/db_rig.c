@@ -133,7 +133,7 @@ int64_t db_rig_add_series(struct batch *batch, const char *series)
     return idx;
 }
 
-static void batch_done(struct batch *batch)
+void db_rig_done(struct batch *batch)
 {
     bool *done = batch->ctx;
     *done = true;
@@ -150,7 +150,7 @@ struct batch *db_rig_batch(const char *series)
 void db_rig_send(struct db_rig *rig, struct batch *batch)
 {
     bool done = false;
-    batch->done = batch_done;
+    batch->done = db_rig_done;
     batch->ctx = &done;
     batch->deferrable = true;
     sink_write(db_sink(rig->db), batch);

@@ -6,8 +6,7 @@
  *     rig.options.chunk_points = 64;
  *     ck_assert_int_eq(db_rig_open(&rig), ST_OK);
  *     db_rig_put(&rig, "cpu{host=\"a\"}", 1000, 0.5);
- *     db_rig_close(&rig);             clean
- *     db_rig_abandon(&rig);           as kill -9: nothing is flushed or synced
+ *     db_rig_close(&rig);             clean; after a power cut see vfs_crash.h
  *     db_rig_release(&rig);
  */
 #ifndef TSINK_TESTS_DB_RIG_H
@@ -50,6 +49,9 @@ int64_t db_rig_add_series(struct batch *batch, const char *series);
 
 /* Sends it and settles until it is answered; the caller frees it. */
 void db_rig_send(struct db_rig *rig, struct batch *batch);
+
+/* A done callback for those who drive a batch themselves: ctx points to a bool. */
+void db_rig_done(struct batch *batch);
 
 /* One float sample; the row's result. */
 status db_rig_put(struct db_rig *rig, const char *series, ts_time ts, double v);

@@ -5,6 +5,8 @@
 #include "tests/unit/unit.h"
 
 Suite *suite_db(void);
+Suite *suite_flush(void);
 Suite *suite_history(void);
+Suite *suite_write(void);
 
 #endif
