@@ -191,7 +191,7 @@ static void print_metrics(void)
         size_t first = i;
         for (; i < ARRAY_LEN(rows) && strcmp(rows[i].name, name) == 0; i++)
             if (rows[i].labels[0]) printf("%s`%s`", i > first ? " " : "", rows[i].labels);
-        printf(" | %s |\n", rows[first].help);
+        printf(" | %s |\n", rows[first].help ? rows[first].help : "");
     }
 }
 
