@@ -61,15 +61,18 @@ static void put_number(struct strbuf *out, double v)
 }
 
 /* The upper bound of exponential bucket idx: base^idx with base 2^(2^-schema). */
-static double exponential_bound(int32_t schema, int32_t idx)
+static double exponential_bound(int32_t schema, int64_t idx)
 {
-    if (schema < 0) return ldexp(1.0, idx << -schema);
-    double whole = floor((double)idx / (1 << schema));
-    int32_t rest = idx - (int32_t)(whole * (1 << schema));
-    return ldexp(exp2((double)rest / (1 << schema)), (int)whole);
+    enum { EXPONENT_MAX = 5000 }; /* beyond any double: 0 or infinity */
+    int64_t per_octave = schema > 0 ? INT64_C(1) << schema : 1;
+    int64_t rest = idx & (per_octave - 1);
+    int64_t whole = schema < 0 ? idx * (INT64_C(1) << -schema) : (idx - rest) / per_octave;
+    if (whole > EXPONENT_MAX) whole = EXPONENT_MAX;
+    if (whole < -EXPONENT_MAX) whole = -EXPONENT_MAX;
+    return ldexp(exp2((double)rest / (double)per_octave), (int)whole);
 }
 
-static double upper_bound(const struct histogram *h, int32_t idx)
+static double upper_bound(const struct histogram *h, int64_t idx)
 {
     if (h->schema != HIST_SCHEMA_CUSTOM) return exponential_bound(h->schema, idx);
     if (idx < 0) return -INFINITY;
@@ -97,49 +100,36 @@ static void put_bucket(struct bucket_list *list, int rule, double low, double hi
     strbuf_char(list->out, ']');
 }
 
-/* The indexes of a side's buckets, in order of the spans. */
-static int32_t next_index(const struct hist_side *side, size_t *span, uint32_t *in_span,
-                          int32_t idx)
-{
-    while (*span < side->n_spans && *in_span == 0) {
-        idx += side->spans[*span].offset;
-        *in_span = side->spans[*span].n;
-        if (*in_span == 0) ++*span;
-    }
-    return idx;
-}
-
+/* From the largest magnitude to zero: spans and buckets backwards. */
 static void put_negative(struct bucket_list *list, const struct histogram *h)
 {
-    /* Largest magnitude first: walk to the end remembering indexes would need memory, so
-     * each bucket's index is found anew; histograms have few negative buckets. */
-    for (size_t want = h->neg.n_counts; want-- > 0;) {
-        size_t span = 0;
-        uint32_t in_span = 0;
-        int32_t idx = 0;
-        for (size_t i = 0; i <= want; i++) {
-            idx = next_index(&h->neg, &span, &in_span, idx);
-            if (i == want) break;
-            idx++;
-            if (--in_span == 0) span++;
+    const struct hist_side *side = &h->neg;
+    size_t at = side->n_counts;
+    int64_t idx = 0; /* behind the buckets at hand */
+    for (size_t i = 0; i < side->n_spans; i++)
+        idx += (int64_t)side->spans[i].offset + side->spans[i].n;
+    for (size_t i = side->n_spans; i-- > 0;) {
+        for (uint32_t k = side->spans[i].n; k-- > 0;) {
+            idx--;
+            put_bucket(list, 1, -upper_bound(h, idx), -upper_bound(h, idx - 1),
+                       side->counts[--at]);
         }
-        put_bucket(list, 1, -upper_bound(h, idx), -upper_bound(h, idx - 1), h->neg.counts[want]);
+        idx -= side->spans[i].offset;
     }
 }
 
 static void put_positive(struct bucket_list *list, const struct histogram *h)
 {
-    size_t span = 0;
-    uint32_t in_span = 0;
-    int32_t idx = 0;
-    for (size_t i = 0; i < h->pos.n_counts; i++) {
-        idx = next_index(&h->pos, &span, &in_span, idx);
-        double low = upper_bound(h, idx - 1);
-        /* The first custom bucket has no lower bound; Prometheus closes it if it is -Inf. */
-        int rule = h->schema == HIST_SCHEMA_CUSTOM && idx == 0 ? 3 : 0;
-        put_bucket(list, rule, low, upper_bound(h, idx), h->pos.counts[i]);
-        idx++;
-        if (--in_span == 0) span++;
+    const struct hist_side *side = &h->pos;
+    const double *count = side->counts;
+    int64_t idx = 0;
+    for (size_t i = 0; i < side->n_spans; i++) {
+        idx += side->spans[i].offset;
+        for (uint32_t k = 0; k < side->spans[i].n; k++, idx++) {
+            /* The first custom bucket has no lower bound: closed at -Inf, as Prometheus. */
+            int rule = h->schema == HIST_SCHEMA_CUSTOM && idx == 0 ? 3 : 0;
+            put_bucket(list, rule, upper_bound(h, idx - 1), upper_bound(h, idx), *count++);
+        }
     }
 }
 

@@ -75,6 +75,9 @@ status ts_parse_ignore(void *field, struct arg_cursor *at, struct err *err)
     return ST_OK;
 }
 
+/* Far above any limit on labels; the search for repeated names is quadratic. */
+enum { LABELS_MAX = 1024 };
+
 static bool value_is_plain(struct slice value)
 {
     for (size_t i = 0; i < value.len; i++)
@@ -86,6 +89,7 @@ status ts_parse_labels(void *field, struct arg_cursor *at, struct err *err)
 {
     struct ts_labels *out = field;
     size_t n = (at->argc - at->at) / 2; /* an odd word at the end is dropped, as the peer does */
+    if (n > LABELS_MAX) return refuse(err, "TSDB: Couldn't parse LABELS");
     out->ptr = arena_try_array(at->arena, n + 1, sizeof(*out->ptr));
     if (!out->ptr) return ST_NO_MEMORY;
     for (out->n = 0; out->n < n; out->n++) {

@@ -23,7 +23,7 @@ static status list_pattern(struct arena *arena, struct slice list, struct slice 
             dst[n++] = '|';
             continue;
         }
-        if (strchr("\\.+*?[]{}^$|", c)) dst[n++] = '\\';
+        if (c && strchr("\\.+*?[]{}^$|", c)) dst[n++] = '\\';
         dst[n++] = c;
     }
     *out = slice_of(dst, n);

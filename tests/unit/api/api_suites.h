@@ -7,5 +7,7 @@
 Suite *suite_args(void);
 Suite *suite_cmd_server(void);
 Suite *suite_command(void);
+Suite *suite_ts_args(void);
+Suite *suite_ts_filter(void);
 
 #endif
