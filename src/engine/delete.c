@@ -129,6 +129,7 @@ status db_set_attrs(struct db *db, uint32_t ordinal, const struct series_attrs *
 {
     struct cell *cell = &db->cell;
     TRY(db_refusing(db, err));
+    if (!attrs_valid(attrs)) return err_set(err, ST_INVALID, "attributes out of range");
     if (!write_idle(cell)) write_finish_batch(cell);
     uint8_t *dst = wal_begin(cell->wal, 8 + ATTRS_BYTES);
     if (!dst) return err_set(err, ST_OVERLOAD, "the WAL has no room now");

@@ -58,7 +58,7 @@ status attrs_get(struct series_attrs *out, struct slice src)
                                  .chunk_bytes = load_u32(at + 24),
                                  .policy = (enum dup_policy)at[28],
                                  .uncompressed = at[29] != 0};
-    return out->retention_ms < 0 || out->ignore_max_ms < 0 ? ST_CORRUPT : ST_OK;
+    return attrs_valid(out) ? ST_OK : ST_CORRUPT;
 }
 
 /* --- definitions ----------------------------------------------------------------- */

@@ -12,6 +12,13 @@
 
 enum { ATTRS_BYTES = 32, WAL_ROW_BYTES = 40, WAL_SERIES_BYTES = 64 };
 
+/* Whether attributes may be logged: what attrs_get() takes. */
+static inline bool attrs_valid(const struct series_attrs *attrs)
+{
+    return attrs->retention_ms >= 0 && attrs->ignore_max_ms >= 0 &&
+           (unsigned)attrs->policy <= DUP_SUM;
+}
+
 /* Attributes as 32 bytes; also what a segment keeps for a series. */
 void attrs_put(uint8_t dst[ATTRS_BYTES], const struct series_attrs *attrs);
 CHECKED status attrs_get(struct series_attrs *out, struct slice src);

@@ -23,6 +23,10 @@ static void make_series(struct cell *cell, struct batch_series *series,
         series->st = ST_AGAIN; /* so many probes at once went stale */
         return;
     }
+    if (series->attrs && !attrs_valid(series->attrs)) {
+        series->st = ST_INVALID; /* a restart would refuse to read it */
+        return;
+    }
     uint32_t ordinal;
     status st = cell_add_series(cell, &ordinal, series->labels, series->identity, series->hash, 0,
                                 series->type, series->attrs);
