@@ -6,7 +6,13 @@
 
 Suite *suite_db(void);
 Suite *suite_flush(void);
+Suite *suite_head(void);
 Suite *suite_history(void);
+Suite *suite_maintain(void);
+Suite *suite_overlay(void);
+Suite *suite_retire(void);
+Suite *suite_run(void);
+Suite *suite_wal_payload(void);
 Suite *suite_write(void);
 
 #endif

@@ -1,4 +1,5 @@
 /* Unit tests of room engine. */
 #include "tests/unit/engine/engine_suites.h"
 
-UNIT_MAIN(suite_db, suite_flush, suite_history, suite_write)
+UNIT_MAIN(suite_head, suite_run, suite_overlay, suite_wal_payload, suite_retire, suite_maintain,
+          suite_db, suite_write, suite_flush, suite_history)

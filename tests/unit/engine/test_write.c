@@ -365,6 +365,14 @@ START_TEST(test_series_are_made_as_asked)
     ck_assert_int_eq(make(&rig, "a", MAKE_REQUIRED, false, VALUE_F64), ST_EXISTS);
     ck_assert_int_eq(make(&rig, "a", MAKE_NEVER, true, VALUE_F64), ST_OK);
     ck_assert_int_eq(make(&rig, "a", MAKE_ALLOWED, true, VALUE_I64), ST_WRONG_TYPE);
+    struct series_attrs attrs = {.retention_ms = -1};
+    lsn at;
+    ck_assert_int_eq(db_set_attrs(rig.db, 0, &attrs, &at, &rig.err), ST_INVALID);
+    struct batch *batch = db_rig_batch("n");
+    batch->series[0].attrs = &attrs;
+    db_rig_send(&rig, batch);
+    ck_assert_int_eq(batch->series[0].st, ST_INVALID);
+    batch_free(batch);
     restart(&rig);
     ck_assert_int_eq(make(&rig, "a", MAKE_REQUIRED, false, VALUE_F64), ST_EXISTS);
     ck_assert_int_eq(make(&rig, "a", MAKE_ALLOWED, true, VALUE_I64), ST_WRONG_TYPE);

@@ -1,0 +1,213 @@
+/* Goal: a tail of any kind gives back what was put, through growth, misfits and its late
+ * lane, whatever count is read; without memory appends still succeed. Method: rows of
+ * times and values against a naive list, read at every published word on the way. */
+#include "base/log.h"
+#include "engine/db_priv.h"
+#include "tests/lib/db_rig.h"
+#include "tests/lib/model_db.h"
+#include "tests/unit/engine/engine_suites.h"
+
+static const struct time_range all = {TS_MIN, TS_MAX};
+
+/* --- tails by themselves -------------------------------------------------------------- */
+
+static const struct shape {
+    const char *name;
+    enum node_kind kind;
+    uint8_t cap;
+    int64_t step;              /* preset, as the write path does behind a full tail */
+    ts_time ts[6];
+    uint32_t n_fit;            /* so many of them fit */
+} shapes[] = {
+    {"steady", NODE_GRID, 8, 0, {100, 115, 130, 145, 160, 175}, 6},
+    {"a gap", NODE_GRID, 8, 0, {100, 115, 145, 160, 175, 190}, 2},
+    {"steps back are no grid of their own", NODE_GRID, 8, 0, {100, 90, 80, 70, 60, 50}, 6},
+    {"full", NODE_GRID, 4, 0, {1, 2, 3, 4, 5, 6}, 4},
+    {"the far ends", NODE_GRID, 4, 0, {TS_MIN, TS_MAX, TS_MAX, 0, 0, 0}, 2},
+    {"a known step", NODE_GRID, 8, 15, {100, 115, 130, 144, 160, 175}, 3},
+    {"jitter", NODE_GRID16, 8, 15000, {0, 15003, 29999, 45000, 60100, 74000}, 6},
+    {"jitter too large", NODE_GRID16, 8, 15000, {0, 15003, 29999, 80000, 0, 0}, 3},
+    {"the largest residual", NODE_GRID16, 8, 100000, {0, 132767, 167233, 332768, 0, 0}, 3},
+    {"raw takes all", NODE_RAW, 8, 0, {5, TS_MIN, TS_MAX, 0, -1, 7}, 6},
+    {"raw, full", NODE_RAW, 4, 0, {1, 5, 6, 90, 100, 0}, 4},
+};
+
+START_TEST(test_tails_take_what_fits)
+{
+    const struct shape *s = &shapes[_i];
+    struct account account;
+    account_init(&account, "test", NULL, 0);
+    struct tail *tail = tail_new(&account, s->kind, VALUE_F64, s->cap);
+    ck_assert_ptr_nonnull(tail);
+    tail->step = s->step;
+    uint32_t n = 0;
+    while (n < 6 && tail_fits(tail, n, s->ts[n])) {
+        tail_put(tail, n, s->ts[n], (union value){.bits = n});
+        n++;
+        for (uint32_t i = 0; i < n; i++) ck_assert_int_eq(tail_ts(tail, i), s->ts[i]);
+    }
+    ck_assert_msg(n == s->n_fit, "%s: %u fit", s->name, n);
+    struct tail *grown = tail_grow(tail, n, 32);
+    ck_assert_ptr_nonnull(grown);
+    for (uint32_t i = 0; i < n; i++) {
+        ck_assert_int_eq(tail_ts(grown, i), s->ts[i]);
+        ck_assert_uint_eq(grown->val[i].bits, i);
+    }
+    tail->node.moved = 1;
+    node_free(&tail->node);
+    node_free(&grown->node);
+    ck_assert_uint_eq(account_used(&account), 0);
+}
+END_TEST
+
+START_TEST(test_the_late_lane_holds_64_and_the_last_wins)
+{
+    struct account account;
+    struct retire_list list;
+    account_init(&account, "test", NULL, 0);
+    retire_init(&list);
+    struct tail *tail = tail_new(&account, NODE_GRID, VALUE_F64, 4);
+    for (uint32_t i = 0; i < 4; i++) tail_put(tail, i, i * 10, (union value){.bits = i});
+    /* 0, 3, 6... 30, and around again: some hit slots, all hit each other. */
+    for (uint32_t i = 0; i < TAIL_LATE_MAX; i++)
+        ck_assert(tail_put_late(tail, i, i % 11 * 3, (union value){.bits = 100 + i}, &list));
+    ck_assert(!tail_put_late(tail, TAIL_LATE_MAX, 1, (union value){.bits = 0}, &list));
+    for (uint32_t n_late = 0; n_late <= TAIL_LATE_MAX; n_late++) {
+        struct model_db model = {0};
+        struct points pts = {0};
+        struct time_range bounds;
+        node_word word = word_make(&tail->node, n_late << 8 | 4);
+        for (uint32_t i = 0; i < 4; i++)
+            ck_assert_int_eq(model_db_put(&model, "m", i * 10, i, DUP_LAST), ST_OK);
+        for (uint32_t i = 0; i < n_late; i++)
+            ck_assert_int_eq(model_db_put(&model, "m", i % 11 * 3, 100 + i, DUP_LAST), ST_OK);
+        ck_assert_int_eq(node_read(word, all, &pts, NULL), ST_OK);
+        const char *why = model_db_differs(&model, "m", all, &pts);
+        ck_assert_msg(!why, "%u late: %s", n_late, why);
+        ck_assert(node_bounds(word, &bounds));
+        ck_assert_int_eq(bounds.from, pts.ts[0]);
+        ck_assert_int_eq(bounds.to, pts.ts[pts.n - 1]);
+        pts.n = 0;
+        struct time_range part = {4, 20};
+        ck_assert_int_eq(node_read(word, part, &pts, NULL), ST_OK);
+        ck_assert_ptr_null(model_db_differs(&model, "m", part, &pts));
+        points_release(&pts);
+        model_db_release(&model);
+    }
+    node_free(&tail->node);
+    retire_release(&list);
+    ck_assert_uint_eq(account_used(&account), 0);
+}
+END_TEST
+
+START_TEST(test_the_next_kind_follows_what_was_seen)
+{
+    static const struct {
+        const char *name;
+        ts_time ts[5];         /* four in the tail, one that comes */
+        enum node_kind kind;
+        int64_t step;
+    } rows[] = {
+        {"steady", {0, 15, 30, 45, 60}, NODE_GRID, 15},
+        {"a little jitter", {0, 15, 31, 45, 59}, NODE_GRID16, 16},
+        {"a jump", {0, 15, 30, 45, 100000}, NODE_RAW, 0},
+        {"wild", {0, 1000000, 1000001, 90000000, 90000001}, NODE_RAW, 0},
+        {"the far ends", {TS_MIN, -1, 0, 1, TS_MAX}, NODE_RAW, 0},
+    };
+    struct account account;
+    account_init(&account, "test", NULL, 0);
+    for (size_t r = 0; r < ARRAY_LEN(rows); r++) {
+        struct tail *tail = tail_new(&account, NODE_RAW, VALUE_F64, 4);
+        int64_t step;
+        for (uint32_t i = 0; i < 4; i++)
+            tail_put(tail, i, rows[r].ts[i], (union value){.bits = i});
+        ck_assert_msg(tail_next_kind(tail, 4, rows[r].ts[4], &step) == rows[r].kind, "%s",
+                      rows[r].name);
+        ck_assert_msg(step == rows[r].step, "%s: step %lld", rows[r].name, (long long)step);
+        node_free(&tail->node);
+    }
+}
+END_TEST
+
+/* --- heads in a database --------------------------------------------------------------- */
+
+/* Where the first full tails of a fleet end: spread over 17..32 slots. */
+START_TEST(test_first_tails_do_not_fill_together)
+{
+    bool seen[TAIL_SLOTS_MAX + 1] = {false};
+    struct db_rig rig;
+    int n_distinct = 0;
+    log_set_level(LOG_ERROR);
+    db_rig_init(&rig, 1);
+    ck_assert_int_eq(db_rig_open(&rig), ST_OK);
+    for (int s = 0; s < 60; s++) {
+        char name[16];
+        snprintf(name, sizeof(name), "m%d", s);
+        int full = 0;
+        for (int i = 0; i < 40 && !full; i++) {
+            ck_assert_int_eq(db_rig_put(&rig, name, i * 15, i), ST_OK);
+            struct node *top = word_node(head_root(cell_head(&rig.db->cell, (uint32_t)s)));
+            if (word_node(node_older(top))) full = i;
+        }
+        ck_assert_int_ge(full, 17);
+        ck_assert_int_le(full, 32);
+        n_distinct += !seen[full];
+        seen[full] = true;
+    }
+    ck_assert_int_ge(n_distinct, 10);
+    ck_assert_int_eq(db_rig_close(&rig), ST_OK);
+    db_rig_release(&rig);
+}
+END_TEST
+
+/* The account refuses everything: what was reserved must do for in-order, misfitting and
+ * late samples, and reserving more is refused in words. */
+START_TEST(test_spare_tails_serve_when_memory_is_refused)
+{
+    enum { N = 200 };
+    struct db_rig rig;
+    struct model_db model = {0};
+    struct points pts = {0};
+    log_set_level(LOG_ERROR);
+    db_rig_init(&rig, 2);
+    ck_assert_int_eq(db_rig_open(&rig), ST_OK);
+    ck_assert_int_eq(db_rig_put(&rig, "m", 0, 0), ST_OK);
+    (void)model_db_put(&model, "m", 0, f64_bits(0), DUP_LAST);
+    struct cell *cell = &rig.db->cell;
+    ck_assert_int_eq(head_reserve(cell, N), ST_OK);
+    cell->account.limit = 1;
+    ck_assert_int_eq(head_reserve(cell, N + 1), ST_NO_MEMORY);
+    struct rng rng;
+    rng_init(&rng, unit_seed());
+    for (int i = 0; i < N; i++) {
+        struct head *head = cell_head(cell, 0);
+        ts_time ts = rng_below(&rng, 4) ? head->last_ts + 1 + (ts_time)rng_below(&rng, 3)
+                                        : (ts_time)rng_below(&rng, (uint64_t)head->last_ts + 1);
+        union value v = {.bits = f64_bits(i)};
+        if (ts > head->last_ts) head_append(cell, 0, ts, v);
+        else head_append_late(cell, 0, ts, v);
+        (void)model_db_put(&model, "m", ts, v.bits, DUP_LAST);
+    }
+    cell->account.limit = 0;
+    ck_assert_int_eq(db_rig_read(&rig, "m", all, &pts, NULL), ST_OK);
+    const char *why = model_db_differs(&model, "m", all, &pts);
+    ck_assert_msg(!why, "%s", why);
+    points_release(&pts);
+    model_db_release(&model);
+    ck_assert_int_eq(db_rig_close(&rig), ST_OK);
+    db_rig_release(&rig);
+}
+END_TEST
+
+Suite *suite_head(void)
+{
+    Suite *s = suite_create("head");
+    TCase *tc = tcase_create("head");
+    tcase_add_loop_test(tc, test_tails_take_what_fits, 0, ARRAY_LEN(shapes));
+    tcase_add_test(tc, test_the_late_lane_holds_64_and_the_last_wins);
+    tcase_add_test(tc, test_the_next_kind_follows_what_was_seen);
+    tcase_add_test(tc, test_first_tails_do_not_fill_together);
+    tcase_add_test(tc, test_spare_tails_serve_when_memory_is_refused);
+    suite_add_tcase(s, tc);
+    return s;
+}

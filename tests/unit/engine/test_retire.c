@@ -1,0 +1,136 @@
+/* Goal: retired memory is freed when, and only when, nobody can reach it. Method: a table
+ * of stamps, views and readers; then readers on threads against an owner who retires what
+ * they look at (for the thread checker). */
+#include "base/mem.h"
+#include "base/panic.h"
+#include "base/thread.h"
+#include "engine/retire.h"
+#include "tests/unit/engine/engine_suites.h"
+
+struct item {
+    struct retired retired;
+    int *freed;
+};
+
+static void free_item(struct retired *retired)
+{
+    struct item *item = container_of(retired, struct item, retired);
+    ++*item->freed;
+    free(item);
+}
+
+static void retire_one(struct retire_list *list, int *freed)
+{
+    struct item *item = malloc(sizeof(*item));
+    item->freed = freed;
+    retire_push(list, &item->retired, free_item);
+}
+
+START_TEST(test_views_block_what_was_retired_after_them)
+{
+    struct retire_list list;
+    int freed = 0;
+    retire_init(&list);
+    retire_one(&list, &freed);                   /* stamp 1 */
+    atomic_fetch_add(&list.epoch, 1);            /* a view is pinned at 1: now 2 */
+    retire_one(&list, &freed);                   /* stamp 2: the view may see it */
+    ck_assert_uint_eq(retire_collect(&list, 1, 100), 1);
+    ck_assert_int_eq(freed, 1);
+    ck_assert_uint_eq(retire_collect(&list, 1, 100), 0);
+    ck_assert_uint_eq(retire_collect(&list, 2, 100), 1);
+    ck_assert_int_eq(freed, 2);
+    ck_assert_uint_eq(list.n_items, 0);
+}
+END_TEST
+
+START_TEST(test_readers_block_their_epoch_and_later_ones)
+{
+    struct retire_list list;
+    int freed = 0;
+    retire_init(&list);
+    retire_one(&list, &freed);
+    atomic_fetch_add(&list.epoch, 1);
+    int slot = reader_enter(&list);              /* at 2 */
+    retire_one(&list, &freed);                   /* stamp 2 */
+    ck_assert_uint_eq(retire_collect(&list, UINT64_MAX, 100), 1);
+    ck_assert_uint_eq(retire_collect(&list, UINT64_MAX, 100), 0);
+    int second = reader_enter(&list);
+    ck_assert_int_ne(slot, second);
+    reader_leave(&list, slot);
+    retire_one(&list, &freed);                   /* stamp 3 or more: blocked by second */
+    ck_assert_uint_le(retire_collect(&list, UINT64_MAX, 100), 1);
+    reader_leave(&list, second);
+    while (retire_collect(&list, UINT64_MAX, 1)) { /* one at a time */
+    }
+    ck_assert_int_eq(freed, 3);
+}
+END_TEST
+
+/* The owner swaps a block and retires the old one, which is scribbled over when freed. */
+enum { SWAPS = 3000, THREADS = 3 };
+struct block {
+    struct retired retired;
+    uint64_t a, b;
+};
+static struct retire_list shared;
+static _Atomic(struct block *) current;
+static _Atomic bool over;
+static _Atomic int n_wrong;
+
+static void free_block(struct retired *retired)
+{
+    struct block *block = container_of(retired, struct block, retired);
+    block->b = block->a + 1;
+    free(block);
+}
+
+static struct block *new_block(uint64_t v)
+{
+    struct block *block = calloc(1, sizeof(*block));
+    block->a = block->b = v;
+    return block;
+}
+
+static void read_blocks(void *ctx)
+{
+    (void)ctx;
+    while (!atomic_load(&over)) {
+        int slot = reader_enter(&shared);
+        struct block *block = atomic_load_explicit(&current, memory_order_acquire);
+        if (block->a != block->b) atomic_fetch_add(&n_wrong, 1);
+        reader_leave(&shared, slot);
+    }
+}
+
+START_TEST(test_readers_never_see_freed_memory)
+{
+    struct thread threads[THREADS];
+    retire_init(&shared);
+    atomic_store(&current, new_block(0));
+    for (int i = 0; i < THREADS; i++)
+        ck_assert_int_eq(thread_start(&threads[i], "reader", read_blocks, NULL, NULL), ST_OK);
+    for (uint64_t i = 1; i <= SWAPS; i++) {
+        struct block *old = atomic_exchange(&current, new_block(i));
+        retire_push(&shared, &old->retired, free_block);
+        (void)retire_collect(&shared, UINT64_MAX, 100);
+    }
+    atomic_store(&over, true);
+    for (int i = 0; i < THREADS; i++) thread_join(&threads[i]);
+    ck_assert_int_eq(atomic_load(&n_wrong), 0);
+    ck_assert_uint_gt(retire_collect(&shared, UINT64_MAX, SWAPS), 0);
+    retire_release(&shared);
+    free(atomic_load(&current));
+}
+END_TEST
+
+Suite *suite_retire(void)
+{
+    Suite *s = suite_create("retire");
+    TCase *tc = tcase_create("retire");
+    tcase_set_timeout(tc, 60);
+    tcase_add_test(tc, test_views_block_what_was_retired_after_them);
+    tcase_add_test(tc, test_readers_block_their_epoch_and_later_ones);
+    tcase_add_test(tc, test_readers_never_see_freed_memory);
+    suite_add_tcase(s, tc);
+    return s;
+}
