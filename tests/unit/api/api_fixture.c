@@ -25,11 +25,11 @@ void fixture_init(void)
     ready = true;
 }
 
-void fixture_start(size_t n_io)
+static void start(enum conn_proto proto, size_t n_io)
 {
     struct conn_hub_opts hub_opts = {.account = &account};
     struct loop_opts loop_opts = {.name = "owner"};
-    struct listener_opts opts = {.hosts = "127.0.0.1", .proto = CONN_RESP};
+    struct listener_opts opts = {.hosts = "127.0.0.1", .proto = proto};
     struct app *app = &fixture_app;
 
     account_init(&account, "net", NULL, 0);
@@ -40,7 +40,8 @@ void fixture_start(size_t n_io)
     ck_assert_int_eq(loop_open(&app->owner, &loop_opts, NULL), ST_OK);
     ck_assert_int_eq(io_threads_open(&io, app->owner, app->hub, n_io, NULL), ST_OK);
     app->loops = io_threads_all(io);
-    struct conn_loops deal = io_threads_for_resp(io);
+    struct conn_loops deal =
+        proto == CONN_RESP ? io_threads_for_resp(io) : io_threads_for_http(io);
     opts.hub = app->hub;
     opts.loop = app->owner;
     opts.deal = deal.ptr;
@@ -48,6 +49,16 @@ void fixture_start(size_t n_io)
     ck_assert_int_eq(listener_open(&listener, &opts, NULL), ST_OK);
     ck_assert_int_eq(io_threads_start(io, NULL), ST_OK);
     ck_assert_int_eq(loop_start(app->owner, NULL), ST_OK);
+}
+
+void fixture_start(size_t n_io)
+{
+    start(CONN_RESP, n_io);
+}
+
+void fixture_start_http(size_t n_io)
+{
+    start(CONN_HTTP, n_io);
 }
 
 void fixture_stop(void)

@@ -1,4 +1,4 @@
-/* An app without a database behind a real RESP listener, and a client that expects. One
+/* An app without a database behind a real listener, and a client that expects. One
  * at a time. */
 #ifndef TSINK_TESTS_API_FIXTURE_H
 #define TSINK_TESTS_API_FIXTURE_H
@@ -10,6 +10,7 @@ extern struct app fixture_app; /* ports and settings may be set before start */
 
 void fixture_init(void);            /* clears the app; start does it unless it was done */
 void fixture_start(size_t n_io);    /* starts n_io I/O threads and the owner's */
+void fixture_start_http(size_t n_io); /* the same with HTTP instead of RESP */
 void fixture_stop(void);            /* asserts that all network memory is gone */
 
 int fixture_client(void);

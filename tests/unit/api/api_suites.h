@@ -7,10 +7,13 @@
 Suite *suite_args(void);
 Suite *suite_cmd_server(void);
 Suite *suite_command(void);
+Suite *suite_http_args(void);
 Suite *suite_metadata_store(void);
 Suite *suite_promjson(void);
 Suite *suite_reply(void);
+Suite *suite_route(void);
 Suite *suite_ts_args(void);
 Suite *suite_ts_filter(void);
+Suite *suite_ts_key(void);
 
 #endif

@@ -1,5 +1,5 @@
 /* Unit tests of src/api. */
 #include "tests/unit/api/api_suites.h"
 
-UNIT_MAIN(suite_args, suite_command, suite_cmd_server, suite_metadata_store, suite_promjson,
-          suite_reply, suite_ts_args, suite_ts_filter)
+UNIT_MAIN(suite_args, suite_command, suite_cmd_server, suite_http_args, suite_metadata_store,
+          suite_promjson, suite_reply, suite_route, suite_ts_args, suite_ts_filter, suite_ts_key)

@@ -38,6 +38,8 @@ static const struct app_settings settings = {.ts_retention_ms = 7000,
                                              .ts_ignore_ms = 3,
                                              .ts_ignore_val = 0.5};
 
+#define CHUNK_RANGE "!TSDB: CHUNK_SIZE value must be a multiple of 8 in the range [48 .. 1048576]"
+
 static const struct create_case {
     const char *line;
     const char *want; /* "retention chunk policy ignore_ms ignore_val raw labels" or "!error" */
@@ -51,10 +53,10 @@ static const struct create_case {
     {"RETENTION 5m", "!TSDB: Couldn't parse RETENTION"},
     {"CHUNK_SIZE 48", "7000 48 1 3 0.5 0 0"},
     {"CHUNK_SIZE 1048576", "7000 1048576 1 3 0.5 0 0"},
-    {"CHUNK_SIZE 40", "!TSDB: CHUNK_SIZE value must be a multiple of 8 in the range [48 .. 1048576]"},
+    {"CHUNK_SIZE 40", CHUNK_RANGE},
     {"CHUNK_SIZE 1048584",
-     "!TSDB: CHUNK_SIZE value must be a multiple of 8 in the range [48 .. 1048576]"},
-    {"CHUNK_SIZE 50", "!TSDB: CHUNK_SIZE value must be a multiple of 8 in the range [48 .. 1048576]"},
+     CHUNK_RANGE},
+    {"CHUNK_SIZE 50", CHUNK_RANGE},
     {"CHUNK_SIZE x", "!TSDB: Couldn't parse CHUNK_SIZE"},
     {"ENCODING UNCOMPRESSED", "7000 4096 1 3 0.5 1 0"},
     {"ENCODING compressed", "7000 4096 1 3 0.5 0 0"},
@@ -218,7 +220,8 @@ static const struct arg_spec range_spec_rows[] = {
 };
 static const struct arg_shape range_shape = ARG_SHAPE(struct range, range_spec_rows);
 
-#define PLACE_STAMP "!TSDB: BUCKETTIMESTAMP flag should be the 3rd or 4th flag after AGGREGATION flag"
+#define PLACE_STAMP                                                                            \
+    "!TSDB: BUCKETTIMESTAMP flag should be the 3rd or 4th flag after AGGREGATION flag"
 #define PLACE_EMPTY "!TSDB: EMPTY flag should be the 3rd or 5th flag after AGGREGATION flag"
 
 static const struct range_case {
@@ -316,9 +319,10 @@ START_TEST(test_ts_args_ranges)
     if (st != ST_OK)
         snprintf(got, sizeof(got), "!%s", err.text);
     else
-        snprintf(got, sizeof(got), "%s %s %llu %zu %zu %lld %lld %d %d", tick(from, spec.range.from),
-                 tick(to, spec.range.to), (unsigned long long)spec.count, spec.n_by_ts, spec.n_aggs,
-                 (long long)spec.bucket, (long long)spec.align, (int)spec.stamp, spec.empty);
+        snprintf(got, sizeof(got), "%s %s %llu %zu %zu %lld %lld %d %d",
+                 tick(from, spec.range.from), tick(to, spec.range.to),
+                 (unsigned long long)spec.count, spec.n_by_ts, spec.n_aggs, (long long)spec.bucket,
+                 (long long)spec.align, (int)spec.stamp, spec.empty);
     ck_assert_msg(strcmp(got, c->want) == 0, "%s: '%s', not '%s'", c->line, got, c->want);
     for (size_t i = 1; st == ST_OK && i < spec.n_by_ts; i++)
         ck_assert_int_lt(spec.by_ts[i - 1], spec.by_ts[i]);
