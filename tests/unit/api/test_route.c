@@ -66,7 +66,8 @@ END_TEST
 
 #define CLOSE "Host: x\r\nConnection: close\r\n"
 #define BAD(param)                                                                             \
-    "{\"status\":\"error\",\"errorType\":\"bad_data\",\"error\":\"invalid parameter \\\"" param "\\\": "
+    "{\"status\":\"error\",\"errorType\":\"bad_data\","                                          \
+    "\"error\":\"invalid parameter \\\"" param "\\\": "
 #define RANGE "/api/v1/query_range?query=1&"
 #define FORM "Content-Type: application/x-www-form-urlencoded\r\n"
 
