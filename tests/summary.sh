@@ -5,7 +5,7 @@
 #
 #     tests/summary.sh [BUILD]
 build=${1:-.}
-find "$build/tests" -name '*.trs' | LC_ALL=C sort | xargs -r awk '
+find "$build/tests" -name '*.trs' | LC_ALL=C sort | xargs awk '
 FNR == 1 { test = FILENAME; sub(/^.*\/tests\//, "tests/", test); sub(/\.trs$/, "", test) }
 /^:test-result: *(PASS|XFAIL)/ { passed++ }
 /^:test-result: *SKIP/ { skipped[test]++ }
@@ -15,4 +15,4 @@ END {
     for (t in bad) print "failed: " bad[t] " in " t " (see " t ".log)"
     printf "%d passed, %d failed\n", passed, failed
     exit failed > 0 || passed == 0
-}'
+}' /dev/null
