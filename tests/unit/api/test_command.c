@@ -236,6 +236,32 @@ START_TEST(test_command_rows_are_sound)
 }
 END_TEST
 
+START_TEST(test_command_names_and_arity)
+{
+    static const struct {
+        const char *name;
+        size_t argc;
+        bool ok;
+    } rows[] = {
+        {"ts.add", 3, false},  {"TS.ADD", 4, true}, {"Ts.Add", 20, true}, {"ts.del", 4, true},
+        {"ts.del", 3, false},  {"ts.del", 5, false}, {"ping", 1, true},   {"ping", 2, true},
+        {"dbsize", 1, true},   {"DBSIZE", 2, false}, {"ts.queryrange", 7, false},
+        {"ts.queryrange", 8, true},
+    };
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        const struct command *cmd = command_find(slice_str(rows[i].name));
+        ck_assert_msg(cmd && command_arity_ok(cmd, rows[i].argc) == rows[i].ok, "%s %zu",
+                      rows[i].name, rows[i].argc);
+    }
+    const struct command *config = command_find(SLICE_LIT("config"));
+    ck_assert_ptr_nonnull(command_find_sub(config, SLICE_LIT("GeT")));
+    ck_assert_ptr_null(command_find_sub(config, SLICE_LIT("getname"))); /* of another one */
+    ck_assert_ptr_null(command_find_sub(config, SLICE_LIT("")));
+    ck_assert_ptr_null(command_find(SLICE_LIT("config|get")));
+}
+END_TEST
+
 Suite *suite_command(void)
 {
     Suite *suite = suite_create("command");
@@ -248,6 +274,7 @@ Suite *suite_command(void)
     tcase_add_test(tc, test_command_reply_modes);
     tcase_add_test(tc, test_command_help_and_whole_tables_are_well_formed);
     tcase_add_test(tc, test_command_rows_are_sound);
+    tcase_add_test(tc, test_command_names_and_arity);
     suite_add_tcase(suite, tc);
     return suite;
 }
