@@ -438,6 +438,9 @@ bool flush_begin(struct cell *cell, const char *why)
     f->why = why;
     f->order = ++cell->flush_order;
     f->end_ordinal = (uint32_t)segvec_len(&cell->heads);
+    /* All at once: growing step by step would copy megabytes on the owner. Without the
+     * memory now, cut_series() tries for less and tells. */
+    (void)vec_reserve(&f->cuts, f->end_ordinal);
     f->begin_lsn = wal_head(cell->wal);
     f->begin_bytes = flush_wal_bytes(cell);
     f->began = clock_mono(db->ports.clock);

@@ -161,7 +161,7 @@ static status read_run(const struct run *run, node_word word, struct time_range 
         const struct run_block *b = &run->block[i];
         if (b->max < range.from || b->min > range.to) continue;
         size_t base = out->n;
-        TRY(block_decode(out, arena, run->data + b->off, b->len, NULL));
+        TRY(block_decode(out, arena, run_data(run) + b->off, b->len, NULL));
         if (b->min < range.from || b->max > range.to) trim(out, base, range);
     }
     return ST_OK;

@@ -102,9 +102,9 @@ struct run_block {
 
 struct run {
     struct node node;
-    uint32_t cap;                       /* bytes at data */
-    struct run_block block[RUN_BLOCKS_MAX];
-    uint8_t data[];
+    uint32_t cap;                       /* bytes of encoded blocks */
+    uint32_t cap_blocks;
+    struct run_block block[];           /* then the bytes: run_data() */
 };
 
 struct chunk_node {
@@ -113,6 +113,11 @@ struct chunk_node {
     ts_time min, max;
     uint8_t data[];                     /* codec/chunk.h, with 64 readable bytes behind */
 };
+
+static inline uint8_t *run_data(const struct run *run)
+{
+    return (uint8_t *)(uintptr_t)(run->block + run->cap_blocks);
+}
 
 static inline node_word word_make(const struct node *node, uint32_t count)
 {

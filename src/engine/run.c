@@ -13,11 +13,11 @@
 #include "base/mem.h"
 #include "codec/block.h"
 
-enum { RUN_CAP_MIN = 192, READ_BEYOND = 64 };
+enum { RUN_CAP_MIN = 128, BLOCKS_MIN = 2, READ_BEYOND = 64 };
 
-static struct run *new_run(struct account *account, uint8_t type, size_t cap)
+static struct run *new_run(struct account *account, uint8_t type, size_t cap, uint32_t cap_blocks)
 {
-    size_t bytes = sizeof(struct run) + cap + READ_BEYOND;
+    size_t bytes = sizeof(struct run) + cap_blocks * sizeof(struct run_block) + cap + READ_BEYOND;
     if (cap > UINT32_MAX / 2 || !account_charge(account, bytes)) return NULL;
 
     struct run *run = mem_try_zero(bytes);
@@ -30,6 +30,7 @@ static struct run *new_run(struct account *account, uint8_t type, size_t cap)
     run->node.kind = NODE_RUN;
     run->node.type = type;
     run->cap = (uint32_t)cap;
+    run->cap_blocks = cap_blocks;
     return run;
 }
 
@@ -50,7 +51,7 @@ static void put_block(struct run *run, uint32_t idx, const uint8_t *src, size_t 
                       const struct points *pts)
 {
     uint32_t off = used_bytes(run, idx);
-    memcpy(run->data + off, src, len);
+    memcpy(run_data(run) + off, src, len);
     run->block[idx] = (struct run_block){.off = off,
                                          .len = (uint32_t)len,
                                          .n = (uint32_t)pts->n,
@@ -70,16 +71,18 @@ status run_append(struct run **out, uint32_t *count, enum run_how *how, struct a
     uint32_t used = follows ? used_bytes(run, n_blocks) : 0;
     struct run *to = run;
     *how = RUN_EXTENDED;
-    if (!follows || used + len > run->cap) {
-        size_t cap = next_pow2(used + len + (follows ? used : 0));
-        to = new_run(account, type, cap < RUN_CAP_MIN ? RUN_CAP_MIN : cap);
+    if (!follows || used + len > run->cap || n_blocks == run->cap_blocks) {
+        size_t cap = used + len + used / 2; /* half as much again: it is copied seldom enough */
+        uint32_t cap_blocks = follows ? n_blocks + n_blocks / 2 + 1 : BLOCKS_MIN;
+        if (cap_blocks > RUN_BLOCKS_MAX) cap_blocks = RUN_BLOCKS_MAX;
+        to = new_run(account, type, cap < RUN_CAP_MIN ? RUN_CAP_MIN : cap, cap_blocks);
         if (!to) {
             mem_free(bytes);
             return ST_NO_MEMORY;
         }
         *how = follows ? RUN_COPIED : RUN_STACKED;
         if (follows) {
-            memcpy(to->data, run->data, used);
+            memcpy(run_data(to), run_data(run), used);
             memcpy(to->block, run->block, n_blocks * sizeof(run->block[0]));
             to->node.del_gen = run->node.del_gen;
         }

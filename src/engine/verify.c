@@ -35,7 +35,8 @@ static status check_node(struct walk *w, node_word word, const struct head *head
     if (node->del_gen > w->db->cell.del_gen) return fault(w, "a node is newer than all deletes");
     if (node_is_tail(node) && (word_n(word) > node->cap || word_late(word) > TAIL_LATE_MAX))
         return fault(w, "a tail publishes more than it holds");
-    if (node->kind == NODE_RUN && word_count(word) > RUN_BLOCKS_MAX)
+    if (node->kind == NODE_RUN &&
+        word_count(word) > container_of(node, struct run, node)->cap_blocks)
         return fault(w, "a run publishes more than it holds");
 
     w->pts.n = 0;
