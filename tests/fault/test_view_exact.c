@@ -222,10 +222,10 @@ static void check_series(struct host *host, const struct points *pts, long s, lo
     for (long t = 0; t <= k; t++) {
         if (!expected(s, t, k, deleted, &v)) continue;
         if (at == pts->n || pts->ts[at] != time_of(s, t) || pts->val[at].bits != f64_bits(v)) {
-            wrong(host, "after batch %ld%s: series %ld, step %ld: have %lld = %g, want %lld = %g", k,
-                 deleted ? " and its delete" : "", s, t,
-                 at < pts->n ? (long long)pts->ts[at] : -1,
-                 at < pts->n ? bits_f64(pts->val[at].bits) : NAN, (long long)time_of(s, t), v);
+            wrong(host, "after batch %ld%s: series %ld, step %ld: have %lld = %g, want %lld = %g",
+                  k, deleted ? " and its delete" : "", s, t,
+                  at < pts->n ? (long long)pts->ts[at] : -1,
+                  at < pts->n ? bits_f64(pts->val[at].bits) : NAN, (long long)time_of(s, t), v);
             return;
         }
         at++;

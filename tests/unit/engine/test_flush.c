@@ -172,7 +172,7 @@ START_TEST(test_changed_attributes_survive_a_failed_flush)
                                   &rig.err), ST_OK);
     ck_assert_uint_le(at, db_durable(rig.db));
     struct vfs_fault_rule rule = {
-        .ops = VFS_OP_CHANGES, .glob = "*catalog*", .nth = 1, .forever = true, .st = ST_IO};
+        .ops = VFS_OP_CHANGES, .glob = "*series_index*", .nth = 1, .forever = true, .st = ST_IO};
     (void)vfs_fault_add(fault, &rule);
     put(&rig, "m{__key__=\"m\"}", 10, 1);
     ck_assert_int_ne(db_rig_flush(&rig), ST_OK);

@@ -46,8 +46,8 @@ START_TEST(test_runs_grow_block_by_block)
         fill(&block, n_blocks * 100, 31, &rng);
         for (uint32_t i = 0; i < 31; i++)
             ck_assert(points_push(&whole, block.ts[i], block.val[i]));
-        ck_assert_int_eq(run_append(&out, &count, &how, &account, run, n_blocks, VALUE_F64, &block),
-                         ST_OK);
+        status st = run_append(&out, &count, &how, &account, run, n_blocks, VALUE_F64, &block);
+        ck_assert_int_eq(st, ST_OK);
         ck_assert_uint_eq(count, n_blocks + 1);
         ck_assert_int_eq(how == RUN_STACKED, run == NULL);
         if (before) expect(before, &whole, n_before);
@@ -59,7 +59,8 @@ START_TEST(test_runs_grow_block_by_block)
 
     /* Full, and going back in time: stacked. */
     fill(&block, 100000, 31, &rng);
-    ck_assert_int_eq(run_append(&out, &count, &how, &account, run, count, VALUE_F64, &block), ST_OK);
+    ck_assert_int_eq(run_append(&out, &count, &how, &account, run, count, VALUE_F64, &block),
+                     ST_OK);
     ck_assert_int_eq(how, RUN_STACKED);
     ck_assert_uint_eq(count, 1);
     expect(word_make(&out->node, 1), &block, block.n);

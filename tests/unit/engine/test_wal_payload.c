@@ -22,7 +22,9 @@ static void make_rows(struct wal_row *rows, struct rng *rng)
     for (int i = 0; i < ROWS; i++) {
         uint8_t type = i % 7 == 0 ? VALUE_BYTES : i % 3 == 0 ? VALUE_I64 : VALUE_F64;
         bool same = i > 0 && rng_below(rng, 2) && rows[i - 1].type == type;
-        rows[i] = (struct wal_row){.id = same ? rows[i - 1].id : rng_next(rng) >> rng_below(rng, 64),
+        /* A series has one type: it is part of the id here. */
+        series_id fresh = (rng_next(rng) >> rng_below(rng, 64)) << 3 | type;
+        rows[i] = (struct wal_row){.id = same ? rows[i - 1].id : fresh,
                                    .ts = (ts_time)rng_next(rng),
                                    .type = type};
         if (type == VALUE_BYTES) rows[i].bytes = (struct slice){text, rng_below(rng, sizeof(text))};
@@ -31,6 +33,7 @@ static void make_rows(struct wal_row *rows, struct rng *rng)
     rows[1].ts = TS_MIN;
     rows[2].ts = TS_MAX;
     rows[3].id = UINT64_MAX;
+    if (rows[4].type == rows[3].type) rows[4].id = UINT64_MAX;
 }
 
 static const struct wal_row *expected;

@@ -490,8 +490,10 @@ static struct batch *big_batch(int k, size_t n_rows, size_t n_series)
         snprintf(names[s], sizeof(names[s]), "s%zu", s);
         (void)db_rig_add_series(batch, names[s]);
     }
-    for (size_t i = 0; i < n_rows; i++) /* scattered: series after series, again and again */
-        ck_assert(batch_add_row(batch, i % n_series, (ts_time)(i / n_series) + k * 1000, f64(k), 0));
+    for (size_t i = 0; i < n_rows; i++) { /* scattered: series after series, over again */
+        ts_time ts = (ts_time)(i / n_series) + k * 1000;
+        ck_assert(batch_add_row(batch, i % n_series, ts, f64(k), 0));
+    }
     batch->done = db_rig_done;
     batch->deferrable = true;
     batch->ctx = &is_done[k];
