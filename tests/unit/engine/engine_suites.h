@@ -13,6 +13,7 @@ Suite *suite_overlay(void);
 Suite *suite_retire(void);
 Suite *suite_run(void);
 Suite *suite_wal_payload(void);
+Suite *suite_view(void);
 Suite *suite_write(void);
 
 #endif
