@@ -61,7 +61,7 @@ static status end_part(struct call *call, struct ts_part *part, status st)
         ts_turn_end(call, part);
     else
         ts_turn_cancel(call, part);
-    return st == ST_BAD_LABEL ? call_error(call, "TSDB: %s", err_text(&call->err, st)) : st;
+    return st == ST_BAD_LABEL ? err_wrap(&call->err, st, "TSDB") : st;
 }
 
 /* --- TS.CREATE ------------------------------------------------------------------------ */
