@@ -246,8 +246,9 @@ void db_flush(struct db *db, void (*done)(void *ctx, status st), void *ctx)
         return;
     }
     struct flush_waiter *wait = mem_alloc(sizeof(*wait));
-    *wait = (struct flush_waiter){
-        .done = done, .ctx = ctx, .order = begun ? before + 1 : cell->flush_order};
+    /* A flush that was under way does not take what came behind its cut: wait for the
+     * next one, which its end begins. */
+    *wait = (struct flush_waiter){.done = done, .ctx = ctx, .order = before + 1};
     list_push(&db->flush_waiters, &wait->link);
     flush_step(cell);
 }
@@ -275,7 +276,7 @@ status db_close(struct db *db, mono_ns deadline, void (*serve)(void *ctx), void 
             flushed = true;
             (void)flush_begin(cell, "close");
         }
-        if (clock_mono(clock) >= deadline && deadline) {
+        if (clock_mono(clock) >= deadline) {
             flushed = true;
             cell->closed = true;
             flush_abandon(cell);

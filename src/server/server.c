@@ -312,13 +312,23 @@ static size_t open_conns(const struct server *srv)
     return n;
 }
 
-/* Turns the owner's loop until nothing is open or the time is over. */
+/* Turns the owner's loop until nothing is open, the time is over, or a second signal says
+ * that it is. */
 static void turn_until_quiet(struct server *srv, mono_ns deadline)
 {
     while (open_conns(srv) || gauge_read(&srv->app.stats.n_queries_running)) {
         if (clock_mono(srv->app.clock) >= deadline || signals_n_stops() > 1) return;
         loop_turn(srv->owner, TURN_MS);
     }
+}
+
+/* Cuts all connections and waits for what worked for them: cancelled queries look up every
+ * few thousand samples. Nothing below may go while one runs. */
+static void cut_off(struct server *srv)
+{
+    drain_all(srv, true);
+    while (open_conns(srv) || gauge_read(&srv->app.stats.n_queries_running))
+        loop_turn(srv->owner, TURN_MS);
 }
 
 static void serve(void *ctx)
@@ -363,8 +373,7 @@ status server_run(struct server *srv, struct err *err)
     stop_listening(srv->http, io_threads_for_http(srv->io));
     drain_all(srv, false);
     turn_until_quiet(srv, deadline);
-    drain_all(srv, true);
-    turn_until_quiet(srv, INT64_MAX);
+    cut_off(srv);
 
     timer_cancel(loop_wheel(srv->owner), &srv->cron);
     atomic_store_explicit(&srv->app.ready, false, memory_order_release);
