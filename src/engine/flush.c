@@ -99,6 +99,8 @@ static void end_flush(struct flush *f, status st)
     vec_release(&f->cuts);
     mem_free(f);
     answer_waiters(db, order, st);
+    if (!list_empty(&db->flush_waiters) && !flush_begin(cell, "asked"))
+        answer_waiters(db, UINT64_MAX, cell->closed ? ST_CLOSED : ST_OK); /* nothing is left */
     cell_collect(cell);
 }
 

@@ -13,6 +13,7 @@
 struct view *view_pin(struct db *db)
 {
     struct cell *cell = db_cell(db);
+    ASSERT(write_idle(cell));
     struct view *view = mem_try_zero(sizeof(*view));
     if (!view) return NULL;
 

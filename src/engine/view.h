@@ -31,7 +31,7 @@ CHECKED status db_pin(struct db *db, struct view **out, struct err *err);
 /* Any thread but the owner in the server; returns at once. */
 void db_unpin(struct db *db, struct view *view);
 
-/* The owner itself. db_pin_owner() gives NULL while a batch is half applied. */
+/* The owner itself, never while a batch is half applied (asserted). NULL: no memory. */
 struct view *view_pin(struct db *db);
 void view_unpin(struct view *view);
 

@@ -308,6 +308,48 @@ START_TEST(test_encoding_above_a_flush_that_goes)
 }
 END_TEST
 
+static void count_answer(void *ctx, status st)
+{
+    ck_assert_int_eq(st, ST_OK);
+    ++*(int *)ctx;
+}
+
+/* Whoever asks while a flush is under way is answered when his samples are in a segment. */
+START_TEST(test_asking_during_a_flush_waits_for_the_next)
+{
+    struct vfs *disk = vfs_mem_new();
+    struct db_rig rig;
+    struct db_stats stats;
+    int n_first = 0, n_second = 0;
+    open_on(&rig, disk);
+    put(&rig, "m", 0, 1);
+    db_flush(rig.db, count_answer, &n_first);
+    (void)db_tick(rig.db); /* cut: what comes now is not in it */
+    struct batch *batch = db_rig_batch("m");
+    bool done = false;
+    ck_assert(batch_add_row(batch, 0, 1, (union value){.bits = 0}, 0));
+    batch->done = db_rig_done;
+    batch->ctx = &done;
+    sink_write(db_sink(rig.db), batch);
+    ck_assert(done);
+    batch_free(batch);
+    ck_assert_int_eq(n_first, 0);
+    db_flush(rig.db, count_answer, &n_second);
+    for (int i = 0; i < 10000 && !n_second; i++)
+        if (!exec_sim_step(rig.exec)) (void)db_tick(rig.db);
+    ck_assert_int_eq(n_first, 1);
+    ck_assert_int_eq(n_second, 1);
+    db_stats(rig.db, &stats);
+    ck_assert_uint_eq(stats.n_segment_samples, 2);
+    db_flush(rig.db, count_answer, &n_first); /* nothing new: at once */
+    ck_assert_int_eq(n_first, 2);
+    check(&rig);
+    ck_assert_int_eq(db_rig_close(&rig), ST_OK);
+    db_rig_release(&rig);
+    vfs_free(disk);
+}
+END_TEST
+
 Suite *suite_flush(void)
 {
     Suite *s = suite_create("flush");
@@ -318,6 +360,7 @@ Suite *suite_flush(void)
     tcase_add_test(tc, test_changed_attributes_survive_a_failed_flush);
     tcase_add_loop_test(tc, test_the_store_of_deletes_recovers, 0, 2);
     tcase_add_test(tc, test_a_batch_that_meets_a_full_disk_ends);
+    tcase_add_test(tc, test_asking_during_a_flush_waits_for_the_next);
     tcase_add_test(tc, test_encoding_above_a_flush_that_goes);
     suite_add_tcase(s, tc);
     return s;
