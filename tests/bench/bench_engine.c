@@ -7,8 +7,9 @@
  *     view      known rounds while a thread captures all series again and again
  *     flush     bytes on disk a sample
  *
- * Times are processor time of the owner's thread. Lines: BENCH engine.<series>.known.ns_per_sample=... The first argument is the largest
- * number of series (default 1000000); a tenth of it is measured first. */
+ * Times are processor time of the owner's thread. Lines:
+ * BENCH engine.<series>.known.ns_per_sample=... The first argument is the largest number
+ * of series (default 1000000); a tenth of it is measured first. */
 #include <math.h>
 #include <sched.h>
 #include <stdio.h>
@@ -112,14 +113,16 @@ static void send_batch(struct host *host, size_t first, bool fresh)
     ASSERT(batch);
     for (size_t i = first; i < first + BATCH && i < host->n_series; i++) {
         int64_t idx = batch_add_series(batch);
-        ts_time ts = host->now + (i % 4 == 3 ? (ts_time)(hash_mix(i + (uint64_t)host->now) % 9) : 0);
+        uint64_t jitter = i % 4 == 3 ? hash_mix(i + (uint64_t)host->now) % 9 : 0;
+        ts_time ts = host->now + (ts_time)jitter;
         double v = (double)(host->now / STEP_MS) * (double)(i % 10) + sin((double)i);
         ASSERT(idx >= 0);
         if (fresh) {
             name_series(batch, &batch->series[idx], i);
         } else {
             batch->series[idx].ordinal = (uint32_t)i;
-            batch->series[idx].gen = entry_gen(registry_entry(db_registry(host->db), (uint32_t)i));
+            const struct registry *registry = db_registry(host->db);
+            batch->series[idx].gen = entry_gen(registry_entry(registry, (uint32_t)i));
         }
         ASSERT(batch_add_row(batch, (size_t)idx, ts, (union value){.bits = f64_bits(v)}, 0));
     }
