@@ -350,19 +350,34 @@ static void note_behind(struct behind *b, size_t file, size_t off, const struct 
     b->seq = frame->seq;
 }
 
+/* The next place at or behind off where a frame may begin, or NULL. In windows, because
+ * tools that check memory look at all that memmem() is given, however soon it ends. */
+static const uint8_t *find_magic(const struct replay_file *f, size_t off)
+{
+    enum { WINDOW = 64 << 10 };
+    static const char magic[4] = {'T', 'S', 'F', 'R'};
+    while (off < f->map.len) {
+        size_t len = f->map.len - off < WINDOW ? f->map.len - off : WINDOW;
+        const uint8_t *at = memmem(f->map.ptr + off, len, magic, sizeof(magic));
+        if (at || len < sizeof(magic)) return at;
+        off += len - (sizeof(magic) - 1);
+        if (len < WINDOW) return NULL;
+    }
+    return NULL;
+}
+
 /* Searches [off, end of file) for valid frames that follow `expect`. Each byte that is
  * checksummed in vain is paid from a budget, so hostile bytes cannot hold us up. */
 static void search_file(const struct wal_replay *replay, size_t file, size_t off, lsn expect,
                         struct behind *b)
 {
-    static const char magic[4] = {'T', 'S', 'F', 'R'};
     const struct replay_file *f = &replay->files.ptr[file];
     uint64_t budget = (uint64_t)f->map.len * SCAN_COST + ((uint64_t)64 << 10);
     struct wal_frame frame;
     size_t len;
 
     while (off < f->map.len) {
-        const uint8_t *at = memmem(f->map.ptr + off, f->map.len - off, magic, sizeof(magic));
+        const uint8_t *at = find_magic(f, off);
         if (!at) return;
         off = (size_t)(at - f->map.ptr);
         if (f->map.len - off < WAL_HEAD_LEN) return;
