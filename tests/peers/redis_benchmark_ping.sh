@@ -76,5 +76,5 @@ for pipeline in 1 16 64; do
     redis_cpu=$cpu
     run tsink-server "$tsink_pid" "$tsink_port" $pipeline "$n"
     echo "$redis_cpu $cpu $pipeline" |
-        awk '{ printf "REL ping_cpu_ratio_p%d=%.2f goal=1.2\n", $3, $1 > 0 ? $2 / $1 : 0 }'
+        awk '{ printf "REL ping_cpu_ratio_p%d=%.2f goal=1.2\n", $3, ($1 > 0 ? $2 / $1 : 0) }'
 done
