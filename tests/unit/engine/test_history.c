@@ -55,7 +55,7 @@ START_TEST(test_random_histories_match_the_model)
 {
     const char *rounds = getenv("TSINK_ROUNDS");
     uint64_t seed = unit_seed();
-    long n = rounds ? strtol(rounds, NULL, 10) : 3;
+    long n = rounds ? strtol(rounds, NULL, 10) : 1;
     log_set_level(LOG_OFF);
     for (long i = 0; i < n; i++) run(&shapes[_i], seed + (uint64_t)i, 300);
 }

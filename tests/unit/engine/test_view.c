@@ -120,7 +120,7 @@ START_TEST(test_a_view_is_the_state_at_its_pin)
 {
     const char *rounds = getenv("TSINK_ROUNDS");
     uint64_t seed = unit_seed();
-    long n = rounds ? strtol(rounds, NULL, 10) : 8;
+    long n = rounds ? strtol(rounds, NULL, 10) : 2;
     log_set_level(LOG_OFF);
     for (long i = 0; i < n; i++) run(seed + (uint64_t)i);
 }
