@@ -1,5 +1,5 @@
 /* Commands that read samples: TS.GET TS.RANGE TS.REVRANGE TS.MGET TS.MRANGE TS.MREVRANGE.
- * All but the simplest TS.GET are query jobs. */
+ * Short reads of recent samples are answered at once, the others are query jobs. */
 #include <string.h>
 
 #include "api/cmd_handlers.h"
@@ -10,6 +10,9 @@
 #include "api/ts_series.h"
 #include "api/ts_turn.h"
 #include "base/panic.h"
+#include "engine/view.h"
+
+enum { AT_ONCE_SAMPLES = 4096 }; /* looked at by a read on the owner (architecture 4) */
 
 /* --- samples -------------------------------------------------------------------------- */
 
@@ -20,16 +23,20 @@ static void put_sample(struct ts_read *read, ts_time ts, double v)
     reply_double(&read->reply, v);
 }
 
-static void put_rows(struct ts_read *read, const struct rows *rows)
+static void put_rows(struct reply *reply, enum precision precision, const struct rows *rows)
 {
-    enum precision precision = db_options(read->work.app->db)->precision;
-    reply_array(&read->reply, rows->n);
+    reply_array(reply, rows->n);
     for (size_t i = 0; i < rows->n; i++) {
-        reply_array(&read->reply, 1 + rows->n_vals);
-        reply_int(&read->reply, time_to_ms(rows->ts[i], precision));
+        reply_array(reply, 1 + rows->n_vals);
+        reply_int(reply, time_to_ms(rows->ts[i], precision));
         for (size_t k = 0; k < rows->n_vals; k++)
-            reply_double(&read->reply, rows->val[i * rows->n_vals + k]);
+            reply_double(reply, rows->val[i * rows->n_vals + k]);
     }
+}
+
+static enum precision precision_of(const struct ts_read *read)
+{
+    return db_options(read->work.app->db)->precision;
 }
 
 /* The rows of series i of a set. */
@@ -72,7 +79,7 @@ static status run_range_to(struct ts_read *read, bool reverse)
                       &work->arena, &work->err));
     TRY(ts_one_fetch(&one, work, args->key, spec.range, range_wants_edges(&spec)));
     status st = read_rows(read, one.set, one.idx, &spec, &rows);
-    if (st == ST_OK) put_rows(read, &rows);
+    if (st == ST_OK) put_rows(&read->reply, precision_of(read), &rows);
     rows_release(&rows);
     ts_one_done(&one, work);
     return st;
@@ -96,18 +103,48 @@ static status check_range(struct call *call, const struct ts_range_args *args)
                          &call->err);
 }
 
+/* On the owner's loop a short range of recent samples is read at once: a job costs more
+ * than it (architecture: "what would block the owner"). ST_AGAIN: it must be a job. */
+static status range_at_once(struct call *call, const struct range_args *args, bool reverse)
+{
+    struct app *app = call->app;
+    struct range_spec spec;
+    struct points pts = {0};
+    struct rows rows = {0};
+    if (!app_is_owner(app) || !ts_turn_idle(call)) return ST_AGAIN;
+    uint32_t ordinal = ts_key_find(app, args->key);
+    if (ordinal == ORDINAL_NONE) return ST_AGAIN;
+    TRY(ts_range_spec(&spec, &args->range, reverse, db_options(app->db)->precision, &call->arena,
+                      &call->err));
+    if (range_wants_edges(&spec) || spec.empty) return ST_AGAIN;
+
+    enum value_type type = (enum value_type)registry_entry(db_registry(app->db), ordinal)->type;
+    status st = db_read_small(app->db, ordinal, spec.range, AT_ONCE_SAMPLES, &pts, &call->arena,
+                              &call->err);
+    if (st == ST_OK) st = aggregate_range(&rows, &pts, type, &spec, NULL, &call->err);
+    if (st == ST_OK) put_rows(&call->reply, db_options(app->db)->precision, &rows);
+    rows_release(&rows);
+    points_release(&pts);
+    return st;
+}
+
+static status start_range(struct call *call, const struct range_args *args, bool reverse)
+{
+    TRY(check_range(call, &args->range));
+    status st = range_at_once(call, args, reverse);
+    if (st != ST_AGAIN) return st;
+    call->err = (struct err){.st = ST_OK};
+    return ts_read_start(call, args, 0, reverse ? run_revrange : run_range);
+}
+
 status cmd_ts_range(struct call *call, const void *argp)
 {
-    const struct range_args *args = argp;
-    TRY(check_range(call, &args->range));
-    return ts_read_start(call, args, 0, run_range);
+    return start_range(call, argp, false);
 }
 
 status cmd_ts_revrange(struct call *call, const void *argp)
 {
-    const struct range_args *args = argp;
-    TRY(check_range(call, &args->range));
-    return ts_read_start(call, args, 0, run_revrange);
+    return start_range(call, argp, true);
 }
 
 /* --- TS.GET ---------------------------------------------------------------------------- */
@@ -216,7 +253,7 @@ static status put_range_entry(struct ts_read *read, const struct many_args *args
         for (size_t k = 0; k < args->range.agg.n; k++)
             reply_text(reply, agg_name(args->range.agg.aggs[k]));
     }
-    put_rows(read, rows);
+    put_rows(&read->reply, precision_of(read), rows);
     return ST_OK;
 }
 
@@ -332,7 +369,7 @@ static status put_group(struct ts_read *read, const struct many_args *args,
     reply_text(reply, name);
     if (reply_version(reply) >= 3) reply_array(reply, 4);
     TRY(put_group_labels(read, args, many, from, to, value));
-    put_rows(read, rows);
+    put_rows(&read->reply, precision_of(read), rows);
     return ST_OK;
 }
 

@@ -35,6 +35,13 @@ void db_unpin(struct db *db, struct view *view);
 struct view *view_pin(struct db *db);
 void view_unpin(struct view *view);
 
+/* The owner, for reads so small that a job would cost more: appends the samples of one
+ * series within range as view_read() does, if they are in memory alone and at most
+ * samples_max of them have to be looked at. ST_AGAIN: ask a job. */
+CHECKED status db_read_small(struct db *db, uint32_t ordinal, struct time_range range,
+                             uint64_t samples_max, struct points *out, struct arena *arena,
+                             struct err *err);
+
 /* Births that the view has: ordinals born later are not in it. */
 uint64_t view_births(const struct view *view);
 

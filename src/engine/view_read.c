@@ -275,3 +275,41 @@ status view_last(struct view *view, const struct captured *series, struct time_r
     points_release(&pts);
     return st;
 }
+
+/* --- small reads of the owner -------------------------------------------------------- */
+
+/* Whether the range touches no segment and few samples in memory. */
+static bool is_small(const struct view *view, const struct captured *series,
+                     struct time_range range, uint64_t samples_max)
+{
+    const struct manifest *m = view->manifest;
+    uint64_t n = 0;
+    for (size_t i = 0; i < m->n_segments; i++)
+        if (range_overlaps(segment_info(m->segments[i])->ts, range)) return false;
+    for (node_word w = series->root; word_node(w); w = node_older(word_node(w))) {
+        n += node_samples(w);
+        if (n > samples_max) return false;
+    }
+    return true;
+}
+
+status db_read_small(struct db *db, uint32_t ordinal, struct time_range range,
+                     uint64_t samples_max, struct points *out, struct arena *arena,
+                     struct err *err)
+{
+    struct cell *cell = db_cell(db);
+    struct captured at = {.ordinal = ordinal, .root = head_root(cell_head(cell, ordinal))};
+    const struct series_entry *entry = registry_entry(cell->registry, ordinal);
+    const struct series_attrs *attrs = entry_attrs(entry);
+    if (!write_idle(cell) || cell->closing) return ST_AGAIN;
+    /* Its own retention counts from its newest sample, which a segment may hold. */
+    if ((entry_flags(entry) & SERIES_KEYED) && attrs && attrs->retention_ms) return ST_AGAIN;
+
+    struct view *view = view_pin(db);
+    if (!view) return ST_AGAIN;
+    status st = is_small(view, &at, range, samples_max)
+                    ? view_read(view, &at, range, out, arena, err)
+                    : ST_AGAIN;
+    view_unpin(view);
+    return st;
+}
