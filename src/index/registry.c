@@ -353,10 +353,10 @@ static bool same_identity(const struct registry *reg, uint32_t ordinal, struct s
     struct arena arena;
     arena_init(&arena, NULL, 1024);
     struct labels labels = registry_labels(reg, ordinal, &arena);
-    size_t len = labels_identity_len(labels);
-    uint8_t *bytes = arena_try(&arena, len);
+    size_t len = labels.ptr ? labels_identity_len(labels) : 0;
+    uint8_t *bytes = labels.ptr ? arena_try(&arena, len) : NULL;
     bool same = true;
-    if (bytes && (labels.ptr || !labels.n)) {
+    if (bytes) {
         labels_identity(bytes, labels);
         same = slice_eq(slice_of(bytes, len), identity);
     }
