@@ -262,7 +262,7 @@ static enum resp_result read_bulk(struct resp_parser *p, const char *buf, size_t
     if (have > n && buf[p->pos + n] != '\r') return bad(p, "expected CRLF after bulk");
     if (have < n + 2) return RESP_MORE;
     if (buf[p->pos + n + 1] != '\n') return bad(p, "expected CRLF after bulk");
-    /* An offset for now: the buffer may move before the last argument is here. */
+    /* An offset until the command is whole: the buffer may move before that. */
     if (!vec_push(&p->table, (struct slice){(const char *)(uintptr_t)p->pos, n})) {
         return RESP_NO_MEMORY;
     }
