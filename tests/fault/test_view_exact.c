@@ -31,6 +31,7 @@ enum {
     FLUSH_EVERY = 41,
     READERS = 3,
     STEPS = 400,
+    VIEWS_MIN = 10,           /* that are read before the owner may end */
 };
 
 /* --- the sequence: pure ------------------------------------------------------------ */
@@ -308,7 +309,9 @@ START_TEST(test_a_view_is_the_state_after_a_whole_batch)
     sync_point_set("view:between-roots-and-journal", let_the_owner_write, &host);
     for (int i = 0; i < READERS; i++)
         ck_assert_int_eq(thread_start(&readers[i], "reader", reader_main, &host, NULL), ST_OK);
-    for (long k = 0; k < n_steps && !host.failure[0]; k++) {
+    /* A release build has no sync points that would hold the owner back for the readers. */
+    for (long k = 0; !host.failure[0]; k++) {
+        if (k >= n_steps && atomic_load(&host.n_views) >= VIEWS_MIN) break;
         write_step(&host, k);
         if (k >= DELETE_EVERY && k % DELETE_EVERY == 0) delete_step(&host, k);
         if (k % FLUSH_EVERY == 0) db_flush(host.db, flushed, &host);
@@ -319,7 +322,7 @@ START_TEST(test_a_view_is_the_state_after_a_whole_batch)
     while (atomic_load(&host.n_readers) > 0) serve(&host);
     for (int i = 0; i < READERS; i++) thread_join(&readers[i]);
     ck_assert_msg(!host.failure[0], "%s", host.failure);
-    ck_assert_int_ge(atomic_load(&host.n_views), 10);
+    ck_assert_int_ge(atomic_load(&host.n_views), VIEWS_MIN);
     host_close(&host);
 }
 END_TEST
