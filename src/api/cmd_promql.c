@@ -5,6 +5,7 @@
 #include "api/op_promql.h"
 #include "api/ts_args.h"
 #include "api/ts_read.h"
+#include "base/numfmt.h"
 #include "base/panic.h"
 #include "promql/promvalue.h"
 
@@ -187,6 +188,14 @@ static bool has_word(const struct call *call, const char *word)
     return false;
 }
 
+static status too_many_points(struct call *call, uint64_t points_max)
+{
+    char shown[NUMFMT_MAX];
+    int n = (int)numfmt_grouped(shown, points_max);
+    return call_error(call, "exceeded maximum resolution of %.*s points per timeseries. Try "
+                            "decreasing the query resolution (STEP)", n, shown);
+}
+
 status cmd_ts_queryrange(struct call *call, const void *argp)
 {
     struct query_args *args = own_args(call);
@@ -197,7 +206,6 @@ status cmd_ts_queryrange(struct call *call, const void *argp)
     if (args->step <= 0) return call_error(call, "STEP must be positive");
     if (args->end < args->start) return call_error(call, "END must not be before START");
     if (((uint64_t)args->end - (uint64_t)args->start) / (uint64_t)args->step > points_max)
-        return call_error(call, "exceeded maximum resolution of 11,000 points per timeseries. Try "
-                                "decreasing the query resolution (STEP)");
+        return too_many_points(call, points_max);
     return ts_read_start(call, args, args->timeout, run_query);
 }

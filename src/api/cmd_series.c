@@ -1,5 +1,6 @@
 /* Commands about series: TS.INFO TS.QUERYINDEX TS.DEL. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "api/cmd_handlers.h"
@@ -23,11 +24,14 @@ struct series_info {
     series_id id;
     uint64_t n_samples;
     int64_t first_ms, last_ms;
+    VEC(struct chunk_extent) chunks; /* DEBUG: by time */
 };
+
+enum info_extra { INFO_PLAIN, INFO_DEBUG, INFO_FULL };
 
 struct info_args {
     struct slice key;
-    bool full;               /* FULL: our own pairs too */
+    enum info_extra extra;   /* DEBUG: each chunk; FULL: our own pairs */
 };
 
 /* Exact counts need the samples when something overlaps or is hidden; the common case is
@@ -48,9 +52,23 @@ static status count_samples(struct ts_read *read, struct view *view, const struc
     return st;
 }
 
+static int by_start(const void *a, const void *b)
+{
+    const struct chunk_extent *x = a, *y = b;
+    if (x->range.from != y->range.from) return x->range.from < y->range.from ? -1 : 1;
+    return x->range.to < y->range.to ? -1 : x->range.to > y->range.to;
+}
+
+static status note_chunk(void *ctx, const struct chunk_extent *chunk)
+{
+    struct series_info *info = ctx;
+    return vec_push(&info->chunks, *chunk) ? ST_OK : ST_NO_MEMORY;
+}
+
 static status take_info(struct ts_read *read, struct view *view, uint32_t ordinal,
                         struct series_info *info)
 {
+    const struct info_args *args = read->args;
     struct query_work *work = &read->work;
     struct app *app = work->app;
     const struct series_entry *entry = registry_entry(db_registry(app->db), ordinal);
@@ -67,6 +85,11 @@ static status take_info(struct ts_read *read, struct view *view, uint32_t ordina
     if (info->attrs.chunk_bytes == 0) info->attrs.chunk_bytes = app_settings(app)->ts_chunk_bytes;
     TRY(view_capture(view, &at, 1, &work->err));
     TRY(view_extent(view, &at, &info->extent, &work->err));
+    if (args->extra == INFO_DEBUG) {
+        TRY(view_chunks(view, &at, note_chunk, info, &work->err));
+        if (info->chunks.len)
+            qsort(info->chunks.ptr, info->chunks.len, sizeof(info->chunks.ptr[0]), by_start);
+    }
     return count_samples(read, view, &at, info);
 }
 
@@ -98,11 +121,43 @@ static void put_number(struct ts_read *read, const char *name, int64_t v)
     reply_int(&read->reply, v);
 }
 
-static void put_info(struct ts_read *read, const struct series_info *info, bool full)
+static void put_chunks(struct ts_read *read, const struct series_info *info)
+{
+    enum precision precision = db_options(read->work.app->db)->precision;
+    const struct info_args *args = read->args;
+    put_name(read, "keySelfName");
+    reply_bulk(&read->reply, args->key);
+    put_name(read, "Chunks");
+    reply_array(&read->reply, info->chunks.len);
+    for (size_t i = 0; i < info->chunks.len; i++) {
+        const struct chunk_extent *chunk = &info->chunks.ptr[i];
+        reply_map(&read->reply, 5);
+        put_number(read, "startTimestamp", time_to_ms(chunk->range.from, precision));
+        put_number(read, "endTimestamp", time_to_ms(chunk->range.to, precision));
+        put_number(read, "samples", (int64_t)chunk->n_samples);
+        put_number(read, "size", (int64_t)chunk->n_bytes);
+        put_name(read, "bytesPerSample");
+        put_double_text(read, (double)chunk->n_bytes / (double)chunk->n_samples);
+    }
+}
+
+/* tsink's own, which the peer does not have. */
+static void put_own(struct ts_read *read, const struct series_info *info)
+{
+    put_number(read, "seriesId", (int64_t)info->id);
+    put_name(read, "metricName");
+    reply_bulk(&read->reply, labels_get(info->labels, SLICE_LIT(LABEL_NAME)));
+    put_number(read, "blocks", (int64_t)info->extent.n_chunks);
+    put_number(read, "diskBytes", (int64_t)info->extent.n_bytes);
+}
+
+static void put_info(struct ts_read *read, const struct series_info *info)
 {
     static const struct ts_names none = {NULL, 0, false};
+    static const size_t n_extra[] = {[INFO_PLAIN] = 0, [INFO_DEBUG] = 2, [INFO_FULL] = 4};
+    const struct info_args *args = read->args;
     struct reply *reply = &read->reply;
-    reply_map(reply, full ? 18 : 14);
+    reply_map(reply, 14 + n_extra[args->extra]);
     put_number(read, "totalSamples", (int64_t)info->n_samples);
     put_number(read, "memoryUsage", (int64_t)info->extent.n_bytes);
     put_number(read, "firstTimestamp", info->first_ms);
@@ -126,12 +181,8 @@ static void put_info(struct ts_read *read, const struct series_info *info, bool 
     put_number(read, "ignoreMaxTimeDiff", info->attrs.ignore_max_ms);
     put_name(read, "ignoreMaxValDiff");
     put_double_text(read, info->attrs.ignore_max_val);
-    if (!full) return;
-    put_number(read, "seriesId", (int64_t)info->id);
-    put_name(read, "metricName");
-    reply_bulk(reply, labels_get(info->labels, SLICE_LIT(LABEL_NAME)));
-    put_number(read, "blocks", (int64_t)info->extent.n_chunks);
-    put_number(read, "diskBytes", (int64_t)info->extent.n_bytes);
+    if (args->extra == INFO_DEBUG) put_chunks(read, info);
+    if (args->extra == INFO_FULL) put_own(read, info);
 }
 
 static status run_info(struct ts_read *read)
@@ -151,7 +202,8 @@ static status run_info(struct ts_read *read)
         db_unpin(app->db, view);
     }
     db_reader_leave(app->db, slot);
-    if (st == ST_OK) put_info(read, &info, args->full);
+    if (st == ST_OK) put_info(read, &info);
+    vec_release(&info.chunks);
     return st;
 }
 
@@ -161,8 +213,9 @@ status cmd_ts_info(struct call *call, const void *argp)
     (void)argp;
     if (!args) return ST_NO_MEMORY;
     args->key = call->argv[1];
-    args->full = call->argc > 2 && slice_is_nocase(call->argv[2], "FULL");
-    if (call->argc > 3 || (call->argc == 3 && !args->full))
+    if (call->argc > 2 && slice_is_nocase(call->argv[2], "DEBUG")) args->extra = INFO_DEBUG;
+    if (call->argc > 2 && slice_is_nocase(call->argv[2], "FULL")) args->extra = INFO_FULL;
+    if (call->argc > 3 || (call->argc == 3 && args->extra == INFO_PLAIN))
         return call_error(call, "wrong number of arguments for 'ts.info' command");
     return ts_read_start(call, args, 0, run_info);
 }

@@ -4,6 +4,7 @@
 #include "api/promjson.h"
 #include "api/work.h"
 #include "base/mem.h"
+#include "base/numfmt.h"
 #include "base/panic.h"
 
 struct http_eval {
@@ -104,8 +105,10 @@ void http_query_range(struct http_call *call)
     }
     span = (uint64_t)query.end_ms - (uint64_t)query.start_ms;
     if (span / (uint64_t)query.step_ms > points_max) {
-        http_call_bad(call, "exceeded maximum resolution of 11,000 points per timeseries. Try "
-                            "decreasing the query resolution (?step=XX)");
+        char shown[NUMFMT_MAX];
+        int n = (int)numfmt_grouped(shown, points_max);
+        http_call_bad(call, "exceeded maximum resolution of %.*s points per timeseries. Try "
+                            "decreasing the query resolution (?step=XX)", n, shown);
         return;
     }
     start_eval(call, &query);

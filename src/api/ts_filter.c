@@ -65,7 +65,8 @@ static status parse_one(struct ts_filter *out, struct arena *arena, struct slice
         if (!negative) out->none = true;
         return ST_OK;
     }
-    TRY(matcher_init(&out->matchers[out->n], how, name, value, err));
+    status st = matcher_init(&out->matchers[out->n], how, name, value, err);
+    if (st != ST_OK) return st == ST_INVALID ? err_wrap(err, st, "TSDB") : st;
     out->n++;
     return ST_OK;
 }

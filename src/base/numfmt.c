@@ -194,6 +194,17 @@ size_t numfmt_u64(char *dst, uint64_t v)
     return n;
 }
 
+size_t numfmt_grouped(char *dst, uint64_t v)
+{
+    char digits[20];
+    size_t n = numfmt_u64(digits, v), out = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (i > 0 && (n - i) % 3 == 0) dst[out++] = ',';
+        dst[out++] = digits[i];
+    }
+    return out;
+}
+
 size_t numfmt_i64(char *dst, int64_t v)
 {
     if (v >= 0) return numfmt_u64(dst, (uint64_t)v);

@@ -35,6 +35,9 @@ size_t numfmt_resp3(char *dst, double v);
 size_t numfmt_i64(char *dst, int64_t v);
 size_t numfmt_u64(char *dst, uint64_t v);
 
+/* With a comma between thousands, as sentences have it: 11,000. */
+size_t numfmt_grouped(char *dst, uint64_t v);
+
 /* All of text, or false. Decimal with optional sign; no blanks. */
 bool parse_i64(int64_t *out, struct slice text);
 bool parse_u64(uint64_t *out, struct slice text);

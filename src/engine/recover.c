@@ -273,7 +273,7 @@ static status replay_frame(void *ctx, const struct wal_frame *frame)
     case WAL_POLICY:
     case WAL_MARK: break;
     }
-    rec->cell->stats.replay_frames++;
+    if (!covered) rec->cell->stats.replay_frames++;
     if (rec->cell->encode.ordinals.len > ENCODE_JOB_MAX) encode_all_inline(rec->cell);
     cell_collect(rec->cell); /* nobody reads yet: what was replaced goes at once */
     return st == ST_OK ? st

@@ -78,6 +78,18 @@ struct series_extent {
 CHECKED status view_extent(struct view *view, const struct captured *series,
                            struct series_extent *out, struct err *err);
 
+/* One chunk of a segment, or one chunk or run in memory, as its header tells. */
+struct chunk_extent {
+    struct time_range range;
+    uint64_t n_samples, n_bytes;
+};
+typedef status chunk_extent_fn(void *ctx, const struct chunk_extent *chunk);
+
+/* Calls fn for each chunk of a captured series, in no order of time; what it returns but
+ * ST_OK ends the walk. */
+CHECKED status view_chunks(struct view *view, const struct captured *series, chunk_extent_fn *fn,
+                           void *ctx, struct err *err);
+
 struct registry *view_registry(struct view *view);
 
 #endif

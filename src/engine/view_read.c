@@ -170,20 +170,8 @@ status view_read(struct view *view, const struct captured *series, struct time_r
 
 /* --- headers only --------------------------------------------------------------- */
 
-static void extend(struct series_extent *extent, struct time_range range, uint64_t n,
-                   uint64_t bytes)
-{
-    if (!range_empty(extent->range) && range_overlaps(extent->range, range))
-        extent->exact = false;
-    if (range.from < extent->range.from) extent->range.from = range.from;
-    if (range.to > extent->range.to) extent->range.to = range.to;
-    extent->n_samples += n;
-    extent->n_bytes += bytes;
-    extent->n_chunks++;
-}
-
-static status extend_by_segment(struct series_extent *extent, const struct series_entry *entry,
-                                struct segment *seg, struct err *err)
+static status chunks_of_segment(const struct series_entry *entry, struct segment *seg,
+                                chunk_extent_fn *fn, void *ctx, struct err *err)
 {
     struct segment_cursor cur;
     const struct segment_entry *at;
@@ -192,25 +180,46 @@ static status extend_by_segment(struct series_extent *extent, const struct serie
     for (;;) {
         TRY(segment_next(&cur, &at, err));
         if (!at) return ST_OK;
-        extend(extent, at->ts, at->n_points, at->len);
+        const struct chunk_extent chunk = {at->ts, at->n_points, at->len};
+        TRY(fn(ctx, &chunk));
     }
+}
+
+status view_chunks(struct view *view, const struct captured *series, chunk_extent_fn *fn,
+                   void *ctx, struct err *err)
+{
+    const struct series_entry *entry = registry_entry(view->cell->registry, series->ordinal);
+    const struct manifest *m = view->manifest;
+    for (size_t i = 0; i < m->n_segments; i++)
+        if (segment_info(m->segments[i])->lane == value_lane_of((enum value_type)entry->type))
+            TRY(chunks_of_segment(entry, m->segments[i], fn, ctx, err));
+    for (node_word w = series->root; word_node(w); w = node_older(word_node(w))) {
+        struct time_range bounds;
+        if (!view_has_node(view, word_node(w)) || !node_bounds(w, &bounds)) continue;
+        const struct chunk_extent chunk = {bounds, node_samples(w), word_node(w)->n_bytes};
+        TRY(fn(ctx, &chunk));
+    }
+    return ST_OK;
+}
+
+static status extend(void *ctx, const struct chunk_extent *chunk)
+{
+    struct series_extent *extent = ctx;
+    if (!range_empty(extent->range) && range_overlaps(extent->range, chunk->range))
+        extent->exact = false;
+    if (chunk->range.from < extent->range.from) extent->range.from = chunk->range.from;
+    if (chunk->range.to > extent->range.to) extent->range.to = chunk->range.to;
+    extent->n_samples += chunk->n_samples;
+    extent->n_bytes += chunk->n_bytes;
+    extent->n_chunks++;
+    return ST_OK;
 }
 
 status view_extent(struct view *view, const struct captured *series, struct series_extent *out,
                    struct err *err)
 {
-    const struct series_entry *entry = registry_entry(view->cell->registry, series->ordinal);
-    const struct manifest *m = view->manifest;
     *out = (struct series_extent){.range = {TS_MAX, TS_MIN}, .exact = true};
-    for (size_t i = 0; i < m->n_segments; i++)
-        if (segment_info(m->segments[i])->lane == value_lane_of((enum value_type)entry->type))
-            TRY(extend_by_segment(out, entry, m->segments[i], err));
-    for (node_word w = series->root; word_node(w); w = node_older(word_node(w))) {
-        struct time_range bounds;
-        if (!view_has_node(view, word_node(w)) || !node_bounds(w, &bounds)) continue;
-        extend(out, bounds, node_samples(w), word_node(w)->n_bytes);
-    }
-    return ST_OK;
+    return view_chunks(view, series, extend, out, err);
 }
 
 /* --- the newest sample ---------------------------------------------------------- */

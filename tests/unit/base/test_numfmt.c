@@ -178,6 +178,10 @@ START_TEST(test_integers_keep_their_ends)
     check_text("i64", 0, dst, numfmt_i64(dst, INT64_MIN), "-9223372036854775808");
     check_text("u64", 0, dst, numfmt_u64(dst, UINT64_MAX), "18446744073709551615");
     check_text("u64", 0, dst, numfmt_u64(dst, 0), "0");
+    check_text("grouped", 0, dst, numfmt_grouped(dst, 0), "0");
+    check_text("grouped", 0, dst, numfmt_grouped(dst, 999), "999");
+    check_text("grouped", 0, dst, numfmt_grouped(dst, 11000), "11,000");
+    check_text("grouped", 0, dst, numfmt_grouped(dst, UINT64_MAX), "18,446,744,073,709,551,615");
     ck_assert(parse_i64(&i, SLICE_LIT("-9223372036854775808")) && i == INT64_MIN);
     ck_assert(parse_i64(&i, SLICE_LIT("+7")) && i == 7);
     ck_assert(!parse_i64(&i, SLICE_LIT("9223372036854775808")));
