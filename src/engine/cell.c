@@ -64,6 +64,7 @@ void cell_release(struct cell *cell)
     for (size_t i = 0; i < cell->pending_deletes.len; i++)
         mem_free((void *)(uintptr_t)cell->pending_deletes.ptr[i].ids);
     vec_release(&cell->pending_deletes);
+    vec_release(&cell->pending_deaths);
     vec_release(&cell->keyed_segments);
     segvec_release(&cell->heads);
     segvec_release(&cell->journal.rows);

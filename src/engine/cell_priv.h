@@ -78,6 +78,11 @@ struct cell {
     lsn covered;                   /* everything up to here is in segments */
     uint64_t n_unflushed;          /* samples in memory that no flush has taken */
     uint64_t saved_births;         /* births that the registry file covers */
+    /* Series that registry_remove() took away and no registry file knows yet: whoever
+     * removes one pushes its id here. Without memory for that: lost_deaths, and the next
+     * checkpoint writes a whole snapshot instead. */
+    VEC(series_id) pending_deaths;
+    bool lost_deaths;
     VEC(struct delete_rec) pending_deletes; /* not yet in the tombstone file; owns ids */
     VEC(uint64_t) keyed_segments;  /* segments that hold series with a key */
     bool rebuild_running;          /* a job folds posting lists */
