@@ -1,5 +1,5 @@
 /* Goal: every file system keeps the promises of vfs.h. Method: one set of tests over
- * vfs_posix, vfs_mem, vfs_crash, and vfs_fault without rules around vfs_mem. */
+ * vfs_posix, vfs_mem, vfs_crash, vfs_fault without rules around vfs_mem, and vfs_sub. */
 #include "base/vfs.h"
 
 #include <errno.h>
@@ -8,13 +8,14 @@
 #include "base/mem.h"
 #include "base/panic.h"
 #include "base/strbuf.h"
+#include "base/vfs_sub.h"
 #include "tests/lib/vfs_crash.h"
 #include "tests/lib/vfs_fault.h"
 #include "tests/unit/base/base_suites.h"
 #include "tests/unit/base/temp_dir.h"
 #include "tests/unit/unit.h"
 
-enum kind { POSIX, MEM, CRASH, FAULT, KINDS };
+enum kind { POSIX, MEM, CRASH, FAULT, SUB, KINDS };
 
 static char root[512];
 static struct vfs *vfs, *inner;
@@ -32,6 +33,11 @@ static void open_kind(enum kind kind)
         inner = vfs_mem_new();
         vfs = vfs_fault_vfs(vfs_fault_new(inner, 1));
         break;
+    case SUB:
+        inner = vfs_mem_new();
+        ck_assert_int_eq(vfs_mkdir_all(inner, "some/where", NULL), ST_OK);
+        ck_assert_int_eq(vfs_sub_open(&vfs, inner, "some/where", NULL), ST_OK);
+        break;
     case KINDS: break;
     }
 }
@@ -40,7 +46,7 @@ static void close_kind(enum kind kind)
 {
     vfs_free(vfs);
     if (kind == POSIX) temp_dir_drop(root);
-    if (kind == FAULT) vfs_free(inner);
+    if (kind == FAULT || kind == SUB) vfs_free(inner);
 }
 
 static struct vfs_file *open_file(const char *path, enum vfs_mode mode)
@@ -338,6 +344,27 @@ START_TEST(test_deep_trees_have_a_limit)
 }
 END_TEST
 
+START_TEST(test_a_sub_stays_in_its_directory)
+{
+    static const char *const bad[] = {"..", "a/../..", "/abs", "", ".", "a//b"};
+    char longest[VFS_PATH_MAX];
+    struct vfs_file *file;
+    inner = vfs_mem_new();
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++)
+        ck_assert_msg(vfs_sub_open(&vfs, inner, bad[i], NULL) == ST_INVALID, "%s", bad[i]);
+    ck_assert_int_eq(vfs_mkdir_all(inner, "d", NULL), ST_OK);
+    ck_assert_int_eq(vfs_sub_open(&vfs, inner, "d", NULL), ST_OK);
+    put_file("f", "x");
+    ck_assert(vfs_exists(inner, "d/f"));
+    ck_assert_int_eq(vfs_open(vfs, &file, "../f", VFS_READ, NULL), ST_INVALID);
+    memset(longest, 'x', sizeof(longest));
+    longest[VFS_PATH_MAX - 2] = 0;
+    ck_assert_int_eq(vfs_open(vfs, &file, longest, VFS_CREATE, NULL), ST_INVALID);
+    vfs_free(vfs);
+    vfs_free(inner);
+}
+END_TEST
+
 Suite *suite_vfs(void)
 {
     Suite *suite = suite_create("vfs");
@@ -351,6 +378,7 @@ Suite *suite_vfs(void)
     tcase_add_loop_test(tc, test_lock_is_exclusive, 0, KINDS);
     tcase_add_loop_test(tc, test_compositions, 0, KINDS);
     tcase_add_loop_test(tc, test_deep_trees_have_a_limit, 0, KINDS);
+    tcase_add_test(tc, test_a_sub_stays_in_its_directory);
     suite_add_tcase(suite, tc);
     return suite;
 }
