@@ -3,7 +3,10 @@
  *     slot: | lo: 64 bits of the hash, never 0 | 32 bits of hi << 32 | ordinal |
  *     gens: a u32 for each slot, in an array behind the slots
  *
- * 20 bytes an entry, four slots a cache line; gens is read on a hit only. A slot that
+ * 20 bytes a slot, four slots a cache line; gens is read on a hit only. The place of a
+ * hash is its fraction of the table (lo * n_slots / 2^64), so a table may have any size
+ * and is never far from full, and moving to another table goes through both in order,
+ * not at random. A slot that
  * was published never changes but for its ordinal becoming ORDINAL_NONE (forgotten), so
  * a reader always sees an ordinal and a generation that were put together. A hash that
  * is put again gets a new slot. Forgotten and stale slots vanish when the table moves.
@@ -18,6 +21,10 @@
 #include "model/batch.h"
 
 enum { SLOTS_MIN = 16, MOVE_STEP = 64, SAMPLE = 1024 };
+
+/* Full at 3/4; a new table begins at 3/5, so the mean is about 2/3. Searches for what is
+ * there look at 2 to 3 slots, for what is not at 4 to 9: a cache line or two. */
+enum { FULL_NUM = 3, FULL_DEN = 4, NEW_NUM = 3, NEW_DEN = 5 };
 #define SLOTS_MAX ((size_t)1 << 34)
 
 struct id_slot {
@@ -27,7 +34,7 @@ struct id_slot {
 
 struct slots {
     _Atomic(struct slots *) older;
-    size_t mask;
+    size_t n;
     size_t n_moved; /* owner */
     size_t pad;     /* slots start on a multiple of 16 */
     struct id_slot slot[];
@@ -72,7 +79,7 @@ void identity_free(struct identity *table)
 static inline uint32_t *gens_of(const struct slots *slots)
 {
     return (uint32_t *)(void *)((char *)slots + sizeof(*slots) +
-                                (slots->mask + 1) * sizeof(struct id_slot));
+                                slots->n * sizeof(struct id_slot));
 }
 
 static inline uint64_t lo_of(struct hash128 hash)
@@ -83,6 +90,17 @@ static inline uint64_t lo_of(struct hash128 hash)
 static inline uint64_t rest_of(struct hash128 hash, uint32_t ordinal)
 {
     return (hash.hi >> 32) << 32 | ordinal;
+}
+
+/* Where a hash belongs; the order of places is the order of hashes. */
+static inline size_t place_of(const struct slots *slots, uint64_t lo)
+{
+    return (size_t)((unsigned __int128)lo * slots->n >> 64);
+}
+
+static inline size_t next_place(const struct slots *slots, size_t idx)
+{
+    return idx + 1 == slots->n ? 0 : idx + 1;
 }
 
 static inline uint64_t lo_at(const struct slots *slots, size_t idx)
@@ -98,7 +116,7 @@ static inline uint64_t rest_at(const struct slots *slots, size_t idx)
 /* The slot of the hash that is not forgotten, or SIZE_MAX; *rest is what it held. */
 static size_t find_in(const struct slots *slots, uint64_t lo, uint64_t hi, uint64_t *rest)
 {
-    for (size_t i = lo & slots->mask;; i = (i + 1) & slots->mask) {
+    for (size_t i = place_of(slots, lo);; i = next_place(slots, i)) {
         uint64_t at = lo_at(slots, i);
         if (at == 0) return SIZE_MAX;
         if (at != lo) continue;
@@ -130,21 +148,22 @@ void identity_prefetch(const struct identity *table, struct hash128 hash)
 {
     const struct slots *slots = atomic_load_explicit(&table->cur, memory_order_acquire);
     if (!slots) return;
-    __builtin_prefetch(&slots->slot[lo_of(hash) & slots->mask]);
-    __builtin_prefetch(&gens_of(slots)[lo_of(hash) & slots->mask]);
+    size_t idx = place_of(slots, lo_of(hash));
+    __builtin_prefetch(&slots->slot[idx]);
+    __builtin_prefetch(&gens_of(slots)[idx]);
 }
 
 /* ---------------------------------------------------------------- growth */
 
 static inline bool fits(size_t n_used, size_t n_slots)
 {
-    return n_used <= n_slots / 10 * 7;
+    return n_used <= n_slots / FULL_DEN * FULL_NUM;
 }
 
 static void put_slot(struct slots *slots, uint64_t lo, uint64_t rest, uint32_t gen)
 {
-    size_t i = lo & slots->mask;
-    while (lo_at(slots, i) != 0) i = (i + 1) & slots->mask;
+    size_t i = place_of(slots, lo);
+    while (lo_at(slots, i) != 0) i = next_place(slots, i);
     atomic_store_explicit(&slots->slot[i].rest, rest, memory_order_relaxed);
     gens_of(slots)[i] = gen;
     atomic_store_explicit(&slots->slot[i].lo, lo, memory_order_release);
@@ -162,7 +181,7 @@ static void move_some(struct identity *table, size_t n)
     struct slots *older = atomic_load_explicit(&cur->older, memory_order_relaxed);
     if (!older) return;
 
-    size_t end = older->mask + 1 - cur->n_moved < n ? older->mask + 1 : cur->n_moved + n;
+    size_t end = older->n - cur->n_moved < n ? older->n : cur->n_moved + n;
     for (size_t i = cur->n_moved; i < end; i++) {
         uint64_t lo = lo_at(older, i);
         if (lo == 0 || slot_dead(table, older, i)) continue;
@@ -171,7 +190,7 @@ static void move_some(struct identity *table, size_t n)
         if (table->n_left > 0) table->n_left--;
     }
     cur->n_moved = end;
-    if (end <= older->mask) return;
+    if (end < older->n) return;
     table->n_left = 0;
     atomic_store_explicit(&cur->older, NULL, memory_order_release);
     pool_big_retire(&table->pool, older);
@@ -181,8 +200,8 @@ static void move_some(struct identity *table, size_t n)
  * the next table needs to be larger at all. Errs on the large side. */
 static size_t guess_live(const struct identity *table, const struct slots *cur)
 {
-    size_t n = cur->mask + 1 < SAMPLE ? cur->mask + 1 : SAMPLE;
-    size_t step = (cur->mask + 1) / n, n_seen = 0, n_dead = 0;
+    size_t n = cur->n < SAMPLE ? cur->n : SAMPLE;
+    size_t step = cur->n / n, n_seen = 0, n_dead = 0;
     for (size_t i = 0; i < n; i++) {
         if (lo_at(cur, i * step) == 0) continue;
         n_seen++;
@@ -197,23 +216,24 @@ static size_t guess_live(const struct identity *table, const struct slots *cur)
 bool identity_reserve(struct identity *table, size_t n)
 {
     struct slots *cur = atomic_load_explicit(&table->cur, memory_order_relaxed);
-    if (cur && fits(table->n_in + table->n_left + n, cur->mask + 1)) return true;
+    if (cur && fits(table->n_in + table->n_left + n, cur->n)) return true;
 
     size_t n_live = 0, n_slots = SLOTS_MIN;
     if (cur) {
         move_some(table, SIZE_MAX); /* unfinished only after a reserve of many at once */
         n_live = guess_live(table, cur);
         /* As in id_table.c: the move must be done long before the table is full. */
-        if (cur->mask / 4 >= SLOTS_MIN) n_slots = (cur->mask + 1) / 4;
+        if (cur->n / 4 >= SLOTS_MIN) n_slots = cur->n / 4;
     }
-    while (n_slots < SLOTS_MAX && !fits(2 * (n_live + n), n_slots + n_slots / 4)) n_slots *= 2;
-    if (!fits(n_live + n, n_slots)) return false;
+    if (n_live + n > SLOTS_MAX / NEW_DEN * NEW_NUM) return false;
+    size_t want = (n_live + n) / NEW_NUM * NEW_DEN + FULL_DEN + NEW_DEN;
+    if (want > n_slots) n_slots = want;
 
     struct slots *next =
         pool_big(&table->pool,
                  sizeof(*next) + n_slots * (sizeof(struct id_slot) + sizeof(uint32_t)));
     if (!next) return false;
-    next->mask = n_slots - 1;
+    next->n = n_slots;
     atomic_store_explicit(&next->older, cur, memory_order_relaxed);
     table->n_in = 0;
     table->n_left = n_live;
@@ -274,7 +294,7 @@ status identity_check(const struct identity *table, struct err *err)
     size_t n_in = 0;
     for (size_t t = 0; t < 2 && tables[t]; t++) {
         const struct slots *slots = tables[t];
-        for (size_t i = 0; i <= slots->mask; i++) {
+        for (size_t i = 0; i < slots->n; i++) {
             uint64_t lo = lo_at(slots, i), rest = rest_at(slots, i), found;
             if (lo == 0) continue;
             n_in += t == 0;

@@ -108,7 +108,7 @@ static status names_of_set(struct scan *s)
     for (size_t i = 0; i < s->set->n; i++) {
         TRY(poll_cancel(s, i));
         const struct series_entry *entry = entry_at(reg, s->set->ptr[i]);
-        struct packed list = packed_open(entry->pairs);
+        struct packed list = packed_open(packed_of(reg, entry));
         keyed |= list.keyed;
         while (list.n > 0) {
             uint32_t name = pair_at(reg, packed_next(&list))->name;

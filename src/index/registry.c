@@ -30,7 +30,11 @@ static bool entry_stale(const void *ctx, uint32_t ordinal, uint32_t gen)
 struct registry *registry_new(struct account *account, const struct reclaim *rc)
 {
     if (!account_charge(account, sizeof(struct registry))) return NULL;
-    struct registry *reg = mem_zalloc(sizeof(*reg));
+    struct registry *reg = mem_try_zero(sizeof(*reg));
+    if (!reg) {
+        account_release(account, sizeof(*reg));
+        return NULL;
+    }
     account_init(&reg->account, "index", account, 0);
     pool_init(&reg->pool, &reg->account, rc);
     segvec_init(&reg->name_rows, sizeof(struct name_row), &reg->account);
@@ -39,7 +43,9 @@ struct registry *registry_new(struct account *account, const struct reclaim *rc)
     segvec_init(&reg->births, sizeof(uint32_t), &reg->account);
     id_table_init(&reg->pair_ids, &reg->pool);
     id_table_init(&reg->keys, &reg->pool);
-    id_table_init(&reg->ids, &reg->pool);
+    id_pages_init(&reg->ids, &reg->pool);
+    packed_store_init(&reg->packed, &reg->account);
+    atomic_store_explicit(&reg->n_linear, UINT64_MAX, memory_order_relaxed);
     ordinal_bits_init(&reg->dead, &reg->account);
     reg->next_id = 1;
     reg->names = dict_new(&reg->account, rc);
@@ -61,7 +67,8 @@ void registry_free(struct registry *reg)
     }
     id_table_release(&reg->pair_ids);
     id_table_release(&reg->keys);
-    id_table_release(&reg->ids);
+    id_pages_release(&reg->ids);
+    packed_store_release(&reg->packed);
     ordinal_bits_release(&reg->dead);
     segvec_release(&reg->name_rows);
     segvec_release(&reg->pairs);
@@ -140,7 +147,8 @@ size_t packed_len(const uint8_t *bytes)
     return (size_t)(list.at - bytes) + key.len;
 }
 
-static const uint8_t *pack(struct registry *reg, struct slice key)
+/* PACKED_NONE when refused. */
+static uint32_t pack(struct registry *reg, struct slice key)
 {
     const uint32_t *ids = reg->scratch.ptr;
     uint64_t head = (uint64_t)reg->scratch.len << 1 | (key.ptr != NULL);
@@ -148,15 +156,16 @@ static const uint8_t *pack(struct registry *reg, struct slice key)
     for (size_t i = 0; i < reg->scratch.len; i++) len += varint_len(ids[i]);
     if (key.ptr) len += varint_len(key.len) + key.len;
 
-    uint8_t *bytes = pool_alloc(&reg->pool, len);
-    if (!bytes) return NULL;
-    uint8_t *at = bytes + varint_put(bytes, head);
+    uint32_t to = packed_store_alloc(&reg->packed, len);
+    if (to == PACKED_NONE) return PACKED_NONE;
+    uint8_t *at = packed_store_at(&reg->packed, to);
+    at += varint_put(at, head);
     for (size_t i = 0; i < reg->scratch.len; i++) at += varint_put(at, ids[i]);
     if (key.ptr) {
         at += varint_put(at, key.len);
         memcpy(at, key.ptr, key.len);
     }
-    return bytes;
+    return to;
 }
 
 /* ---------------------------------------------------------------- add */
@@ -179,11 +188,11 @@ static bool reserve_lists(struct registry *reg)
     return vec_reserve(&reg->due, reg->scratch.len);
 }
 
-static bool reserve_tables(struct registry *reg, uint32_t ordinal, bool keyed)
+static bool reserve_tables(struct registry *reg, series_id id, uint32_t ordinal, bool keyed)
 {
     return segvec_reserve(&reg->entries, ordinal) &&
            segvec_reserve(&reg->births, segvec_len(&reg->births)) &&
-           ordinal_bits_reserve(&reg->dead, ordinal) && id_table_reserve(&reg->ids, 1) &&
+           ordinal_bits_reserve(&reg->dead, ordinal) && id_pages_reserve(&reg->ids, id) &&
            (!keyed || id_table_reserve(&reg->keys, 1)) && identity_reserve(reg->identity, 1);
 }
 
@@ -193,9 +202,23 @@ uint64_t registry_key_hash(struct slice tenant, struct slice key)
     return tenant.len ? hash ^ hash_mix(hash_slice(tenant)) : hash;
 }
 
+/* Last of all. Room in births was reserved. */
+static void publish_birth(struct registry *reg, uint32_t ordinal)
+{
+    uint64_t n = atomic_load_explicit(&reg->n_births, memory_order_relaxed);
+    uint64_t n_linear = atomic_load_explicit(&reg->n_linear, memory_order_relaxed);
+    if (n_linear == UINT64_MAX && ordinal != n)
+        atomic_store_explicit(&reg->n_linear, n_linear = n, memory_order_relaxed);
+    if (n_linear != UINT64_MAX) {
+        *(uint32_t *)segvec_at(&reg->births, n - n_linear) = ordinal;
+        segvec_publish(&reg->births, n - n_linear + 1);
+    }
+    atomic_store_explicit(&reg->n_births, n + 1, memory_order_release);
+}
+
 /* Everything is reserved: makes the series visible. */
 static void show(struct registry *reg, uint32_t ordinal, const struct series_new *make,
-                 const uint8_t *pairs, const struct series_attrs *attrs, struct slice key)
+                 uint32_t pairs, const struct series_attrs *attrs, struct slice key)
 {
     struct series_entry *entry = entry_at(reg, ordinal);
     entry->id = make->id ? make->id : reg->next_id;
@@ -216,7 +239,7 @@ static void show(struct registry *reg, uint32_t ordinal, const struct series_new
             reg->due.ptr[reg->due.len++] = id;
         }
     }
-    id_table_put(&reg->ids, hash_mix(entry->id), ordinal);
+    id_pages_put(&reg->ids, entry->id, ordinal);
     if (key.ptr) {
         struct slice tenant = labels_get(make->labels, tenant_name);
         id_table_put(&reg->keys, registry_key_hash(tenant, key), ordinal);
@@ -225,16 +248,15 @@ static void show(struct registry *reg, uint32_t ordinal, const struct series_new
     bool put = identity_put(reg->identity, make->hash, ordinal, entry_gen(entry));
     ASSERT(put); /* reserved */
 
-    size_t n_births = segvec_len(&reg->births);
-    *(uint32_t *)segvec_at(&reg->births, n_births) = ordinal;
     reg->n_series++;
-    segvec_publish(&reg->births, n_births + 1);
+    publish_birth(reg, ordinal);
 }
 
 status registry_add_scratch(uint32_t *ordinal, struct registry *reg,
                             const struct series_new *make, struct slice key)
 {
-    if ((make->id ? make->id : reg->next_id) == UINT64_MAX) return ST_LIMIT;
+    series_id id = make->id ? make->id : reg->next_id;
+    if (id == UINT64_MAX) return ST_LIMIT;
     if (make->id && registry_by_id(reg, make->id) != ORDINAL_NONE) return ST_EXISTS;
 
     bool reuse = reg->free_ordinals.len > 0;
@@ -242,14 +264,15 @@ status registry_add_scratch(uint32_t *ordinal, struct registry *reg,
                         : segvec_len(&reg->entries);
     if (next >= ID_NONE - 1) return ST_LIMIT;
     if (!reserve_lists(reg)) return ST_NO_MEMORY;
-    if (!reserve_tables(reg, (uint32_t)next, key.ptr != NULL)) return ST_NO_MEMORY;
-    const uint8_t *pairs = pack(reg, key);
-    if (!pairs) return ST_NO_MEMORY;
+    if (!reserve_tables(reg, id, (uint32_t)next, key.ptr != NULL)) return ST_NO_MEMORY;
+    uint32_t pairs = pack(reg, key);
+    if (pairs == PACKED_NONE) return ST_NO_MEMORY;
     const struct series_attrs *attrs = NULL;
     if (make->attrs) {
         attrs = copy_attrs(reg, make->attrs);
         if (!attrs) {
-            pool_free(&reg->pool, (void *)(uintptr_t)pairs, packed_len(pairs));
+            packed_store_free(&reg->packed, pairs,
+                              packed_len(packed_store_at(&reg->packed, pairs)));
             return ST_NO_MEMORY;
         }
     }
@@ -287,7 +310,7 @@ void registry_remove(struct registry *reg, uint32_t ordinal)
     atomic_store_explicit(&entry->flags, flags & ~SERIES_LIVE, memory_order_release);
     ordinal_bits_set(&reg->dead, ordinal);
     atomic_fetch_add_explicit(&entry->gen, 1, memory_order_release);
-    id_table_remove(&reg->ids, hash_mix(entry->id), ordinal);
+    id_pages_remove(&reg->ids, entry->id);
     if (flags & SERIES_KEYED) {
         atomic_fetch_sub_explicit(&reg->n_keyed, 1, memory_order_release);
         struct slice tenant = registry_label(reg, ordinal, tenant_name);
@@ -398,22 +421,18 @@ uint32_t registry_by_key(const struct registry *reg, struct slice tenant, struct
     return ordinal;
 }
 
-static bool id_eq(const void *ctx, uint32_t ordinal, const void *key)
-{
-    return entry_at(ctx, ordinal)->id == *(const series_id *)key;
-}
-
 uint32_t registry_by_id(const struct registry *reg, series_id id)
 {
-    uint32_t ordinal = id_table_find(&reg->ids, hash_mix(id), id_eq, reg, &id);
-    if (ordinal == ID_NONE || !entry_live(entry_at(reg, ordinal))) return ORDINAL_NONE;
-    return ordinal;
+    uint32_t ordinal = id_pages_find(&reg->ids, id);
+    if (ordinal == ID_NONE) return ORDINAL_NONE;
+    const struct series_entry *entry = entry_at(reg, ordinal);
+    return entry->id == id && entry_live(entry) ? ordinal : ORDINAL_NONE;
 }
 
 struct labels registry_labels(const struct registry *reg, uint32_t ordinal,
                               struct arena *arena)
 {
-    struct packed list = packed_open(entry_at(reg, ordinal)->pairs);
+    struct packed list = packed_open(packed_of(reg, entry_at(reg, ordinal)));
     size_t n = list.n + list.keyed, at = 0;
     struct label *labels = arena_try_array(arena, n ? n : 1, sizeof(*labels));
     if (!labels) return (struct labels){NULL, n ? n : 1};
@@ -438,7 +457,7 @@ struct labels registry_labels(const struct registry *reg, uint32_t ordinal,
 
 uint32_t registry_value_of(const struct registry *reg, uint32_t ordinal, uint32_t name)
 {
-    struct packed list = packed_open(entry_at(reg, ordinal)->pairs);
+    struct packed list = packed_open(packed_of(reg, entry_at(reg, ordinal)));
     while (list.n > 0) {
         const struct pair *pair = pair_at(reg, packed_next(&list));
         if (pair->name == name) return pair->value;
@@ -448,7 +467,7 @@ uint32_t registry_value_of(const struct registry *reg, uint32_t ordinal, uint32_
 
 struct slice registry_key(const struct registry *reg, uint32_t ordinal)
 {
-    struct packed list = packed_open(entry_at(reg, ordinal)->pairs);
+    struct packed list = packed_open(packed_of(reg, entry_at(reg, ordinal)));
     if (!list.keyed) return (struct slice){"", 0};
     while (list.n > 0) (void)packed_next(&list);
     return packed_key(&list);
@@ -473,12 +492,14 @@ bool registry_has_name(const struct registry *reg, struct slice name)
 
 uint64_t registry_n_births(const struct registry *reg)
 {
-    return segvec_len(&reg->births);
+    return atomic_load_explicit(&reg->n_births, memory_order_acquire);
 }
 
 uint32_t registry_birth(const struct registry *reg, uint64_t i)
 {
-    return *(const uint32_t *)segvec_at(&reg->births, i);
+    uint64_t n_linear = atomic_load_explicit(&reg->n_linear, memory_order_acquire);
+    if (i < n_linear) return (uint32_t)i;
+    return *(const uint32_t *)segvec_at(&reg->births, i - n_linear);
 }
 
 uint32_t registry_n_ordinals(const struct registry *reg)

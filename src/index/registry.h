@@ -43,13 +43,14 @@ enum series_flag {
 struct series_entry {
     series_id id;
     uint64_t place;                               /* decision 14; never changes */
-    const uint8_t *pairs;                         /* packed; see registry.c */
     _Atomic(const struct series_attrs *) attrs;   /* NULL: defaults */
+    uint32_t pairs;                               /* packed_store_priv.h */
     _Atomic uint32_t gen;                         /* from 1; rises with each removal */
-    uint32_t label_version;                       /* of the label set; 1 at birth */
+    uint16_t label_version;                       /* of the label set; 1 at birth */
     uint8_t type;                                 /* enum value_type */
     _Atomic uint8_t flags;                        /* enum series_flag */
 };
+_Static_assert(sizeof(struct series_entry) == 40, "one a series");
 
 struct registry;
 
@@ -70,7 +71,7 @@ struct series_new {
     struct hash128 hash;
     uint64_t place;
     series_id id;
-    uint32_t label_version;            /* 0: 1 */
+    uint16_t label_version;            /* 0: 1 */
     enum value_type type;
     const struct series_attrs *attrs;
 };

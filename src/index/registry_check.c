@@ -55,7 +55,7 @@ static status check_entries(const struct registry *reg, uint32_t *have, struct e
         if (live && ordinal_bits_has(&reg->dead, i)) {
             st = BROKEN("series %u: alive and in the dead set", i);
         } else if (live) {
-            struct packed list = packed_open(entry->pairs);
+            struct packed list = packed_open(packed_of(reg, entry));
             while (list.n > 0) have[packed_next(&list)]++;
             n_live++;
             n_keyed += list.keyed;
@@ -86,7 +86,7 @@ static bool check_member(uint32_t ordinal, void *arg)
         mc->stranger = true;
         return false;
     }
-    struct packed list = packed_open(entry_at(mc->reg, ordinal)->pairs);
+    struct packed list = packed_open(packed_of(mc->reg, entry_at(mc->reg, ordinal)));
     while (list.n > 0) {
         if (packed_next(&list) != mc->pair) continue;
         mc->n_live++;

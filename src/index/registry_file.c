@@ -97,7 +97,7 @@ static status mark(struct save *s)
     TRY(renumber_init(&s->names, dict_len(reg->names)));
     TRY(renumber_init(&s->values, dict_len(reg->values)));
     for (size_t i = 0; i < s->n_ordinals; i++) {
-        struct packed list = packed_open(entry_at(reg, s->ordinals[i])->pairs);
+        struct packed list = packed_open(packed_of(reg, entry_at(reg, s->ordinals[i])));
         while (list.n > 0) renumber_mark(&s->pairs, packed_next(&list));
     }
     for (uint32_t i = 0; i < s->pairs.n_old; i++) {
@@ -226,7 +226,7 @@ static status put_series(struct save *s)
     for (size_t i = 0; i < s->n_ordinals; i++) {
         const struct series_entry *entry = entry_at(s->reg, s->ordinals[i]);
         const struct series_attrs *attrs = entry_attrs(entry);
-        struct packed list = packed_open(entry->pairs);
+        struct packed list = packed_open(packed_of(s->reg, entry));
         uint8_t flags = (uint8_t)((list.keyed ? RECORD_KEYED : 0) |
                                   (attrs ? RECORD_ATTRS : 0) |
                                   (entry->label_version != 1 ? RECORD_VERSION : 0));

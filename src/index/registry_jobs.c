@@ -79,7 +79,7 @@ static uint32_t *pairs_of(const struct registry *reg, const uint32_t *ordinals, 
 {
     VEC(uint32_t) all = {0};
     for (size_t i = 0; i < n; i++) {
-        struct packed list = packed_open(entry_at(reg, ordinals[i])->pairs);
+        struct packed list = packed_open(packed_of(reg, entry_at(reg, ordinals[i])));
         while (list.n > 0) {
             if (vec_push(&all, packed_next(&list))) continue;
             vec_release(&all);
@@ -150,9 +150,9 @@ static void free_ordinals(void *ptr, void *arg)
     for (size_t i = 0; i < rb->n_purge; i++) {
         struct series_entry *entry = entry_at(reg, rb->ordinals[i]);
         const struct series_attrs *attrs = entry_attrs(entry);
-        pool_free(&reg->pool, (void *)(uintptr_t)entry->pairs, packed_len(entry->pairs));
+        packed_store_free(&reg->packed, entry->pairs, packed_len(packed_of(reg, entry)));
         pool_free(&reg->pool, (void *)(uintptr_t)attrs, sizeof(*attrs));
-        entry->pairs = NULL;
+        entry->pairs = PACKED_NONE;
         atomic_store_explicit(&entry->attrs, NULL, memory_order_relaxed);
         ordinal_bits_clear(&reg->dead, rb->ordinals[i]);
         /* Without memory for the list the ordinal is simply not used again. */

@@ -203,12 +203,12 @@ static status load_series(struct load *l, struct cursor *c, series_id *before)
     }
     if (flags & RECORD_KEYED) ok = get_text(c, &key) && key.len > 0;
     if (flags & RECORD_ATTRS) ok = ok && get_attrs(c, &attrs);
-    if (flags & RECORD_VERSION) ok = ok && get_varint(c, &version) && version <= UINT32_MAX;
+    if (flags & RECORD_VERSION) ok = ok && get_varint(c, &version) && version <= UINT16_MAX;
     if (!ok || make.id == 0 || version == 0) {
         return DAMAGED(l, "series %" PRIu64 ": key, attributes, version or id", l->n_series);
     }
     if (flags & RECORD_ATTRS) make.attrs = &attrs;
-    make.label_version = (uint32_t)version;
+    make.label_version = (uint16_t)version;
     arena_reset(&l->arena);
     TRY(add_series(l, &make, key));
     l->n_series++;

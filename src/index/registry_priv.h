@@ -6,8 +6,10 @@
 #include "base/segvec.h"
 #include "base/varint.h"
 #include "base/vec.h"
+#include "index/id_pages_priv.h"
 #include "index/id_table_priv.h"
 #include "index/index_pool_priv.h"
+#include "index/packed_store_priv.h"
 #include "index/postings_priv.h"
 #include "index/registry.h"
 
@@ -31,10 +33,14 @@ struct registry {
     struct segvec name_rows;   /* of struct name_row, by name id */
     struct segvec pairs;       /* of struct pair, by pair id */
     struct segvec entries;     /* of struct series_entry, by ordinal */
-    struct segvec births;      /* of uint32_t; its length is n_births */
+    struct packed_store packed; /* label lists of the entries */
+    /* Birth i is ordinal i until an ordinal is born again: birth n_linear is the first
+     * that stands in births. */
+    _Atomic uint64_t n_births, n_linear;
+    struct segvec births;      /* of uint32_t, from n_linear on */
     struct id_table pair_ids;  /* (name, value) -> pair id */
     struct id_table keys;      /* (tenant, key) -> ordinal */
-    struct id_table ids;       /* series id -> ordinal */
+    struct id_pages ids;       /* series id -> ordinal */
     struct ordinal_bits dead;  /* until no list and no reader knows them any more */
     _Atomic uint32_t n_keyed;  /* live series with a key */
     /* The rest is the owner's alone. */
@@ -71,6 +77,13 @@ static inline bool entry_live(const struct series_entry *entry)
 static inline uint32_t n_pairs(const struct registry *reg)
 {
     return (uint32_t)segvec_len(&reg->pairs);
+}
+
+/* The packed label list of an entry. */
+static inline const uint8_t *packed_of(const struct registry *reg,
+                                       const struct series_entry *entry)
+{
+    return packed_store_at(&reg->packed, entry->pairs);
 }
 
 /* A packed label list, read from the front:
