@@ -158,6 +158,7 @@ static void free_db(struct db *db)
 {
     cell_release(&db->cell);
     tombstone_file_close(db->tombstone_file);
+    file_hold_release(&db->files);
     catalog_release(&db->catalog);
     dirlock_close(db->lock);
     mem_free(db);
@@ -182,6 +183,7 @@ status db_open(struct db **out, const struct db_options *options, const struct d
     db->options = *options;
     db->ports = *ports;
     db->ticks_per_ms = precision_ticks_per_ms(options->precision);
+    file_hold_init(&db->files, ports->vfs);
     list_init(&db->flush_waiters);
     list_init(&db->wal_task.link);
     init_accounts(db);

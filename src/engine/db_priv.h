@@ -3,6 +3,7 @@
 #define TSINK_ENGINE_DB_PRIV_H
 
 #include "engine/cell_priv.h"
+#include "engine/file_hold.h"
 #include "storage/catalog.h"
 #include "storage/dirlock.h"
 #include "storage/tombstone_file.h"
@@ -25,6 +26,8 @@ struct db {
     struct catalog catalog;    /* a flush or expiry job has it while catalog_busy */
     bool catalog_busy;
     struct tombstone_file *tombstone_file;
+    struct file_hold files;    /* segment directories go through it */
+    struct snapshot *snapshot; /* being made, or NULL */
     struct list flush_waiters;
     int64_t ticks_per_ms;      /* 0: a tick is a second */
     struct task wal_task;      /* from the WAL thread: acked moved */

@@ -40,7 +40,7 @@ static status remove_run(struct job *job)
     struct expiry *ex = container_of(job, struct expiry, job);
     status first = ST_OK;
     for (size_t i = 0; i < ex->n; i++) {
-        status st = segment_remove(ex->db->ports.vfs, segment_dir(ex->segment[i]), &job->err);
+        status st = file_hold_remove(&ex->db->files, segment_dir(ex->segment[i]), &job->err);
         if (first == ST_OK) first = st;
     }
     return first;

@@ -109,6 +109,10 @@ status database_file_open(struct database_file *out, struct vfs *vfs, enum preci
 {
     struct database_file file = {.format = DATABASE_FORMAT, .precision = precision};
 
+    if (vfs_exists(vfs, LAYOUT_RESTORING)) {
+        return err_set(err, ST_CORRUPT, LAYOUT_RESTORING
+                       " is there: a restore into this directory was not finished");
+    }
     status st = database_file_read(&file, vfs, err);
     if (st == ST_OK) {
         if (file.precision != precision) {

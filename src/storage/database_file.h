@@ -31,7 +31,8 @@ CHECKED status database_file_write(struct vfs *vfs, const struct database_file *
 
 /* Reads it, or makes a new one with an id drawn from rng. ST_INVALID when the
  * recorded precision is another one. A directory that holds WAL files or segments
- * but no database.json is ST_CORRUPT: its id is lost. */
+ * but no database.json is ST_CORRUPT: its id is lost; so is one that a restore has not
+ * finished. */
 CHECKED status database_file_open(struct database_file *out, struct vfs *vfs,
                                   enum precision precision, struct rng *rng, struct err *err);
 

@@ -104,6 +104,16 @@ void layout_tombstones(layout_path out, uint64_t id)
     print_path(out, LAYOUT_TOMBSTONE_DIR "/deletes-%016llx.log", (unsigned long long)id);
 }
 
+void layout_snapshot(layout_path out, const char *name)
+{
+    print_path(out, LAYOUT_SNAPSHOT_DIR "/%s", name);
+}
+
+void layout_snapshot_staging(layout_path out, const char *name)
+{
+    print_path(out, LAYOUT_STAGING_DIR "/snapshot-%s", name);
+}
+
 void layout_tier_level_dir(layout_path out, enum layout_tier tier, enum value_lane lane,
                            unsigned level)
 {

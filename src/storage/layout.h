@@ -16,6 +16,10 @@
  *     tombstones.json.store/deletes-<16 hex>.log
  *     .rollups/  .compaction-replacements/  rollup state; planned replacements
  *     quarantine/                           quarantine.h
+ *     snapshots/<name>/                     linkset.h; each a data directory of its own
+ *     .staging/snapshot-<name>/             a snapshot being made; swept at start
+ *     snapshot.json                         in a snapshot: what it is and holds
+ *     restore.incomplete                    a restore is being made, or was cut short
  *
  *     <hot|warm|cold>/<lane>/segments/L<level>/seg-<16 hex>/   object-store root
  *
@@ -44,6 +48,9 @@
 #define LAYOUT_ROLLUP_DIR ".rollups"
 #define LAYOUT_REPLACEMENT_DIR ".compaction-replacements"
 #define LAYOUT_QUARANTINE_DIR "quarantine"
+#define LAYOUT_SNAPSHOT_DIR "snapshots"
+#define LAYOUT_SNAPSHOT "snapshot.json"
+#define LAYOUT_RESTORING "restore.incomplete"
 
 /* Files of a segment directory. */
 #define LAYOUT_SEG_CHUNKS "chunks.bin"
@@ -70,6 +77,8 @@ void layout_segment(layout_path out, enum value_lane lane, unsigned level, uint6
 void layout_segment_staging(layout_path out, enum value_lane lane, unsigned level, uint64_t id);
 void layout_registry_delta(layout_path out, uint64_t id);
 void layout_tombstones(layout_path out, uint64_t id);
+void layout_snapshot(layout_path out, const char *name); /* snapshot_name_ok() */
+void layout_snapshot_staging(layout_path out, const char *name);
 void layout_tier_level_dir(layout_path out, enum layout_tier tier, enum value_lane lane,
                            unsigned level);
 void layout_tier_segment(layout_path out, enum layout_tier tier, enum value_lane lane,
