@@ -1,14 +1,20 @@
 /* Chunk: up to 65535 points of one series, sealed. What segments are made of.
  *
- * A chunk is a head, a column of ticks, a column of values, and an index. Both
- * columns are cut into sections of 128 points that can be decoded alone; the index
- * gives each section's first time and where it begins, in columns of fixed width, so
- * that a time is found by binary search and only the sections that overlap a range
- * are decoded. Timestamps with a fixed step and constant values have no sections at
- * all: every point follows from the head.
+ * A chunk is two columns of bytes, its ticks and its values. What whoever keeps it
+ * knows anyway is not in them: the number of points, the first and the last time and
+ * the value type stand beside the columns, in a struct chunk_ref. Ticks are coded
+ * relative to the first time, so that series that were scraped together have equal
+ * tick bytes, whoever they are and whenever it was; a fixed step has no tick bytes at
+ * all. Values begin with one byte that names codec and type.
  *
  * Encoding cannot fail; decoding trusts nothing, but the checksum is the business of
- * the file that holds the chunk. Pure, any thread. Layout: docs/formats/chunk.md.
+ * the file that holds the columns. The kernels that decode read ahead: CHUNK_PAD bytes
+ * behind either column must be readable (their content does not matter).
+ *
+ * Any thread. Codecs that need memory to work (zstd, entropy classes) take it from a
+ * small pool of this room and give it back before they return; what lands in `out` and
+ * the arena is bounded by the number of points, whatever the bytes say. Layout:
+ * docs/formats/chunk.md.
  */
 #ifndef TSINK_CODEC_CHUNK_H
 #define TSINK_CODEC_CHUNK_H
@@ -18,63 +24,56 @@
 
 #include "base/arena.h"
 #include "base/status.h"
-#include "codec/tick_codec.h"
-#include "codec/value_codec.h"
 #include "model/point.h"
+#include "model/time.h"
+#include "model/value.h"
 
 enum {
     CHUNK_POINTS_MAX = 65535,
-    CHUNK_SECTION_SHIFT = 7,
-    CHUNK_SECTION = 1 << CHUNK_SECTION_SHIFT, /* points in a section */
+    CHUNK_PAD = 64, /* readable bytes behind each column */
 };
 
-/* What the head says. Sizes are in bytes, offsets from the start of the chunk. */
-struct chunk_info {
+/* A chunk wherever it lies; borrows the columns. */
+struct chunk_ref {
     enum value_type type;
-    enum tick_codec tick;
-    enum value_codec value;
-    uint32_t n;            /* points, 1..CHUNK_POINTS_MAX */
-    uint32_t n_sections;   /* of CHUNK_SECTION points, the last may be shorter */
-    struct time_range ts;  /* of the first and the last point */
-    size_t tick_off, tick_len;
-    size_t value_off, value_len;
-    size_t index_off, index_len;
-    size_t len; /* the whole chunk */
+    uint32_t n;           /* points, 1..CHUNK_POINTS_MAX */
+    struct time_range ts; /* of the first and the last point */
+    const uint8_t *ticks; /* of length 0: a fixed step, (to - from) / (n - 1) */
+    size_t ticks_len;
+    const uint8_t *values;
+    size_t values_len;
 };
 
-/* No chunk of these points is longer. val may be NULL for numeric types. */
-size_t chunk_bound(enum value_type type, const union value *val, size_t n);
+/* How hard the encoder tries, and so how dear decoding is (performance.md 3.4). Each
+ * includes the ones before: the result is never larger. */
+enum chunk_effort {
+    CHUNK_FAST,     /* heads and L0: the cheap codecs */
+    CHUNK_SMALL,    /* L1: zstd over their bytes where it saves 5 % */
+    CHUNK_SMALLEST, /* L2: entropy classes where they save 3 % more */
+};
 
-/* Encodes 1..CHUNK_POINTS_MAX points, ts strictly ascending (asserted), to dst, which
- * has room for chunk_bound(). Returns the bytes written. */
-size_t chunk_encode(uint8_t *dst, enum value_type type, const ts_time *ts,
-                    const union value *val, size_t n);
+/* No column of n points is longer. val may be NULL for numeric types. */
+size_t chunk_ticks_bound(size_t n);
+size_t chunk_values_bound(enum value_type type, const union value *val, size_t n);
 
-/* Reads the head, in constant time. ST_CORRUPT unless src[0..len) is, by its lengths,
- * exactly one chunk. */
-CHECKED status chunk_info(struct chunk_info *out, const uint8_t *src, size_t len);
+/* Encode 1..CHUNK_POINTS_MAX points, ts strictly ascending (asserted), to dst, which
+ * has room for the bound; return the bytes written, 0 for ticks of a fixed step. When
+ * memory for a dear codec is refused, a cheaper one is taken. */
+size_t chunk_ticks_encode(uint8_t *dst, const ts_time *ts, size_t n);
+size_t chunk_values_encode(uint8_t *dst, enum value_type type, const union value *val, size_t n,
+                           enum chunk_effort effort);
 
-/* Appends the points with from <= ts <= to to out, in order. Decodes the sections
- * that overlap the range and no others. Bytes and histograms are copies in the arena
- * (NULL will do for numeric types). ST_CORRUPT, ST_NO_MEMORY; out keeps what it held
- * before and nothing more after a failure. */
-CHECKED status chunk_decode_range(struct points *out, struct arena *arena, const uint8_t *src,
-                                  size_t len, struct time_range range);
+/* The value type that a column of values names in its first byte; ST_CORRUPT. */
+CHECKED status chunk_values_type(enum value_type *out, const uint8_t *values, size_t len);
 
-/* Decodes everything and checks what the partial decoders rely on: sections follow
- * each other in time, the index agrees with them, head and points agree. The arena
- * (may be NULL for numeric types) is where decoded bytes and histograms go. */
-CHECKED status chunk_check(struct arena *arena, const uint8_t *src, size_t len,
-                           struct err *err);
+/* Appends the points with from <= ts <= to to out, in order. Bytes and histograms are
+ * copies in the arena (NULL will do for numeric types). ST_CORRUPT, ST_NO_MEMORY; out
+ * keeps what it held before and nothing more after a failure. */
+CHECKED status chunk_decode_range(struct points *out, struct arena *arena,
+                                  const struct chunk_ref *chunk, struct time_range range);
 
-/* Sections, for the cursor: the last section whose first time is <= t (section 0 when
- * all are later), and the decoding of one. `info` is of chunk_info() over the same
- * bytes. Both columns have room for CHUNK_SECTION entries; val may be NULL when only
- * times are wanted. *n is the number decoded. */
-CHECKED status chunk_find_section(uint32_t *out, const struct chunk_info *info,
-                                  const uint8_t *src, ts_time t);
-CHECKED status chunk_decode_section(ts_time *ts, union value *val, size_t *n,
-                                    const struct chunk_info *info, uint32_t section,
-                                    struct arena *arena, const uint8_t *src);
+/* Decodes everything, and says what is wrong. The arena (may be NULL for numeric
+ * types) is where decoded bytes and histograms go. */
+CHECKED status chunk_check(struct arena *arena, const struct chunk_ref *chunk, struct err *err);
 
 #endif

@@ -79,12 +79,12 @@ static status announce(struct writing *w, const struct series_entry *entry)
     return segment_add_series(w->lane, &series, w->err);
 }
 
-static status put_bytes(struct writing *w, const struct series_entry *entry,
-                        struct time_range ts, uint32_t n, const uint8_t *bytes, size_t len)
+static status put_chunk(struct writing *w, const struct series_entry *entry,
+                        const struct chunk_ref *chunk)
 {
     if (!w->announced) TRY(announce(w, entry));
-    w->flush->n_samples += n;
-    return segment_add_chunk(w->lane, ts, n, bytes, len, w->err);
+    w->flush->n_samples += chunk->n;
+    return segment_add_chunk(w->lane, chunk, w->err);
 }
 
 static status put_points(struct writing *w, const struct series_entry *entry)
@@ -96,10 +96,19 @@ static status put_points(struct writing *w, const struct series_entry *entry)
         const ts_time *ts = w->pts.ts + at;
         const union value *val = w->pts.val + at;
         vec_clear(&w->bytes);
-        if (!vec_reserve(&w->bytes, chunk_bound(type, val, n))) return ST_NO_MEMORY;
-        size_t len = chunk_encode(w->bytes.ptr, type, ts, val, n);
-        TRY(put_bytes(w, entry, (struct time_range){ts[0], ts[n - 1]}, (uint32_t)n, w->bytes.ptr,
-                      len));
+        size_t bound = chunk_ticks_bound(n) + chunk_values_bound(type, val, n);
+        if (!vec_reserve(&w->bytes, bound)) return ST_NO_MEMORY;
+        size_t ticks_len = chunk_ticks_encode(w->bytes.ptr, ts, n);
+        uint8_t *values = w->bytes.ptr + ticks_len;
+        struct chunk_ref chunk = {
+            .type = type,
+            .n = (uint32_t)n,
+            .ts = {ts[0], ts[n - 1]},
+            .ticks = w->bytes.ptr,
+            .ticks_len = ticks_len,
+            .values = values,
+            .values_len = chunk_values_encode(values, type, val, n, CHUNK_FAST)};
+        TRY(put_chunk(w, entry, &chunk));
     }
     w->pts.n = 0;
     return ST_OK;
@@ -124,9 +133,8 @@ static status add_node(struct writing *w, size_t idx, const struct series_entry 
     struct time_range all = {TS_MIN, TS_MAX};
     if (node->kind == NODE_CHUNK) {
         const struct chunk_node *chunk = container_of(node, struct chunk_node, node);
-        if (may_copy(w, idx, chunk))
-            return put_bytes(w, entry, (struct time_range){chunk->min, chunk->max}, chunk->n,
-                             chunk->data, chunk->len);
+        struct chunk_ref ref = chunk_node_ref(chunk);
+        if (may_copy(w, idx, chunk)) return put_chunk(w, entry, &ref);
     }
     w->part.n = 0;
     TRY(node_read(word, all, &w->part, &w->arena));

@@ -161,7 +161,8 @@ static status read_run(const struct run *run, node_word word, struct time_range 
         const struct run_block *b = &run->block[i];
         if (b->max < range.from || b->min > range.to) continue;
         size_t base = out->n;
-        TRY(block_decode(out, arena, run_data(run) + b->off, b->len, NULL));
+        TRY(block_decode(out, arena, (enum value_type)run->node.type, b->min,
+                         run_data(run) + b->off, b->len));
         if (b->min < range.from || b->max > range.to) trim(out, base, range);
     }
     return ST_OK;
@@ -176,5 +177,6 @@ status node_read(node_word word, struct time_range range, struct points *out, st
         return read_run(container_of(node, struct run, node), word, range, out, arena);
 
     const struct chunk_node *chunk = container_of(node, struct chunk_node, node);
-    return chunk_decode_range(out, arena, chunk->data, chunk->len, range);
+    struct chunk_ref ref = chunk_node_ref(chunk);
+    return chunk_decode_range(out, arena, &ref, range);
 }

@@ -34,6 +34,7 @@
 #include "base/account.h"
 #include "base/arena.h"
 #include "base/panic.h"
+#include "codec/chunk.h"
 #include "engine/retire.h"
 #include "model/point.h"
 
@@ -109,10 +110,14 @@ struct run {
 
 struct chunk_node {
     struct node node;
-    uint32_t n, len;
+    uint32_t n;
+    uint32_t ticks_len, values_len;
     ts_time min, max;
-    uint8_t data[];                     /* codec/chunk.h, with 64 readable bytes behind */
+    uint8_t data[];                     /* ticks, values, CHUNK_PAD readable bytes */
 };
+
+/* The chunk's columns, as codec/chunk.h wants them. Lives as long as the node. */
+struct chunk_ref chunk_node_ref(const struct chunk_node *chunk);
 
 static inline uint8_t *run_data(const struct run *run)
 {

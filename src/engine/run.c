@@ -65,7 +65,7 @@ status run_append(struct run **out, uint32_t *count, enum run_how *how, struct a
     ASSERT(pts->n >= 1 && pts->n <= BLOCK_POINTS_MAX);
     uint8_t *bytes = mem_try(block_bound((enum value_type)type, pts->val, pts->n));
     if (!bytes) return ST_NO_MEMORY;
-    size_t len = block_encode(bytes, (enum value_type)type, pts->ts, pts->val, pts->n);
+    size_t len = block_encode(bytes, (enum value_type)type, pts->ts[0], pts->ts, pts->val, pts->n);
 
     bool follows = may_follow(run, n_blocks, pts);
     uint32_t used = follows ? used_bytes(run, n_blocks) : 0;

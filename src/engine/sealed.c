@@ -6,17 +6,30 @@
 #include "base/mem.h"
 #include "codec/chunk.h"
 
-enum { READ_BEYOND = 64 };
+struct chunk_ref chunk_node_ref(const struct chunk_node *chunk)
+{
+    return (struct chunk_ref){.type = (enum value_type)chunk->node.type,
+                              .n = chunk->n,
+                              .ts = {chunk->min, chunk->max},
+                              .ticks = chunk->data,
+                              .ticks_len = chunk->ticks_len,
+                              .values = chunk->data + chunk->ticks_len,
+                              .values_len = chunk->values_len};
+}
 
 status chunk_node_new(struct chunk_node **out, struct account *account, uint8_t type,
                       const struct points *pts)
 {
     ASSERT(pts->n >= 1 && pts->n <= CHUNK_POINTS_MAX);
-    uint8_t *bytes = mem_try(chunk_bound((enum value_type)type, pts->val, pts->n));
+    enum value_type kind = (enum value_type)type;
+    uint8_t *bytes = mem_try(chunk_ticks_bound(pts->n) +
+                             chunk_values_bound(kind, pts->val, pts->n));
     if (!bytes) return ST_NO_MEMORY;
 
-    size_t len = chunk_encode(bytes, (enum value_type)type, pts->ts, pts->val, pts->n);
-    size_t total = sizeof(struct chunk_node) + len + READ_BEYOND;
+    size_t ticks_len = chunk_ticks_encode(bytes, pts->ts, pts->n);
+    size_t len = ticks_len + chunk_values_encode(bytes + ticks_len, kind, pts->val, pts->n,
+                                                 CHUNK_FAST);
+    size_t total = sizeof(struct chunk_node) + len + CHUNK_PAD;
     struct chunk_node *chunk = NULL;
     if (account_charge(account, total)) {
         chunk = mem_try(total);
@@ -32,11 +45,12 @@ status chunk_node_new(struct chunk_node **out, struct account *account, uint8_t 
     chunk->node.kind = NODE_CHUNK;
     chunk->node.type = type;
     chunk->n = (uint32_t)pts->n;
-    chunk->len = (uint32_t)len;
+    chunk->ticks_len = (uint32_t)ticks_len;
+    chunk->values_len = (uint32_t)(len - ticks_len);
     chunk->min = pts->ts[0];
     chunk->max = pts->ts[pts->n - 1];
     memcpy(chunk->data, bytes, len);
-    memset(chunk->data + len, 0, READ_BEYOND);
+    memset(chunk->data + len, 0, CHUNK_PAD);
     mem_free(bytes);
     *out = chunk;
     return ST_OK;

@@ -47,13 +47,13 @@ static void hide(struct points *pts, size_t from, const struct intervals *hidden
 static status read_entry(struct reading *rd, struct segment *seg,
                          const struct segment_entry *entry, struct err *err)
 {
-    const uint8_t *bytes;
-    TRY(segment_chunk(&bytes, seg, entry, err));
+    struct chunk_ref chunk;
+    TRY(segment_chunk(&chunk, seg, entry, err));
 
     bool direct = may_append(rd, entry->ts.from);
     struct points *to = direct ? rd->out : &rd->part;
     size_t base = direct ? rd->out->n : (rd->part.n = 0);
-    status st = chunk_decode_range(to, rd->arena, bytes, entry->len, rd->range);
+    status st = chunk_decode_range(to, rd->arena, &chunk, rd->range);
     if (st != ST_OK)
         return err_set(err, st, "%s: chunk of series %llu at %llu", segment_dir(seg),
                        (unsigned long long)entry->series, (unsigned long long)entry->off);

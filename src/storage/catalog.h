@@ -22,7 +22,7 @@
 #include "storage/layout.h"
 #include "storage/segment.h"
 
-enum { CATALOG_FORMAT = 2 };
+enum { CATALOG_FORMAT = 3 };
 
 struct catalog_entry {
     struct segment_info info;   /* as in the segment's manifest; sources only by a scan */

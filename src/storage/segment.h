@@ -26,6 +26,7 @@
 #include "base/slice.h"
 #include "base/status.h"
 #include "base/vfs.h"
+#include "codec/chunk.h"
 #include "model/time.h"
 #include "model/value.h"
 #include "storage/database_file.h"
@@ -57,6 +58,10 @@ struct segment_info {
     uint64_t order_min, order_max;    /* flush orders it holds */
     uint64_t wal_lsn;                 /* the WAL is covered up to here */
     uint64_t n_bytes;                 /* of all files but the manifest */
+    bool keyed;                       /* a series has the label __key__ */
+    uint64_t id_max;                  /* of its series */
+    uint64_t fingerprint;             /* of its series: equal when ids, label versions and
+                                       * labels are (docs/formats/segment.md) */
     uint64_t sources[SEGMENT_SOURCES_MAX]; /* ids of the segments it replaces; same lane */
     size_t n_sources;
 };
@@ -107,10 +112,9 @@ CHECKED status segment_begin(struct segment_writer **out, struct vfs *vfs,
 CHECKED status segment_add_series(struct segment_writer *w, const struct segment_series *series,
                                   struct err *err);
 
-/* A chunk of the last added series, in ascending time without overlap; ts and n_points
- * are what the chunk holds. */
-CHECKED status segment_add_chunk(struct segment_writer *w, struct time_range ts,
-                                 uint32_t n_points, const uint8_t *bytes, size_t len,
+/* A chunk of the last added series, of its type, in ascending time without overlap.
+ * Copies the columns: those of another open segment may be added as they are. */
+CHECKED status segment_add_chunk(struct segment_writer *w, const struct chunk_ref *chunk,
                                  struct err *err);
 
 /* Bytes of chunks so far, to end a segment at a size. */
@@ -173,8 +177,9 @@ CHECKED status segment_next(struct segment_cursor *cur, const struct segment_ent
 CHECKED status segment_seek(struct segment_cursor *cur, unsigned shard, uint64_t series,
                             struct err *err);
 
-/* The bytes of a chunk, verified; they live as long as the segment. ST_CORRUPT. */
-CHECKED status segment_chunk(const uint8_t **out, struct segment *seg,
+/* The chunk of an entry: its columns, verified, in the mapped files (with CHUNK_PAD
+ * readable bytes behind); they live as long as the segment. ST_CORRUPT. */
+CHECKED status segment_chunk(struct chunk_ref *out, struct segment *seg,
                              const struct segment_entry *entry, struct err *err);
 
 /* Every series, in (shard, id) order, until each fails. Slices live during the call.

@@ -59,6 +59,9 @@ status seg_manifest_write(struct vfs *vfs, const char *dir, const struct segment
     json_file_put_hex(&w, "order_min", info->order_min);
     json_file_put_hex(&w, "order_max", info->order_max);
     json_file_put_hex(&w, "wal_lsn", info->wal_lsn);
+    json_field_bool(&w, "keyed", info->keyed);
+    json_file_put_hex(&w, "id_max", info->id_max);
+    json_file_put_hex(&w, "fingerprint", info->fingerprint);
     json_put_key(&w, SLICE_LIT("sources"));
     put_sources(&w, info);
     json_put_key(&w, SLICE_LIT("files"));
@@ -94,7 +97,12 @@ static status parse_counts(struct segment_info *info, const struct json *obj, st
     TRY(json_file_i64(&info->ts.to, obj, "max_time", err));
     TRY(json_file_hex(&info->order_min, obj, "order_min", err));
     TRY(json_file_hex(&info->order_max, obj, "order_max", err));
-    return json_file_hex(&info->wal_lsn, obj, "wal_lsn", err);
+    TRY(json_file_hex(&info->wal_lsn, obj, "wal_lsn", err));
+    if (!json_get_bool(&info->keyed, json_member(obj, "keyed"))) {
+        return err_set(err, ST_CORRUPT, "keyed is missing or wrong");
+    }
+    TRY(json_file_hex(&info->id_max, obj, "id_max", err));
+    return json_file_hex(&info->fingerprint, obj, "fingerprint", err);
 }
 
 static status parse_sources(struct segment_info *info, const struct json *list, struct err *err)

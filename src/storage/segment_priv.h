@@ -68,6 +68,17 @@ static inline int seg_key_cmp(unsigned shard_a, uint64_t a, unsigned shard_b, ui
 
 struct series_table;
 
+/* What the manifest says of all series. Begins zeroed. */
+struct seg_sums {
+    bool keyed;
+    uint64_t id_max;
+    uint64_t fingerprint;
+};
+
+/* Adds the next series in (shard, id) order. The identity has the form that
+ * series_table_add() accepts. */
+void seg_sums_add(struct seg_sums *sums, const struct segment_series *series);
+
 CHECKED struct series_table *series_table_new(uint64_t segment);
 void series_table_free(struct series_table *table);
 CHECKED status series_table_add(struct series_table *table, const struct segment_series *series,

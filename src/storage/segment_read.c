@@ -10,6 +10,7 @@
 #include "base/bytes.h"
 #include "base/mem.h"
 #include "base/panic.h"
+#include "base/varint.h"
 #include "storage/segment_priv.h"
 
 /* ---- opening ---- */
@@ -358,9 +359,11 @@ static status verify_page(struct segment *seg, uint64_t page, struct err *err)
     return ST_OK;
 }
 
-status segment_chunk(const uint8_t **out, struct segment *seg, const struct segment_entry *entry,
-                     struct err *err)
+status segment_chunk(struct chunk_ref *out, struct segment *seg,
+                     const struct segment_entry *entry, struct err *err)
 {
+    uint64_t ticks_len;
+
     if (entry->off > seg->files.chunks || entry->len > seg->files.chunks - entry->off ||
         entry->len == 0) {
         return err_set(err, ST_CORRUPT, "%s: chunk outside its file", seg->dir);
@@ -369,7 +372,20 @@ status segment_chunk(const uint8_t **out, struct segment *seg, const struct segm
     for (uint64_t page = entry->off / SEGMENT_PAGE; page <= last; page++) {
         if (!is_verified(seg->pages_ok, page)) TRY(verify_page(seg, page, err));
     }
-    *out = seg->chunks.ptr + entry->off;
+    const uint8_t *src = seg->chunks.ptr + entry->off;
+    size_t head = varint_get(&ticks_len, src, entry->len);
+    enum value_type type;
+    if (head == 0 || ticks_len > entry->len - head ||
+        chunk_values_type(&type, src + head + ticks_len, entry->len - head - ticks_len) != ST_OK) {
+        return err_set(err, ST_CORRUPT, "%s: not a chunk", seg->dir);
+    }
+    *out = (struct chunk_ref){.type = type,
+                              .n = entry->n_points,
+                              .ts = entry->ts,
+                              .ticks = src + head,
+                              .ticks_len = (size_t)ticks_len,
+                              .values = src + head + ticks_len,
+                              .values_len = entry->len - head - (size_t)ticks_len};
     return ST_OK;
 }
 

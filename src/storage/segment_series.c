@@ -190,6 +190,23 @@ static bool cut_text(struct slice *out, struct slice *rest)
     return true;
 }
 
+void seg_sums_add(struct seg_sums *sums, const struct segment_series *series)
+{
+    struct slice rest = series->identity, text, value;
+    uint8_t bytes[32];
+
+    store_u64(bytes, sums->fingerprint);
+    store_u64(bytes + 8, series->id);
+    store_u64(bytes + 16, series->labels_version);
+    store_u64(bytes + 24, hash_place(series->identity.ptr, series->identity.len));
+    sums->fingerprint = hash_place(bytes, sizeof(bytes));
+    if (series->id > sums->id_max) sums->id_max = series->id;
+    bool more = cut_text(&text, &rest); /* the metric */
+    while (more && !sums->keyed && cut_text(&text, &rest) && cut_text(&value, &rest)) {
+        sums->keyed = slice_is(text, LABEL_KEY);
+    }
+}
+
 static void put_varint(struct strbuf *out, uint64_t v)
 {
     uint8_t bytes[VARINT_MAX];

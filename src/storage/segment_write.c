@@ -16,6 +16,7 @@
 #include "base/mem.h"
 #include "base/panic.h"
 #include "base/sync_point.h"
+#include "base/varint.h"
 #include "codec/chunk.h"
 #include "storage/segment_priv.h"
 
@@ -40,8 +41,10 @@ struct segment_writer {
     struct strbuf blocks, dir;
 
     struct series_table *table;
+    struct seg_sums sums;      /* of all series */
     struct segment_entry last; /* series and times of the chunk before */
-    bool has_chunk;            /* the current series has one */
+    enum value_type type;      /* of the current series */
+    bool has_chunk;            /* it has one */
     struct seg_files files;
 };
 
@@ -207,19 +210,26 @@ status segment_add_series(struct segment_writer *w, const struct segment_series 
     }
     if (series->id >> 63) return err_set(err, ST_INVALID, "series ids have 63 bits");
     TRY(series_table_add(w->table, series, err));
+    seg_sums_add(&w->sums, series);
     w->last = (struct segment_entry){.series = series->id, .shard = shard};
+    w->type = series->type;
     w->has_chunk = false;
     w->info.n_series++;
     return ST_OK;
 }
 
-status segment_add_chunk(struct segment_writer *w, struct time_range ts, uint32_t n_points,
-                         const uint8_t *bytes, size_t len, struct err *err)
+status segment_add_chunk(struct segment_writer *w, const struct chunk_ref *chunk,
+                         struct err *err)
 {
+    uint8_t head[VARINT_MAX];
+    size_t head_len = varint_put(head, chunk->ticks_len);
+    size_t len = head_len + chunk->ticks_len + chunk->values_len;
+    struct time_range ts = chunk->ts;
+
     if (w->info.n_series == 0) return err_set(err, ST_INVALID, "chunk without a series");
-    if (n_points < 1 || n_points > CHUNK_POINTS_MAX || len < 1 || len > SEGMENT_CHUNK_MAX ||
-        range_empty(ts)) {
-        return err_set(err, ST_INVALID, "chunk over its limits");
+    if (chunk->n < 1 || chunk->n > CHUNK_POINTS_MAX || chunk->values_len < 1 ||
+        len > SEGMENT_CHUNK_MAX || range_empty(ts) || chunk->type != w->type) {
+        return err_set(err, ST_INVALID, "chunk over its limits or of another type");
     }
     if (w->has_chunk && ts.from <= w->last.ts.to) {
         return err_set(err, ST_INVALID, "chunks of series %llu overlap",
@@ -227,14 +237,16 @@ status segment_add_chunk(struct segment_writer *w, struct time_range ts, uint32_
     }
     if (w->n_block == SEGMENT_BLOCK) TRY(flush_block(w, err));
     w->last.ts = ts;
-    w->last.n_points = n_points;
+    w->last.n_points = chunk->n;
     w->last.off = w->buf_off + w->buf_len;
     w->last.len = (uint32_t)len;
-    TRY(put_bytes(w, bytes, len, err));
+    TRY(put_bytes(w, head, head_len, err));
+    TRY(put_bytes(w, chunk->ticks, chunk->ticks_len, err));
+    TRY(put_bytes(w, chunk->values, chunk->values_len, err));
     w->block[w->n_block++] = w->last;
     w->has_chunk = true;
     w->info.n_chunks++;
-    w->info.n_points += n_points;
+    w->info.n_points += chunk->n;
     if (ts.from < w->info.ts.from) w->info.ts.from = ts.from;
     if (ts.to > w->info.ts.to) w->info.ts.to = ts.to;
     return ST_OK;
@@ -249,6 +261,9 @@ uint64_t segment_writer_bytes(const struct segment_writer *w)
 
 static status finish_chunks(struct segment_writer *w, struct err *err)
 {
+    static const uint8_t pad[CHUNK_PAD];
+
+    TRY(put_bytes(w, pad, sizeof(pad), err));
     if (w->buf_len > 0) TRY(flush_pages(w, err));
     w->files.chunks = w->buf_off;
     return vfs_sync(w->chunks, err);
@@ -325,6 +340,9 @@ status segment_finish(struct segment_writer *w, struct segment_info *out, struct
     if (st == ST_OK) st = finish_chunks(w, err);
     if (st == ST_OK) st = finish_index(w, err);
     if (st == ST_OK) st = finish_series(w, err);
+    w->info.keyed = w->sums.keyed;
+    w->info.id_max = w->sums.id_max;
+    w->info.fingerprint = w->sums.fingerprint;
     w->info.n_bytes = w->files.chunks + w->files.index + w->files.series;
     if (st == ST_OK) st = seg_manifest_write(w->vfs, w->staging, &w->info, &w->files, err);
     if (st == ST_OK) st = publish(w, err);

@@ -49,7 +49,7 @@ struct cost {
 
 static struct cost measure_chunk(enum value_type type, const ts_time *ts, const union value *val)
 {
-    uint8_t *bytes = malloc(chunk_bound(type, NULL, POINTS));
+    uint8_t *bytes = malloc(chunk_ticks_bound(POINTS) + chunk_values_bound(type, NULL, POINTS) + CHUNK_PAD);
     struct points pts = {0};
     struct time_range always = {TS_MIN, TS_MAX};
     struct cost best = {0, 1e18, 1e18};
@@ -57,10 +57,18 @@ static struct cost measure_chunk(enum value_type type, const ts_time *ts, const 
 
     for (int round = 0; round < ROUNDS; round++) {
         double t0 = now_ns();
-        len = chunk_encode(bytes, type, ts, val, POINTS);
+        struct chunk_ref chunk = {.type = type,
+                                  .n = POINTS,
+                                  .ts = {ts[0], ts[POINTS - 1]},
+                                  .ticks = bytes,
+                                  .ticks_len = chunk_ticks_encode(bytes, ts, POINTS)};
+        chunk.values = bytes + chunk.ticks_len;
+        chunk.values_len = chunk_values_encode(bytes + chunk.ticks_len, type, val, POINTS,
+                                               CHUNK_FAST);
+        len = chunk.ticks_len + chunk.values_len;
         double t1 = now_ns();
         pts.n = 0;
-        if (chunk_decode_range(&pts, NULL, bytes, len, always) != ST_OK) abort();
+        if (chunk_decode_range(&pts, NULL, &chunk, always) != ST_OK) abort();
         double t2 = now_ns();
         if (t1 - t0 < best.encode_ns) best.encode_ns = t1 - t0;
         if (t2 - t1 < best.decode_ns) best.decode_ns = t2 - t1;
@@ -72,21 +80,24 @@ static struct cost measure_chunk(enum value_type type, const ts_time *ts, const 
 
 static struct cost measure_blocks(enum value_type type, const ts_time *ts, const union value *val)
 {
-    uint8_t *bytes = malloc(POINTS / BLOCK * block_bound(type, NULL, BLOCK));
+    uint8_t *bytes = malloc(POINTS / BLOCK * block_bound(type, NULL, BLOCK) + CHUNK_PAD);
     struct points pts = {0};
     struct cost best = {0, 1e18, 1e18};
-    size_t len = 0, used;
+    size_t len = 0, lens[POINTS / BLOCK];
 
     for (int round = 0; round < ROUNDS; round++) {
         double t0 = now_ns();
         len = 0;
         for (size_t i = 0; i < POINTS; i += BLOCK) {
-            len += block_encode(bytes + len, type, ts + i, val + i, BLOCK);
+            lens[i / BLOCK] = block_encode(bytes + len, type, ts[i], ts + i, val + i, BLOCK);
+            len += lens[i / BLOCK];
         }
         double t1 = now_ns();
         pts.n = 0;
-        for (size_t at = 0; at < len; at += used) {
-            if (block_decode(&pts, NULL, bytes + at, len - at, &used) != ST_OK) abort();
+        for (size_t i = 0, at = 0; i < POINTS / BLOCK; at += lens[i++]) {
+            if (block_decode(&pts, NULL, type, ts[i * BLOCK], bytes + at, lens[i]) != ST_OK) {
+                abort();
+            }
         }
         double t2 = now_ns();
         if (t1 - t0 < best.encode_ns) best.encode_ns = t1 - t0;

@@ -11,7 +11,6 @@ Suite *suite_value_codec(void);
 Suite *suite_hist_codec(void);
 Suite *suite_block(void);
 Suite *suite_chunk(void);
-Suite *suite_chunk_cursor(void);
 Suite *suite_frame(void);
 Suite *suite_compress(void);
 Suite *suite_snappy(void);

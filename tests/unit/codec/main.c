@@ -3,5 +3,5 @@
 #include "tests/unit/unit.h"
 
 UNIT_MAIN(suite_bitio, suite_patched, suite_tick_codec, suite_value_codec, suite_hist_codec,
-          suite_block, suite_chunk, suite_chunk_cursor, suite_frame, suite_compress,
+          suite_block, suite_chunk, suite_frame, suite_compress,
           suite_snappy)

@@ -81,11 +81,18 @@ static status add_chunks(struct segment_writer *w, size_t i, struct err *err)
 
     for (size_t c = 0; c < segment_fixture_n_chunks(i); c++) {
         make_points(ts, val, i, c);
-        uint8_t *bytes = malloc(chunk_bound(type, val, FIXTURE_POINTS));
-        size_t len = chunk_encode(bytes, type, ts, val, FIXTURE_POINTS);
-        struct time_range range = {ts[0], ts[FIXTURE_POINTS - 1]};
-        status st = segment_add_chunk(w, range, FIXTURE_POINTS, bytes, len, err);
-        free(bytes);
+        uint8_t *ticks = malloc(chunk_ticks_bound(FIXTURE_POINTS));
+        uint8_t *values = malloc(chunk_values_bound(type, val, FIXTURE_POINTS));
+        struct chunk_ref chunk = {.type = type,
+                                  .n = FIXTURE_POINTS,
+                                  .ts = {ts[0], ts[FIXTURE_POINTS - 1]},
+                                  .ticks = ticks,
+                                  .values = values};
+        chunk.ticks_len = chunk_ticks_encode(ticks, ts, FIXTURE_POINTS);
+        chunk.values_len = chunk_values_encode(values, type, val, FIXTURE_POINTS, CHUNK_FAST);
+        status st = segment_add_chunk(w, &chunk, err);
+        free(ticks);
+        free(values);
         if (st != ST_OK) return st;
     }
     return ST_OK;
@@ -141,15 +148,15 @@ static void check_chunk(struct segment *seg, const struct segment_entry *e, size
     ts_time ts[FIXTURE_POINTS];
     union value val[FIXTURE_POINTS];
     struct points got = {0};
-    const uint8_t *bytes;
+    struct chunk_ref chunk;
 
     make_points(ts, val, i, c);
     ck_assert_int_eq(e->ts.from, ts[0]);
     ck_assert_int_eq(e->ts.to, ts[FIXTURE_POINTS - 1]);
     ck_assert_uint_eq(e->n_points, FIXTURE_POINTS);
-    ck_assert_int_eq(segment_chunk(&bytes, seg, e, NULL), ST_OK);
+    ck_assert_int_eq(segment_chunk(&chunk, seg, e, NULL), ST_OK);
     ck_assert_int_eq(
-        chunk_decode_range(&got, NULL, bytes, e->len, (struct time_range){TS_MIN, TS_MAX}), ST_OK);
+        chunk_decode_range(&got, NULL, &chunk, (struct time_range){TS_MIN, TS_MAX}), ST_OK);
     ck_assert_uint_eq(got.n, FIXTURE_POINTS);
     ck_assert_mem_eq(got.ts, ts, sizeof(ts));
     ck_assert_mem_eq(got.val, val, sizeof(val));

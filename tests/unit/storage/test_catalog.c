@@ -33,7 +33,12 @@ static struct catalog_entry make_segment(uint64_t id, unsigned level, const uint
     struct segment_options opt = segment_fixture_options(id);
     struct catalog_entry entry = {.tier = TIER_HOT};
     struct segment_series s = segment_fixture_series(1);
-    const uint8_t bytes[8] = {0};
+    const uint8_t values[8] = {VALUE_F64};
+    const struct chunk_ref chunk = {.type = VALUE_F64,
+                                    .n = 2,
+                                    .ts = {5, 6},
+                                    .values = values,
+                                    .values_len = sizeof(values)};
     struct segment_writer *w;
 
     opt.level = level;
@@ -41,8 +46,7 @@ static struct catalog_entry make_segment(uint64_t id, unsigned level, const uint
     opt.n_sources = n_sources;
     ck_assert_int_eq(segment_begin(&w, disk, &opt, NULL), ST_OK);
     ck_assert_int_eq(segment_add_series(w, &s, NULL), ST_OK);
-    ck_assert_int_eq(
-        segment_add_chunk(w, (struct time_range){5, 6}, 2, bytes, sizeof(bytes), NULL), ST_OK);
+    ck_assert_int_eq(segment_add_chunk(w, &chunk, NULL), ST_OK);
     ck_assert_int_eq(segment_finish(w, &entry.info, NULL), ST_OK);
     layout_segment(entry.path, LANE_NUMERIC, level, id);
     return entry;

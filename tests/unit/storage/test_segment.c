@@ -102,7 +102,7 @@ START_TEST(test_segment_overhead_per_chunk)
     struct segment_options opt = segment_fixture_options(3);
     struct segment_writer *w;
     struct segment_info info;
-    static const uint8_t bytes[300];
+    static uint8_t values[300] = {VALUE_F64};
     enum { N = 20000 };
     uint64_t payload = 0;
 
@@ -117,7 +117,13 @@ START_TEST(test_segment_overhead_per_chunk)
                                 1767225600000 + 7200000 + (ts_time)(i * 40503u % 15000)};
         size_t len = 200 + i * 7919 % 100;
         ck_assert_int_eq(segment_add_series(w, &s, NULL), ST_OK);
-        ck_assert_int_eq(segment_add_chunk(w, ts, 478 + (uint32_t)(i % 5), bytes, len, NULL),
+        ck_assert_int_eq(segment_add_chunk(w,
+                                           &(struct chunk_ref){.type = VALUE_F64,
+                                                               .n = 478 + (uint32_t)(i % 5),
+                                                               .ts = ts,
+                                                               .values = values,
+                                                               .values_len = len},
+                                           NULL),
                          ST_OK);
         payload += len;
     }
@@ -138,21 +144,32 @@ START_TEST(test_segment_refuses_broken_callers)
     struct segment_writer *w;
     struct segment_info info;
     struct segment_series s = segment_fixture_series(4);
-    const uint8_t byte[4] = {1, 2, 3, 4};
-    struct time_range ts = {10, 20}, overlap = {20, 30}, later = {21, 30}, bad = {5, 4};
+    const uint8_t byte[4] = {VALUE_I64, 2, 3, 4};
+    const struct chunk_ref good = {.type = VALUE_I64,
+                                   .n = 2,
+                                   .ts = {10, 20},
+                                   .values = byte,
+                                   .values_len = 4};
+    struct chunk_ref bad[5] = {good, good, good, good, good}, later = good;
     layout_path dir, staging;
 
     layout_segment(dir, LANE_NUMERIC, 0, 9);
     layout_segment_staging(staging, LANE_NUMERIC, 0, 9);
     ck_assert_int_eq(segment_begin(&w, disk, &opt, NULL), ST_OK);
-    ck_assert_int_eq(segment_add_chunk(w, ts, 1, byte, 4, NULL), ST_INVALID);
+    bad[0].ts.to = 9;
+    bad[1].n = 0;
+    bad[2].n = 65536;
+    bad[3].values_len = 0;
+    bad[4].type = VALUE_F64; /* not the series' */
+    later.ts = (struct time_range){21, 30};
+    ck_assert_int_eq(segment_add_chunk(w, &good, NULL), ST_INVALID);
     ck_assert_int_eq(segment_add_series(w, &s, NULL), ST_OK);
-    ck_assert_int_eq(segment_add_chunk(w, bad, 1, byte, 4, NULL), ST_INVALID);
-    ck_assert_int_eq(segment_add_chunk(w, ts, 0, byte, 4, NULL), ST_INVALID);
-    ck_assert_int_eq(segment_add_chunk(w, ts, 65536, byte, 4, NULL), ST_INVALID);
-    ck_assert_int_eq(segment_add_chunk(w, ts, 2, byte, 4, NULL), ST_OK);
-    ck_assert_int_eq(segment_add_chunk(w, overlap, 2, byte, 4, NULL), ST_INVALID);
-    ck_assert_int_eq(segment_add_chunk(w, later, 2, byte, 4, NULL), ST_OK);
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+        ck_assert_int_eq(segment_add_chunk(w, &bad[i], NULL), ST_INVALID);
+    }
+    ck_assert_int_eq(segment_add_chunk(w, &good, NULL), ST_OK);
+    ck_assert_int_eq(segment_add_chunk(w, &good, NULL), ST_INVALID); /* overlaps */
+    ck_assert_int_eq(segment_add_chunk(w, &later, NULL), ST_OK);
     ck_assert_int_eq(segment_add_series(w, &s, NULL), ST_INVALID); /* twice */
     s.id--;
     ck_assert_int_eq(segment_add_series(w, &s, NULL), ST_INVALID);
@@ -189,13 +206,13 @@ static status read_all(struct segment *seg)
 {
     struct segment_cursor cur;
     const struct segment_entry *e;
-    const uint8_t *bytes;
+    struct chunk_ref chunk;
 
     segment_cursor_init(&cur, seg, (struct segment_range){0, 0});
     for (;;) {
         TRY(segment_next(&cur, &e, NULL));
         if (!e) break;
-        TRY(segment_chunk(&bytes, seg, e, NULL));
+        TRY(segment_chunk(&chunk, seg, e, NULL));
     }
     return segment_each_series(seg, ignore_series, NULL, NULL);
 }
@@ -263,15 +280,18 @@ START_TEST(test_segment_verify_decodes_chunks)
     struct segment_info info;
     struct segment *seg;
     struct segment_series s = segment_fixture_series(1);
-    const uint8_t nonsense[40] = {0xff, 1, 2, 3};
+    const uint8_t nonsense[40] = {0xf8 | VALUE_F64, 1, 2, 3};
+    const struct chunk_ref chunk = {.type = VALUE_F64,
+                                    .n = 2,
+                                    .ts = {1, 2},
+                                    .values = nonsense,
+                                    .values_len = sizeof(nonsense)};
     layout_path dir;
     _Atomic bool cancelled = true;
 
     ck_assert_int_eq(segment_begin(&w, disk, &opt, NULL), ST_OK);
     ck_assert_int_eq(segment_add_series(w, &s, NULL), ST_OK);
-    ck_assert_int_eq(
-        segment_add_chunk(w, (struct time_range){1, 2}, 2, nonsense, sizeof(nonsense), NULL),
-        ST_OK);
+    ck_assert_int_eq(segment_add_chunk(w, &chunk, NULL), ST_OK);
     ck_assert_int_eq(segment_finish(w, &info, NULL), ST_OK);
     layout_segment(dir, LANE_NUMERIC, 0, 5);
     ck_assert_int_eq(segment_open(&seg, disk, dir, NULL, NULL), ST_OK);
