@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/panic.h"
 
 enum {
     ARENA_BLOCK = 4096,
@@ -87,18 +88,22 @@ static size_t next_cap(size_t cap, size_t cap_min, size_t need)
     return next;
 }
 
+static bool grow_series(struct batch *batch)
+{
+    size_t cap = next_cap(batch->cap_series, SERIES_CAP_MIN, batch->n_series + 1);
+    size_t more = (cap - batch->cap_series) * sizeof(*batch->series);
+    if (cap == 0 || !account_charge(batch->arena.account, more)) return false;
+    if (!grow_column((void **)&batch->series, cap, sizeof(*batch->series))) {
+        account_release(batch->arena.account, more);
+        return false;
+    }
+    batch->cap_series = cap;
+    return true;
+}
+
 int64_t batch_add_series(struct batch *batch)
 {
-    if (batch->n_series == batch->cap_series) {
-        size_t cap = next_cap(batch->cap_series, SERIES_CAP_MIN, batch->n_series + 1);
-        size_t more = (cap - batch->cap_series) * sizeof(*batch->series);
-        if (cap == 0 || !account_charge(batch->arena.account, more)) return -1;
-        if (!grow_column((void **)&batch->series, cap, sizeof(*batch->series))) {
-            account_release(batch->arena.account, more);
-            return -1;
-        }
-        batch->cap_series = cap;
-    }
+    if (batch->n_series == batch->cap_series && !grow_series(batch)) return -1;
     batch->series[batch->n_series] =
         (struct batch_series){.ordinal = ORDINAL_NONE, .type = VALUE_F64};
     return (int64_t)batch->n_series++;
@@ -163,5 +168,30 @@ bool batch_add_row(struct batch *batch, size_t series, ts_time ts, union value v
     if (s->n_rows == 0) s->first_row = (uint32_t)row;
     else if (s->first_row + s->n_rows != row) s->scattered = true;
     s->n_rows++;
+    return true;
+}
+
+bool batch_add_known(struct batch *batch, uint32_t ordinal, uint32_t gen, ts_time ts,
+                     union value val)
+{
+    size_t row = batch->n_rows, series = batch->n_series;
+    if (unlikely(series == batch->cap_series) && !grow_series(batch)) return false;
+    if (unlikely(row == batch->cap_rows || batch->want_applied)) {
+        if (!batch_reserve_rows(batch, 1)) return false;
+        if (batch->want_applied) batch->applied_ts[row] = ts;
+    }
+    batch->series[series] = (struct batch_series){.ordinal = ordinal,
+                                                  .gen = gen,
+                                                  .first_row = (uint32_t)row,
+                                                  .n_rows = 1,
+                                                  .type = VALUE_F64};
+    batch->row_series[row] = (uint32_t)series;
+    batch->ts[row] = ts;
+    batch->val[row] = val;
+    batch->on_dup[row] = DUP_UNSET;
+    batch->result[row] = ST_OK;
+    batch->tag[row] = 0;
+    batch->n_rows = row + 1;
+    batch->n_series = series + 1;
     return true;
 }

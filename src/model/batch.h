@@ -117,6 +117,10 @@ CHECKED int64_t batch_add_series(struct batch *batch);
 CHECKED bool batch_add_row(struct batch *batch, size_t series, ts_time ts, union value val,
                            uint32_t tag);
 
+/* Adds a series that was probed, of the default kind, with one row; false when refused. */
+CHECKED bool batch_add_known(struct batch *batch, uint32_t ordinal, uint32_t gen, ts_time ts,
+                             union value val);
+
 /* Room for n more rows at once, for decoders that fill the columns themselves. */
 CHECKED bool batch_reserve_rows(struct batch *batch, size_t n);
 

@@ -137,6 +137,66 @@ START_TEST(test_known_series_are_not_decoded)
 }
 END_TEST
 
+/* The last 18 bytes of a message look like a sample: only a known run makes them one. */
+START_TEST(test_the_split_at_the_tail)
+{
+    simple_series("up", "a", 1);
+    expect_ok("up{job=\"a\"} 1@0;");
+    rig_learn(&fx.rig);
+    simple_series("up", "a", 2);
+    pb_label(&fx.series, "__name__", "up"); /* two samples: the split is wrong */
+    pb_label(&fx.series, "job", "a");
+    pb_sample(&fx.series, 3, RIG_NOW);
+    pb_sample(&fx.series, 4, RIG_NOW + 1);
+    end_series();
+    pb_label(&fx.series, "__name__", "up"); /* a label that ends like a sample */
+    strbuf_reset(&fx.child);
+    pb_text(&fx.child, 1, "job");
+    pb_bytes(&fx.child, 2, SLICE_LIT("a\x12\x10\x09" "12345678\x10\x80\x80\x80\x80\x80\x01"));
+    pb_message(&fx.series, 1, &fx.child);
+    end_series();
+    simple_series("up", "a", 5);
+    expect_ok("#100 1@0;#100 2@0;#100 3@0 4@1;#100 5@0;");
+    ck_assert_uint_eq(fx.rig.report.n_samples, 5);
+    for (int i = 0; i < 40; i++) { /* a sender of two samples a series */
+        pb_label(&fx.series, "__name__", "up");
+        pb_label(&fx.series, "job", "a");
+        pb_sample(&fx.series, i, RIG_NOW);
+        pb_sample(&fx.series, i, RIG_NOW + 1);
+        end_series();
+    }
+    ck_assert_int_eq(decode(), ST_OK);
+    ck_assert_uint_eq(fx.rig.report.n_samples, 85);
+    ck_assert_uint_eq(fx.rig.report.n_refused, 0);
+}
+END_TEST
+
+START_TEST(test_known_rows_outside_the_window_and_over_the_limit)
+{
+    simple_series("up", "a", 1);
+    expect_ok("up{job=\"a\"} 1@0;");
+    rig_learn(&fx.rig);
+    fx.rig.env.window.newest = RIG_NOW - 1;
+    expect_ok("#100 1@0!ST_TOO_NEW;");
+    expect_first(ST_TOO_NEW, "series 0, timestamp 1700000000000");
+    fx.rig.env.window.newest = TS_MAX;
+    fx.rig.env.precision = PRECISION_US;
+    ck_assert_int_eq(decode(), ST_OK);
+    ck_assert_int_eq(fx.rig.batch->ts[0], RIG_NOW * 1000);
+    fx.rig.env.precision = PRECISION_MS;
+    fx.rig.limits.batch_samples_max = 0;
+    ck_assert_int_eq(decode(), ST_TOO_LARGE);
+    /* bytes behind a known run that are no sample are damage as ever */
+    strbuf_reset(&fx.req);
+    fx.rig.limits.batch_samples_max = 10;
+    pb_label(&fx.series, "__name__", "up");
+    pb_label(&fx.series, "job", "a");
+    strbuf_put(&fx.series, "\x12\x10\x09" "12345678\x10\x80\x80\x80\x80\x80\x80", 18);
+    end_series();
+    expect_damage("at byte ");
+}
+END_TEST
+
 START_TEST(test_order_and_place_of_labels_do_not_matter)
 {
     pb_label(&fx.series, "job", "a"); /* not sorted */
@@ -541,6 +601,8 @@ Suite *suite_prom_write(void)
     tcase_add_test(tc, test_requests_become_rows);
     tcase_add_test(tc, test_nothing_is_fine);
     tcase_add_test(tc, test_known_series_are_not_decoded);
+    tcase_add_test(tc, test_the_split_at_the_tail);
+    tcase_add_test(tc, test_known_rows_outside_the_window_and_over_the_limit);
     tcase_add_test(tc, test_order_and_place_of_labels_do_not_matter);
     tcase_add_test(tc, test_late_labels_never_reach_the_wrong_series);
     tcase_add_test(tc, test_values_are_kept_bit_for_bit);
