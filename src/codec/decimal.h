@@ -30,7 +30,6 @@ enum {
     DECIMAL_BLOCK = INT_BLOCK,
     DECIMAL_COLUMN_MAX = INT_COLUMN_MAX,
     DECIMAL_EXPONENT_MAX = 15,
-    DECIMAL_VALUES_ROOM = DECIMAL_BLOCK, /* room for one block of values */
 };
 
 /* Working memory of an encoder, reused from column to column. All zero is valid. */
@@ -39,7 +38,7 @@ struct decimal_scratch {
     size_t cap; /* values it serves */
 };
 
-/* Makes room for columns of n values: 16 bytes a value. ST_NO_MEMORY. */
+/* Makes room for columns of n values: 40 bytes a value. ST_NO_MEMORY. */
 CHECKED status decimal_scratch_reserve(struct decimal_scratch *scratch, size_t n);
 void decimal_scratch_release(struct decimal_scratch *scratch);
 
@@ -60,15 +59,13 @@ size_t decimal_encode_block(uint8_t *dst, enum value_type type, const union valu
 
 /* A column read in order. Fields are private; src must outlive it. */
 struct decimal_reader {
-    enum value_type type;
     uint8_t form, exponent;
-    size_t n, at;              /* values in the column, values given out */
-    struct int_reader main;    /* the integers, or the bit patterns */
-    struct int_reader ulp;     /* decimal+ulp only */
+    size_t n, at;                 /* values in the column, values given out */
+    struct int_reader main;       /* the integers, or the bit patterns */
+    struct int_reader ulp;        /* decimal+ulp only */
     const uint8_t *exc, *exc_end; /* exceptions not yet given out */
-    size_t exc_pos;            /* position of the first of them; n when none is left */
-    unsigned exc_kind;
-    uint64_t exc_before;
+    size_t exc_next;              /* where the next one counts from */
+    uint64_t exc_last;            /* the bits of the last one */
 };
 
 /* Reads the head. ST_CORRUPT. */

@@ -98,6 +98,13 @@ size_t int_column_encode(uint8_t *dst, const uint64_t *v, size_t n, unsigned ext
 size_t int_column_encode_as(uint8_t *dst, const struct int_params *params, const uint64_t *v,
                             size_t n, unsigned extra);
 
+/* Its blocks alone, without the parameters. */
+size_t int_blocks_encode(uint8_t *dst, const struct int_params *params, const uint64_t *v,
+                         size_t n);
+
+/* The bits of such a column, within a byte a block: every block is counted. */
+size_t int_column_bits(const struct int_params *params, const uint64_t *v, size_t n);
+
 /* A column read in order. Fields are private; src must outlive it. */
 struct int_reader {
     struct int_restore restore;
@@ -107,6 +114,10 @@ struct int_reader {
 /* Reads the parameters. extra may be NULL: the nibble must then be 0. */
 CHECKED status int_reader_open(struct int_reader *rd, unsigned *extra, size_t n,
                                const uint8_t *src, size_t len);
+
+/* The same over blocks alone. 1 <= n <= INT_COLUMN_MAX. */
+void int_reader_init(struct int_reader *rd, const struct int_params *params, size_t n,
+                     const uint8_t *src, size_t len);
 
 /* The next block to v, which has room for INT_BLOCK + 16; *n = 0 at the end. The last
  * block must end where src does, else ST_CORRUPT; after a failure the reader is void. */

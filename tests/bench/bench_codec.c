@@ -1,19 +1,34 @@
-/* What the codecs cost: bytes a point, and nanoseconds a point to encode and decode,
- * for shapes like those of performance.md 3. Every line is machine-readable:
+/* What the codecs cost: bytes a value, and nanoseconds a value to encode and decode.
+ * Every line is machine-readable:
  *
- *     BENCH codec.xor.gauge.bytes=5.31
+ *     BENCH codec.decimal.2048.bytes.size=2.27          kind "bytes", columns of 2048
+ *     BENCH codec.decimal.2048.bytes.encode_ns=3.1
+ *     BENCH codec.decimal.2048.bytes.decode_ns.avx2=0.8
+ *     BENCH codec.xor.2048.bytes.size=3.6               beside it: Gorilla XOR
+ *     BENCH codec.chunk.steady.mix.size=...             whole chunks, times included
  *
- * Best of several rounds, one thread, 2048 points a chunk (and 32 a block). Nothing is
- * asserted: the machine decides. */
+ * "mix" is data set C: the kinds by their shares, constants by the constant codec. Best
+ * of several rounds, one thread. Nothing is asserted: the machine decides. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
+#include "base/panic.h"
 #include "base/rng.h"
 #include "codec/block.h"
 #include "codec/chunk.h"
+#include "codec/decimal.h"
+#include "codec/kernels.h"
+#include "tests/lib/series_kinds.h"
 
-enum { POINTS = 2048, ROUNDS = 300, BLOCK = 32 };
+enum {
+    POINTS = 2048,
+    SERIES = 4,        /* columns of each kind and length */
+    ROUND_NS = 1000000, /* a round is at least this long */
+    ROUNDS = 9,
+    SETS = 3,
+};
 
 static double now_ns(void)
 {
@@ -22,116 +37,230 @@ static double now_ns(void)
     return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
 }
 
-static void make_ticks(ts_time *ts, int shape, struct rng *rng)
-{
-    for (size_t i = 0; i < POINTS; i++) {
-        uint64_t jitter = shape == 1 ? rng_below(rng, 20) : shape == 2 ? rng_below(rng, 100) : 0;
-        ts[i] = (ts_time)(1700000000000u + i * 15000 + jitter);
-    }
-}
-
-static void make_values(union value *val, int shape, struct rng *rng)
-{
-    double sum = 1000;
-    for (size_t i = 0; i < POINTS; i++) {
-        sum += (double)rng_below(rng, 200);
-        val[i].bits = shape == 0   ? f64_bits(1)
-                      : shape == 1 ? f64_bits(sum)
-                      : shape == 2 ? f64_bits((double)rng_below(rng, 10000) / 100)
-                      : shape == 3 ? (uint64_t)sum
-                                   : f64_bits(rng_unit(rng));
-    }
-}
-
 struct cost {
-    double bytes, encode_ns, decode_ns;
+    double size, encode_ns, decode_ns[SETS]; /* a value */
 };
 
-static struct cost measure_chunk(enum value_type type, const ts_time *ts, const union value *val)
+/* One column and its encoding. */
+struct work {
+    const union value *val;
+    size_t n, len;
+    uint8_t *bytes;
+    union value *back;
+    struct decimal_scratch scratch;
+    uint8_t exponent;
+};
+
+static void decimal_in(struct work *w)
 {
-    uint8_t *bytes = malloc(chunk_ticks_bound(POINTS) + chunk_values_bound(type, NULL, POINTS) + CHUNK_PAD);
-    struct points pts = {0};
+    w->len = w->n <= DECIMAL_BLOCK
+                 ? decimal_encode_block(w->bytes, VALUE_F64, w->val, w->n, &w->exponent)
+                 : decimal_encode(w->bytes, VALUE_F64, w->val, w->n, &w->scratch);
+}
+
+static void decimal_out(struct work *w)
+{
+    if (decimal_decode(w->back, VALUE_F64, w->n, w->bytes, w->len) != ST_OK) abort();
+}
+
+/* Sections of VALUE_POINTS_MAX, one after the other, each behind its length. */
+static void by_sections_in(struct work *w, enum value_codec codec)
+{
+    w->len = 0;
+    for (size_t i = 0; i < w->n; i += VALUE_POINTS_MAX) {
+        size_t left = w->n - i < VALUE_POINTS_MAX ? w->n - i : VALUE_POINTS_MAX;
+        uint8_t *at = w->bytes + w->len;
+        size_t len = value_encode(at + 2, codec, VALUE_F64, w->val + i, left);
+        at[0] = (uint8_t)len;
+        at[1] = (uint8_t)(len >> 8);
+        w->len += 2 + len;
+    }
+}
+
+static void by_sections_out(struct work *w, enum value_codec codec)
+{
+    const uint8_t *at = w->bytes;
+    for (size_t i = 0; i < w->n; i += VALUE_POINTS_MAX) {
+        size_t left = w->n - i < VALUE_POINTS_MAX ? w->n - i : VALUE_POINTS_MAX;
+        size_t len = at[0] | (size_t)at[1] << 8;
+        if (value_decode(w->back + i, left, codec, VALUE_F64, NULL, at + 2, len) != ST_OK) {
+            abort();
+        }
+        at += 2 + len;
+    }
+}
+
+static void xor_in(struct work *w)
+{
+    by_sections_in(w, VALUE_CODEC_XOR);
+}
+
+static void xor_out(struct work *w)
+{
+    by_sections_out(w, VALUE_CODEC_XOR);
+}
+
+static void const_in(struct work *w)
+{
+    w->len = value_encode(w->bytes, VALUE_CODEC_CONST, VALUE_F64, w->val, 1);
+}
+
+/* The value once, given out n times, as a chunk does it. */
+static void const_out(struct work *w)
+{
+    if (value_decode(w->back, 1, VALUE_CODEC_CONST, VALUE_F64, NULL, w->bytes, w->len) != ST_OK) {
+        abort();
+    }
+    for (size_t i = 1; i < w->n; i++) w->back[i] = w->back[0];
+}
+
+/* The shortest of several rounds, in ns a call. */
+static double best_time(void (*step)(struct work *), struct work *w)
+{
+    double best = 1e18;
+    int calls = 1;
+
+    for (int round = 0; round < ROUNDS; round++) {
+        double start = now_ns(), took;
+        for (int i = 0; i < calls; i++) step(w);
+        took = now_ns() - start;
+        if (took < ROUND_NS) {
+            calls = (int)(calls * 1.5 * ROUND_NS / (took + 1000)) + 1;
+            if (round > 0) round--;
+            if (calls > 1000000) round++;
+        }
+        if (took / calls < best && took >= ROUND_NS / 2) best = took / calls;
+    }
+    return best;
+}
+
+static void measure(struct cost *sum, void (*in)(struct work *), void (*out)(struct work *),
+                    const union value *val, size_t n)
+{
+    struct work w = {.val = val, .n = n, .exponent = 0};
+
+    w.bytes = malloc(16 * n + 1024);
+    w.back = malloc(n * sizeof(w.back[0]));
+    if (!w.bytes || !w.back || decimal_scratch_reserve(&w.scratch, n) != ST_OK) abort();
+    in(&w);
+    sum->size += (double)w.len / (double)n / SERIES;
+    sum->encode_ns += best_time(in, &w) / (double)n / SERIES;
+    for (unsigned set = 0; set < SETS && kernels_nth(set); set++) {
+        kernels_use(kernels_nth(set));
+        sum->decode_ns[set] += best_time(out, &w) / (double)n / SERIES;
+        if (memcmp(w.back, val, n * sizeof(val[0])) != 0) abort();
+    }
+    kernels_use(NULL);
+    decimal_scratch_release(&w.scratch);
+    free(w.bytes);
+    free(w.back);
+}
+
+static void print(const char *codec, size_t n, const char *kind, const struct cost *c)
+{
+    printf("BENCH codec.%s.%zu.%s.size=%.3f\n", codec, n, kind, c->size);
+    printf("BENCH codec.%s.%zu.%s.encode_ns=%.2f\n", codec, n, kind, c->encode_ns);
+    for (unsigned set = 0; set < SETS && kernels_nth(set); set++) {
+        if (strcmp(codec, "decimal") != 0 && kernels_nth(set + 1)) continue;
+        printf("BENCH codec.%s.%zu.%s.decode_ns%s%s=%.2f\n", codec, n, kind,
+               strcmp(codec, "decimal") == 0 ? "." : "",
+               strcmp(codec, "decimal") == 0 ? kernels_nth(set)->name : "", c->decode_ns[set]);
+    }
+    fflush(stdout);
+}
+
+static void add_share(struct cost *mix, const struct cost *c, unsigned percent)
+{
+    mix->size += c->size * percent / 100;
+    mix->encode_ns += c->encode_ns * percent / 100;
+    for (int set = 0; set < SETS; set++) mix->decode_ns[set] += c->decode_ns[set] * percent / 100;
+}
+
+static void bench_columns(size_t n)
+{
+    static union value val[POINTS];
+    struct cost mix = {0}, mix_xor = {0};
+    struct rng rng;
+
+    rng_init(&rng, 1);
+    for (unsigned kind = 0; kind < N_SERIES_KINDS; kind++) {
+        struct cost c = {0}, x = {0};
+        for (int i = 0; i < SERIES; i++) {
+            kind_fill(val, n, (enum series_kind)kind, &rng);
+            bool constant = kind == KIND_CONSTANT;
+            measure(&c, constant ? const_in : decimal_in, constant ? const_out : decimal_out,
+                    val, n);
+            measure(&x, xor_in, xor_out, val, n);
+        }
+        print("decimal", n, kind_name((enum series_kind)kind), &c);
+        print("xor", n, kind_name((enum series_kind)kind), &x);
+        add_share(&mix, &c, kind_share((enum series_kind)kind));
+        add_share(&mix_xor, &x, kind_share((enum series_kind)kind));
+    }
+    print("decimal", n, "mix", &mix);
+    print("xor", n, "mix", &mix_xor);
+}
+
+/* ---- whole chunks, times included ------------------------------------------------ */
+
+static void make_ticks(ts_time *ts, bool jitter, struct rng *rng)
+{
+    for (size_t i = 0; i < POINTS; i++) {
+        ts[i] = (ts_time)(1700000000000u + i * 15000 + (jitter ? rng_below(rng, 20) : 0));
+    }
+}
+
+static void bench_chunks(bool jitter)
+{
+    static ts_time ts[POINTS];
+    static union value val[POINTS];
     struct time_range always = {TS_MIN, TS_MAX};
-    struct cost best = {0, 1e18, 1e18};
-    size_t len = 0;
-
-    for (int round = 0; round < ROUNDS; round++) {
-        double t0 = now_ns();
-        struct chunk_ref chunk = {.type = type,
-                                  .n = POINTS,
-                                  .ts = {ts[0], ts[POINTS - 1]},
-                                  .ticks = bytes,
-                                  .ticks_len = chunk_ticks_encode(bytes, ts, POINTS)};
-        chunk.values = bytes + chunk.ticks_len;
-        chunk.values_len = chunk_values_encode(bytes + chunk.ticks_len, type, val, POINTS,
-                                               CHUNK_FAST);
-        len = chunk.ticks_len + chunk.values_len;
-        double t1 = now_ns();
-        pts.n = 0;
-        if (chunk_decode_range(&pts, NULL, &chunk, always) != ST_OK) abort();
-        double t2 = now_ns();
-        if (t1 - t0 < best.encode_ns) best.encode_ns = t1 - t0;
-        if (t2 - t1 < best.decode_ns) best.decode_ns = t2 - t1;
-    }
-    points_release(&pts);
-    free(bytes);
-    return (struct cost){(double)len / POINTS, best.encode_ns / POINTS, best.decode_ns / POINTS};
-}
-
-static struct cost measure_blocks(enum value_type type, const ts_time *ts, const union value *val)
-{
-    uint8_t *bytes = malloc(POINTS / BLOCK * block_bound(type, NULL, BLOCK) + CHUNK_PAD);
     struct points pts = {0};
-    struct cost best = {0, 1e18, 1e18};
-    size_t len = 0, lens[POINTS / BLOCK];
+    struct cost mix = {0};
+    struct rng rng;
 
-    for (int round = 0; round < ROUNDS; round++) {
-        double t0 = now_ns();
-        len = 0;
-        for (size_t i = 0; i < POINTS; i += BLOCK) {
-            lens[i / BLOCK] = block_encode(bytes + len, type, ts[i], ts + i, val + i, BLOCK);
-            len += lens[i / BLOCK];
+    rng_init(&rng, 2);
+    uint8_t *bytes = malloc(chunk_ticks_bound(POINTS) +
+                            chunk_values_bound(VALUE_F64, NULL, POINTS) + CHUNK_PAD);
+    for (unsigned kind = 0; kind < N_SERIES_KINDS; kind++) {
+        double encode = 1e18, decode = 1e18;
+        size_t len = 0;
+        make_ticks(ts, jitter, &rng);
+        kind_fill(val, POINTS, (enum series_kind)kind, &rng);
+        for (int round = 0; round < 10 * ROUNDS; round++) {
+            double t0 = now_ns();
+            struct chunk_ref chunk = {
+                .type = VALUE_F64, .n = POINTS, .ts = {ts[0], ts[POINTS - 1]}, .ticks = bytes};
+            chunk.ticks_len = chunk_ticks_encode(bytes, ts, POINTS);
+            chunk.values = bytes + chunk.ticks_len;
+            chunk.values_len = chunk_values_encode(bytes + chunk.ticks_len, VALUE_F64, val,
+                                                   POINTS, CHUNK_FAST);
+            len = chunk.ticks_len + chunk.values_len;
+            double t1 = now_ns();
+            pts.n = 0;
+            if (chunk_decode_range(&pts, NULL, &chunk, always) != ST_OK) abort();
+            double t2 = now_ns();
+            if (t1 - t0 < encode) encode = t1 - t0;
+            if (t2 - t1 < decode) decode = t2 - t1;
         }
-        double t1 = now_ns();
-        pts.n = 0;
-        for (size_t i = 0, at = 0; i < POINTS / BLOCK; at += lens[i++]) {
-            if (block_decode(&pts, NULL, type, ts[i * BLOCK], bytes + at, lens[i]) != ST_OK) {
-                abort();
-            }
-        }
-        double t2 = now_ns();
-        if (t1 - t0 < best.encode_ns) best.encode_ns = t1 - t0;
-        if (t2 - t1 < best.decode_ns) best.decode_ns = t2 - t1;
+        struct cost c = {(double)len / POINTS, encode / POINTS, {decode / POINTS}};
+        add_share(&mix, &c, kind_share((enum series_kind)kind));
     }
+    const char *ticks = jitter ? "jitter20ms" : "steady";
+    printf("BENCH codec.chunk.%s.mix.size=%.3f\n", ticks, mix.size);
+    printf("BENCH codec.chunk.%s.mix.encode_ns=%.2f\n", ticks, mix.encode_ns);
+    printf("BENCH codec.chunk.%s.mix.decode_ns=%.2f\n", ticks, mix.decode_ns[0]);
     points_release(&pts);
     free(bytes);
-    return (struct cost){(double)len / POINTS, best.encode_ns / POINTS, best.decode_ns / POINTS};
-}
-
-static void print(const char *kind, const char *ticks, const char *values, struct cost cost)
-{
-    printf("BENCH codec.%s.%s.%s.bytes=%.3f\n", kind, ticks, values, cost.bytes);
-    printf("BENCH codec.%s.%s.%s.encode_ns=%.2f\n", kind, ticks, values, cost.encode_ns);
-    printf("BENCH codec.%s.%s.%s.decode_ns=%.2f\n", kind, ticks, values, cost.decode_ns);
 }
 
 int main(void)
 {
-    static const char *const ticks[] = {"steady", "jitter20ms", "jitter100ms"};
-    static const char *const values[] = {"constant", "counter", "gauge", "i64counter", "noise"};
-    static ts_time ts[POINTS];
-    static union value val[POINTS];
-    struct rng rng;
+    static const size_t lengths[] = {16, 32, 120, 512, POINTS};
 
-    rng_init(&rng, 1);
-    for (int t = 0; t < 3; t++) {
-        for (int v = 0; v < 5; v++) {
-            enum value_type type = v == 3 ? VALUE_I64 : VALUE_F64;
-            make_ticks(ts, t, &rng);
-            make_values(val, v, &rng);
-            print("chunk", ticks[t], values[v], measure_chunk(type, ts, val));
-            print("block", ticks[t], values[v], measure_blocks(type, ts, val));
-        }
-    }
+    printf("# kernels: %s\n", kernels()->name);
+    for (size_t i = 0; i < ARRAY_LEN(lengths); i++) bench_columns(lengths[i]);
+    bench_chunks(false);
+    bench_chunks(true);
     return 0;
 }

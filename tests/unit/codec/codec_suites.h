@@ -14,5 +14,9 @@ Suite *suite_chunk(void);
 Suite *suite_frame(void);
 Suite *suite_compress(void);
 Suite *suite_snappy(void);
+Suite *suite_kernels(void);
+Suite *suite_pfor(void);
+Suite *suite_int_column(void);
+Suite *suite_decimal(void);
 
 #endif
