@@ -91,6 +91,7 @@ struct app {
     struct account *net_account, *query_account;
     struct metadata_store *metadata;
     struct ts_turns *turns;        /* of writes, one a loop */
+    struct write_spaces *spaces;   /* for bodies of samples */
     _Atomic(const struct app_settings *) settings;
     struct app_ports ports;
     int64_t start_wall_ms;

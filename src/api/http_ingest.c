@@ -1,30 +1,34 @@
 /* Bodies of samples: remote write and exposition text. Decoding happens here, on the
  * connection's loop; the batch goes to the owner and comes back; the answer waits for
  * the WAL. */
+#include <stdio.h>
+
 #include "api/http_handlers.h"
 #include "api/metadata_store.h"
 #include "api/work.h"
+#include "api/write_space.h"
 #include "base/mem.h"
 #include "base/panic.h"
 #include "ingest/body.h"
 #include "ingest/prom_text.h"
 #include "ingest/prom_write.h"
+#include "ingest/prom_write2.h"
 
 struct http_write {
     struct write_work work;
     struct http_call *call;
     decode_fn *decode;
-    struct strbuf plain;       /* the decoded body */
+    struct write_space *space; /* the decoded body, the batch */
     struct slice body;
     struct decode_report report;
     bool text;                 /* line-based: say how many lines were bad */
+    bool counts;               /* remote write 2.0: the answer says what was written */
     bool again;                /* decoded for the second time, without probes */
 };
 
 static void free_write(struct http_write *hw)
 {
-    if (hw->work.batch) batch_free(hw->work.batch);
-    strbuf_release(&hw->plain);
+    if (hw->space) write_space_give(hw->call->app, hw->space);
     mem_free(hw);
 }
 
@@ -97,12 +101,57 @@ static status transient(const struct batch *batch)
     return ST_OK;
 }
 
+/* Rows that are stored now, those that were there already among them. */
+static void count_written(const struct batch *batch, uint64_t *n_samples, uint64_t *n_hists)
+{
+    *n_samples = *n_hists = 0;
+    if (batch->st != ST_OK) return;
+    for (size_t i = 0; i < batch->n_rows; i++) {
+        if (batch->result[i] != ST_OK && batch->result[i] != ST_IGNORED) continue;
+        if (batch->series[batch->row_series[i]].type == VALUE_HISTOGRAM) ++*n_hists;
+        else ++*n_samples;
+    }
+}
+
+/* The fields of a 2.0 answer; texts and extra live until the call was answered. Exemplars
+ * are not kept. */
+struct counts {
+    char samples[24], hists[24];
+    struct http_extra extra[3];
+};
+
+static void say_written(struct http_call *call, struct counts *c, const struct batch *batch)
+{
+    uint64_t n_samples = 0, n_hists = 0;
+    if (batch) count_written(batch, &n_samples, &n_hists);
+    snprintf(c->samples, sizeof(c->samples), "%llu", (unsigned long long)n_samples);
+    snprintf(c->hists, sizeof(c->hists), "%llu", (unsigned long long)n_hists);
+    c->extra[0] = (struct http_extra){"X-Prometheus-Remote-Write-Samples-Written", c->samples};
+    c->extra[1] = (struct http_extra){"X-Prometheus-Remote-Write-Histograms-Written", c->hists};
+    c->extra[2] = (struct http_extra){"X-Prometheus-Remote-Write-Exemplars-Written", "0"};
+    call->extra = c->extra;
+    call->n_extra = 3;
+}
+
+/* Refuses the whole body. */
+static void refuse(struct http_write *hw, status st, const struct err *err)
+{
+    struct counts counts;
+    counter_add(&hw->call->app->stats.n_bad_bodies, 1);
+    if (hw->counts) say_written(hw->call, &counts, NULL);
+    struct http_call *call = hw->call;
+    free_write(hw);
+    http_call_error(call, st, err);
+}
+
 static void answer(struct http_write *hw)
 {
     struct batch *batch = hw->work.batch;
     struct http_call *call = hw->call;
     uint64_t gate = batch->durable_at;
     status st = batch->st != ST_OK ? batch->st : transient(batch);
+    struct counts counts;
+    if (hw->counts) say_written(call, &counts, batch);
     if (st != ST_OK) {
         http_call_error(call, st, &batch->err);
     } else if (batch->n_refused || hw->report.n_bad_lines) {
@@ -128,9 +177,7 @@ static void decode_and_send(struct http_write *hw)
     struct err err = {.st = ST_OK};
     status st = decode(hw, &err);
     if (st != ST_OK) {
-        counter_add(&call->app->stats.n_bad_bodies, 1);
-        http_call_error(call, st, &err);
-        free_write(hw);
+        refuse(hw, st, &err);
         return;
     }
     write_work_start(&hw->work, call->app, conn_loop_loop(conn_home(call->conn)), hw->work.batch,
@@ -150,7 +197,7 @@ static void write_finish(struct write_work *work)
 }
 
 /* Takes the body's own coding off and starts. */
-static void start_write(struct http_call *call, decode_fn *decode_body, bool text)
+static void start_write(struct http_call *call, decode_fn *decode_body)
 {
     struct app *app = call->app;
     struct http_write *hw = mem_zalloc(sizeof(*hw));
@@ -160,21 +207,20 @@ static void start_write(struct http_call *call, decode_fn *decode_body, bool tex
     status st = ST_OK;
     hw->call = call;
     hw->decode = decode_body;
-    hw->text = text;
-    strbuf_init(&hw->plain, 0);
-    hw->work.batch = batch_new(app->net_account);
+    hw->text = decode_body != prom_write_decode && decode_body != prom_write2_decode;
+    hw->counts = decode_body == prom_write2_decode;
+    hw->space = write_space_take(app, conn_home(call->conn));
     hw->body = call->body_view;
     enum body_coding kind = body_coding_of(coding);
-    if (!hw->work.batch) st = ST_NO_MEMORY;
+    if (hw->space) hw->work.batch = hw->space->batch;
+    else st = ST_NO_MEMORY;
     if (st == ST_OK && kind != BODY_PLAIN) {
-        st = body_decode(&hw->plain, kind, call->body_view, app_settings(app)->body_decoded_max,
-                         &err);
-        hw->body = strbuf_view(&hw->plain);
+        st = body_decode(&hw->space->plain, kind, call->body_view,
+                         app_settings(app)->body_decoded_max, &err);
+        hw->body = strbuf_view(&hw->space->plain);
     }
     if (st != ST_OK) {
-        counter_add(&app->stats.n_bad_bodies, 1);
-        http_call_error(call, st, &err);
-        free_write(hw);
+        refuse(hw, st, &err);
         return;
     }
     decode_and_send(hw);
@@ -187,14 +233,20 @@ void http_remote_write(struct http_call *call)
     struct slice type = http_value(call->req, HTTP_F_CONTENT_TYPE);
     const struct format *format = format_by_type(type);
     struct err err = {.st = ST_OK};
-    if (!format || format->decode != prom_write_decode) {
+    /* How vmagent asks whether it may send zstd. */
+    if (call->body_view.len == 0 && slice_is(http_arg(call, "get_vm_proto_version"), "1")) {
+        http_call_text(call, 200, "text/plain; charset=utf-8", SLICE_LIT("1"));
+        return;
+    }
+    if (!format ||
+        (format->id != FORMAT_PROM_WRITE && format->id != FORMAT_PROM_WRITE2)) {
         (void)err_set(&err, ST_UNSUPPORTED,
-                      "unsupported content type; application/x-protobuf "
-                      "(prometheus.WriteRequest) is taken");
+                      "unsupported content type; application/x-protobuf with proto="
+                      "prometheus.WriteRequest or io.prometheus.write.v2.Request is taken");
         http_call_error(call, ST_UNSUPPORTED, &err);
         return;
     }
-    start_write(call, prom_write_decode, false);
+    start_write(call, format->decode);
 }
 
 void http_import_text(struct http_call *call)
@@ -202,5 +254,5 @@ void http_import_text(struct http_call *call)
     struct slice type = http_value(call->req, HTTP_F_CONTENT_TYPE);
     struct slice open = SLICE_LIT("application/openmetrics-text");
     bool openmetrics = type.len >= open.len && strncasecmp(type.ptr, open.ptr, open.len) == 0;
-    start_write(call, openmetrics ? openmetrics_decode : prom_text_decode, true);
+    start_write(call, openmetrics ? openmetrics_decode : prom_text_decode);
 }

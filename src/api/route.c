@@ -243,7 +243,10 @@ void route_gate_failed(struct conn *conn, struct reply_slot *slot, status st)
 
 void http_call_chain(struct http_call *call, int code, struct iobuf *body)
 {
-    struct http_reply reply = {.status = code, .type = "application/json"};
+    struct http_reply reply = {.status = code,
+                               .type = "application/json",
+                               .extra = call->extra,
+                               .n_extra = call->n_extra};
     http_reply(reply_slot_out(call->slot), reply_slot_answer(call->slot), &reply, body);
     end_call(call, code);
 }
@@ -270,7 +273,8 @@ void http_call_empty(struct http_call *call, int code)
 
 void http_call_empty_at(struct http_call *call, int code, uint64_t gate)
 {
-    struct http_reply reply = {.status = code};
+    struct http_reply reply = {
+        .status = code, .extra = call->extra, .n_extra = call->n_extra};
     struct reply_slot *slot = call->slot;
     http_reply(reply_slot_out(slot), reply_slot_answer(slot), &reply, NULL);
     counter_add(&call->app->stats.n_http, 1);
@@ -312,9 +316,13 @@ void http_call_error(struct http_call *call, status st, const struct err *err)
         strbuf_release(&body);
         return;
     }
-    struct http_extra extra = {"Retry-After", "1"};
-    struct http_reply reply = {
-        .status = code, .type = "application/json", .extra = &extra, .n_extra = 1};
+    struct http_extra extra[8] = {{"Retry-After", "1"}};
+    DASSERT(call->n_extra < ARRAY_LEN(extra));
+    for (size_t i = 0; i < call->n_extra; i++) extra[1 + i] = call->extra[i];
+    struct http_reply reply = {.status = code,
+                               .type = "application/json",
+                               .extra = extra,
+                               .n_extra = 1 + call->n_extra};
     http_reply_text(reply_slot_out(call->slot), reply_slot_answer(call->slot), &reply,
                     strbuf_view(&body));
     strbuf_release(&body);

@@ -46,6 +46,8 @@ struct http_call {
     struct strbuf body;          /* decoded body when it had a content coding */
     struct slice body_view;      /* the body: as sent, or decoded */
     struct arena arena;
+    const struct http_extra *extra; /* further fields of the answer, set before it is given */
+    size_t n_extra;              /* at most 6 */
 };
 
 /* The route of a path, or NULL. path_arg gets the part that stood for {} (raw). */

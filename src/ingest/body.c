@@ -1,6 +1,7 @@
 /* Bodies as they were sent. See body.h. */
 #include "ingest/body.h"
 
+#include "base/bytes.h"
 #include "codec/compress.h"
 #include "codec/snappy.h"
 
@@ -23,6 +24,25 @@ static status decode_snappy(struct strbuf *dst, struct slice src, size_t len_max
     return ST_OK;
 }
 
+static bool looks_like_zstd(struct slice src)
+{
+    return src.len >= 4 && load_u32(src.ptr) == 0xfd2fb528; /* the magic of a frame */
+}
+
+/* vmagent's queue may hold bodies that were compressed before it learned what the receiver
+ * takes: they come under the other one's name. */
+static status decode_either(struct strbuf *dst, enum body_coding coding, struct slice src,
+                            size_t len_max, struct err *err)
+{
+    bool zstd = looks_like_zstd(src);
+    size_t before = dst->len;
+    if (coding == BODY_ZSTD && zstd) return zstd_decode(dst, src.ptr, src.len, len_max, err);
+    status st = decode_snappy(dst, src, len_max, err);
+    if (st == ST_OK || st == ST_NO_MEMORY || (coding == BODY_SNAPPY && !zstd)) return st;
+    dst->len = before;
+    return zstd_decode(dst, src.ptr, src.len, len_max, err);
+}
+
 status body_decode(struct strbuf *dst, enum body_coding coding, struct slice src, size_t len_max,
                    struct err *err)
 {
@@ -33,8 +53,8 @@ status body_decode(struct strbuf *dst, enum body_coding coding, struct slice src
                            len_max);
         strbuf_slice(dst, src);
         return dst->failed ? err_set(err, ST_NO_MEMORY, "a body of %zu bytes", src.len) : ST_OK;
-    case BODY_SNAPPY: return decode_snappy(dst, src, len_max, err);
-    case BODY_ZSTD: return zstd_decode(dst, src.ptr, src.len, len_max, err);
+    case BODY_SNAPPY:
+    case BODY_ZSTD: return decode_either(dst, coding, src, len_max, err);
     case BODY_UNKNOWN: break;
     }
     return err_set(err, ST_UNSUPPORTED, "unknown content encoding");

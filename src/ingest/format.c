@@ -8,9 +8,10 @@
 #include "ingest/format_priv.h"
 #include "ingest/prom_text.h"
 #include "ingest/prom_write.h"
+#include "ingest/prom_write2.h"
 
 static const struct format formats[N_FORMATS] = {
-#define FORMAT(id, name, types, decode) [id] = {id, name, types, decode},
+#define FORMAT(id, name, types, message, decode) [id] = {id, name, types, message, decode},
 #include "ingest/formats.def"
 #undef FORMAT
 };
@@ -48,26 +49,25 @@ static bool has_type(const struct format *format, struct slice type)
 }
 
 /* proto= names the message of a protobuf body; remote write 2.0 says so. */
-static bool names_other_message(struct slice params)
+static bool may_mean(const struct format *format, struct slice params)
 {
     while (params.len) {
         struct slice value = trim(cut(&params, ';'));
         struct slice name = trim(cut(&value, '='));
         value = trim(value);
         if (value.len >= 2 && value.ptr[0] == '"') value = slice_of(value.ptr + 1, value.len - 2);
-        if (slice_is_nocase(name, "proto") && !slice_is(value, "prometheus.WriteRequest"))
-            return true;
+        if (slice_is_nocase(name, "proto") && !slice_is(value, format->message)) return false;
     }
-    return false;
+    return true;
 }
 
 const struct format *format_by_type(struct slice content_type)
 {
     struct slice params = content_type;
     struct slice type = trim(cut(&params, ';'));
-    if (type.len == 0 || names_other_message(params)) return NULL;
+    if (type.len == 0) return NULL;
     for (size_t i = 0; i < N_FORMATS; i++)
-        if (has_type(&formats[i], type)) return &formats[i];
+        if (has_type(&formats[i], type) && may_mean(&formats[i], params)) return &formats[i];
     return NULL;
 }
 

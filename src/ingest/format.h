@@ -65,7 +65,7 @@ typedef status decode_fn(struct batch *batch, struct slice body, const struct de
                          struct decode_report *report, struct err *err);
 
 enum format_id {
-#define FORMAT(id, name, types, decode) id,
+#define FORMAT(id, name, types, message, decode) id,
 #include "ingest/formats.def"
 #undef FORMAT
     N_FORMATS
@@ -75,13 +75,14 @@ struct format {
     enum format_id id;
     const char *name;
     const char *types; /* content types, lower case, separated by blanks */
+    const char *message; /* proto= of the content type; "": none */
     decode_fn *decode;
 };
 
 const struct format *format_get(enum format_id id);
 
-/* The format of a Content-Type header; parameters count only where they name another
- * message (proto=). NULL when no row has it. */
+/* The format of a Content-Type header; of its parameters only the message (proto=) counts.
+ * NULL when no row has it. */
 const struct format *format_by_type(struct slice content_type);
 
 #endif

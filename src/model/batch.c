@@ -33,6 +33,11 @@ static size_t column_bytes(const struct batch *batch)
     return batch->cap_rows * ROW_BYTES + applied + batch->cap_series * sizeof(*batch->series);
 }
 
+size_t batch_bytes(const struct batch *batch)
+{
+    return sizeof(*batch) + column_bytes(batch) + batch->arena.n_bytes;
+}
+
 void batch_free(struct batch *batch)
 {
     if (!batch) return;

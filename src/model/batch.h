@@ -108,6 +108,7 @@ struct batch {
 struct batch *batch_new(struct account *account); /* NULL when refused */
 void batch_free(struct batch *batch);
 void batch_reset(struct batch *batch);            /* empty again, memory kept */
+size_t batch_bytes(const struct batch *batch);    /* memory it holds */
 
 /* Adds a series and returns its index, or -1 when refused. The entry is zeroed but
  * for ordinal = ORDINAL_NONE and type = VALUE_F64. */

@@ -15,6 +15,7 @@
 #include "api/handlers.h"
 #include "api/metadata_store.h"
 #include "api/ts_turn.h"
+#include "api/write_space.h"
 #include "api/version.h"
 #include "base/cgroup.h"
 #include "base/log.h"
@@ -195,7 +196,9 @@ static status open_listeners(struct server *srv, struct err *err)
 {
     srv->app.metadata = metadata_store_new();
     srv->app.turns = ts_turns_new(&srv->app);
-    if (!srv->app.metadata || !srv->app.turns) return err_set(err, ST_NO_MEMORY, "starting");
+    srv->app.spaces = write_spaces_new(&srv->app);
+    if (!srv->app.metadata || !srv->app.turns || !srv->app.spaces)
+        return err_set(err, ST_NO_MEMORY, "starting");
     api_set_handlers(&srv->app);
     server_apply_config(srv);
     TRY(open_listener(srv, &srv->resp, CONN_RESP, err));
@@ -397,6 +400,7 @@ void server_close(struct server *srv)
     if (srv->app.db) (void)db_close(srv->app.db, 0, NULL, NULL, NULL);
     workers_close(srv->workers);
     ts_turns_free(srv->app.turns);
+    write_spaces_free(srv->app.spaces);
     metadata_store_free(srv->app.metadata);
     if (srv->turn_hook.fn) loop_hook_remove(&srv->turn_hook);
     io_threads_close(srv->io);

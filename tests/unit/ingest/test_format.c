@@ -2,6 +2,7 @@
 #include "base/panic.h"
 #include "ingest/prom_text.h"
 #include "ingest/prom_write.h"
+#include "ingest/prom_write2.h"
 #include "tests/unit/unit.h"
 
 Suite *suite_format(void);
@@ -14,7 +15,11 @@ static const struct {
     {"Application/X-Protobuf", FORMAT_PROM_WRITE},
     {" application/x-protobuf ;proto=prometheus.WriteRequest", FORMAT_PROM_WRITE},
     {"application/x-protobuf; proto=\"prometheus.WriteRequest\"", FORMAT_PROM_WRITE},
-    {"application/x-protobuf;proto=io.prometheus.write.v2.Request", -1},
+    {"application/x-protobuf;proto=io.prometheus.write.v2.Request", FORMAT_PROM_WRITE2},
+    {"application/x-protobuf; Proto=\"io.prometheus.write.v2.Request\"", FORMAT_PROM_WRITE2},
+    {"application/x-protobuf;proto=io.prometheus.write.v3.Request", -1},
+    {"application/x-protobuf;proto=", -1},
+    {"text/plain;proto=x", -1},
     {"text/plain", FORMAT_PROM_TEXT},
     {"text/plain; version=0.0.4; charset=utf-8", FORMAT_PROM_TEXT},
     {"application/openmetrics-text; version=1.0.0; charset=utf-8", FORMAT_OPENMETRICS},
@@ -35,6 +40,7 @@ END_TEST
 START_TEST(test_rows_name_their_decoders)
 {
     ck_assert(format_get(FORMAT_PROM_WRITE)->decode == prom_write_decode);
+    ck_assert(format_get(FORMAT_PROM_WRITE2)->decode == prom_write2_decode);
     ck_assert(format_get(FORMAT_PROM_TEXT)->decode == prom_text_decode);
     ck_assert(format_get(FORMAT_OPENMETRICS)->decode == openmetrics_decode);
     ck_assert_str_eq(format_get(FORMAT_PROM_WRITE)->name, "remote-write-1.0");

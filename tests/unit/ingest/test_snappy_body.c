@@ -2,7 +2,9 @@
  * never costs the memory it merely announces. Method: the way a request goes: length,
  * memory, bytes, batch; then the hostile blocks of the table. */
 #include "base/panic.h"
+#include "codec/compress.h"
 #include "codec/snappy.h"
+#include "ingest/body.h"
 #include "ingest/prom_write.h"
 #include "tests/lib/pb_write.h"
 #include "tests/unit/ingest/ingest_rig.h"
@@ -85,11 +87,39 @@ START_TEST(test_hostile_blocks)
 }
 END_TEST
 
+/* What a queue of vmagent may send: the other coding's name. */
+START_TEST(test_codings_under_the_other_name)
+{
+    char raw[300], packed[400];
+    struct err err = {.st = ST_OK};
+    memset(raw, 'x', sizeof(raw));
+    size_t zstd_len, snappy_len = snappy_block_encode(packed, raw, sizeof(raw));
+    struct strbuf out;
+    strbuf_init(&out, 0);
+    status st = body_decode(&out, BODY_ZSTD, slice_of(packed, snappy_len), 300, &err);
+    ck_assert_msg(st == ST_OK && out.len == 300, "%s", err.text);
+    st = body_decode(&out, BODY_ZSTD, slice_of(packed, snappy_len - 1), 300, &err);
+    ck_assert_int_eq(st, ST_INVALID);
+    ck_assert_int_eq(zstd_encode(&zstd_len, packed, sizeof(packed), raw, sizeof(raw), 1), ST_OK);
+    strbuf_reset(&out);
+    st = body_decode(&out, BODY_SNAPPY, slice_of(packed, zstd_len), 300, &err);
+    ck_assert_msg(st == ST_OK && out.len == 300, "%s", err.text);
+    strbuf_reset(&out);
+    ck_assert_int_eq(body_decode(&out, BODY_ZSTD, slice_of(packed, zstd_len), 300, &err), ST_OK);
+    ck_assert_uint_eq(out.len, 300);
+    st = body_decode(&out, BODY_ZSTD, slice_of(packed, zstd_len), 299, &err);
+    ck_assert_int_eq(st, ST_TOO_LARGE);
+    ck_assert_uint_eq(out.len, 300);
+    strbuf_release(&out);
+}
+END_TEST
+
 Suite *suite_snappy_body(void)
 {
     Suite *suite = suite_create("snappy_body");
     TCase *tc = tcase_create("snappy_body");
     tcase_add_test(tc, test_good_bodies_become_rows);
+    tcase_add_test(tc, test_codings_under_the_other_name);
     tcase_add_loop_test(tc, test_hostile_blocks, 0, ARRAY_LEN(blocks));
     suite_add_tcase(suite, tc);
     return suite;
