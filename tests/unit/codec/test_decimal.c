@@ -215,6 +215,31 @@ START_TEST(test_sizes)
 }
 END_TEST
 
+/* Layouts are for ever: the example of docs/formats/chunk.md, and one of each form. */
+static const struct {
+    const char *name;
+    union value val[4];
+    size_t n;
+    const char *bytes;
+    size_t len;
+} golden[] = {
+    {"ramp", {{0x3ff4000000000000}, {0x3ff8000000000000}, {0x3ffc000000000000}}, 3,
+     "\x24\xfa\x01\x32", 4},
+    {"stale", {{0x3ff0000000000000}, {0x4000000000000000}, {0x4008000000000000},
+               {VALUE_STALE_BITS}}, 4, "\xd4\x02\x02\x40\x01\x19", 6},
+    {"raw", {{0x7ff8000000000005}}, 1,
+     "\xd4\x8a\x80\x80\x80\x80\x80\x80\xf8\xff\x01\x00\x20", 13},
+};
+
+START_TEST(test_golden_bytes)
+{
+    uint8_t bytes[200];
+    size_t len = decimal_encode(bytes, VALUE_F64, golden[_i].val, golden[_i].n, NULL);
+    ck_assert_uint_eq(len, golden[_i].len);
+    ck_assert_msg(memcmp(bytes, golden[_i].bytes, len) == 0, "%s", golden[_i].name);
+}
+END_TEST
+
 START_TEST(test_a_hint_costs_nothing_when_wrong)
 {
     union value val[32], back[32];
@@ -284,6 +309,7 @@ Suite *suite_decimal(void)
     tcase_add_loop_test(t, test_round_trip, 0, N_SHAPES);
     tcase_add_test(t, test_the_longest_column);
     tcase_add_loop_test(t, test_sizes, 0, (int)ARRAY_LEN(sizes));
+    tcase_add_loop_test(t, test_golden_bytes, 0, (int)ARRAY_LEN(golden));
     tcase_add_test(t, test_a_hint_costs_nothing_when_wrong);
     tcase_add_test(t, test_random_doubles);
     tcase_add_test(t, test_hostile_bytes);

@@ -71,6 +71,16 @@ START_TEST(test_round_trip)
 }
 END_TEST
 
+/* The example of docs/formats/chunk.md. */
+START_TEST(test_the_page_is_right)
+{
+    static const uint64_t v[8] = {0, 0, 6, 0, 0, 0, 0, 0};
+    uint8_t bytes[1 + 8 * 8 + PFOR_SPILL];
+    ck_assert_uint_eq(pfor_encode(bytes, v, 8), 3);
+    ck_assert_mem_eq(bytes, "\x80\x08\x32", 3);
+}
+END_TEST
+
 static const struct bad {
     const char *name;
     uint8_t bytes[8];
@@ -104,6 +114,7 @@ Suite *suite_pfor(void)
     Suite *s = suite_create("pfor");
     TCase *t = tcase_create("pfor");
     tcase_add_loop_test(t, test_round_trip, 0, (int)ARRAY_LEN(shapes));
+    tcase_add_test(t, test_the_page_is_right);
     tcase_add_loop_test(t, test_refuses_what_no_writer_writes, 0, (int)ARRAY_LEN(bads));
     suite_add_tcase(s, t);
     return s;
