@@ -9,6 +9,7 @@
 #include "engine/maintain.h"
 #include "engine/recover.h"
 #include "engine/retention.h"
+#include "engine/snapshot.h"
 #include "engine/view_priv.h"
 
 enum { RETENTION_LOOK_NS = 1000 * 1000 * 1000 };
@@ -139,6 +140,7 @@ static void wal_moved_on_owner(struct task *task)
     struct db *db = container_of(task, struct db, wal_task);
     atomic_store_explicit(&db->wal_task_posted, false, memory_order_release);
     flush_wal_moved(&db->cell);
+    snapshot_step(db);
     write_wake(&db->cell);
 }
 
@@ -209,6 +211,7 @@ int64_t db_tick(struct db *db)
     int64_t interval = db->options.flush_interval_ms * 1000000;
 
     db_step_wal(db);
+    snapshot_step(db);
     flush_step(cell);
     encode_plan(cell);
     write_wake(cell); /* whoever waits for room: some may have come */
@@ -262,7 +265,7 @@ static bool busy(const struct db *db)
     const struct cell *cell = &db->cell;
     return cell->flush || cell->encode.n_running || !list_empty(&cell->inbox) ||
            !list_empty(&cell->deferred) || db->catalog_busy || cell->rebuild_running ||
-           !list_empty(&cell->views);
+           !list_empty(&cell->views) || snapshot_busy(db);
 }
 
 status db_close(struct db *db, mono_ns deadline, void (*serve)(void *ctx), void *ctx,
@@ -273,6 +276,7 @@ status db_close(struct db *db, mono_ns deadline, void (*serve)(void *ctx), void 
     bool flushed = deadline == 0;
     cell->closing = true;
     view_serve_pins(cell);
+    snapshot_cancel(db);
     while (busy(db) || !flushed) {
         if (!flushed && !cell->flush && list_empty(&cell->inbox) && list_empty(&cell->deferred)) {
             flushed = true;
@@ -287,6 +291,7 @@ status db_close(struct db *db, mono_ns deadline, void (*serve)(void *ctx), void 
         flush_step(cell);
         db_step_wal(db);
         flush_wal_moved(cell);
+        snapshot_step(db);
         if (serve) serve(ctx);
     }
     cell->closed = true;

@@ -28,6 +28,7 @@ struct db {
     struct tombstone_file *tombstone_file;
     struct file_hold files;    /* segment directories go through it */
     struct snapshot *snapshot; /* being made, or NULL */
+    uint32_t n_snapshot_jobs;  /* lists and removals under way */
     struct list flush_waiters;
     int64_t ticks_per_ms;      /* 0: a tick is a second */
     struct task wal_task;      /* from the WAL thread: acked moved */

@@ -28,4 +28,5 @@ void db_stats(struct db *db, struct db_stats *out)
     out->wal_sync_ns = wal.sync_ns;
     out->wal_live_bytes = wal.live_bytes;
     out->n_quarantined = db->n_quarantined;
+    out->snapshot_running = db->snapshot != NULL;
 }

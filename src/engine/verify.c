@@ -1,5 +1,9 @@
 /* db_check(): walks everything and explains the first contradiction. Runs at the end of
- * engine tests, behind DEBUG CHECK and in tsink-check. */
+ * engine tests and behind DEBUG CHECK; segments and what they say of series are checked
+ * by the same code in tsink-check (verify.h, verify_dir.c). */
+#include "engine/verify.h"
+
+#include "base/mem.h"
 #include "engine/db_priv.h"
 #include "engine/overlay.h"
 
@@ -73,6 +77,88 @@ static status check_series(struct walk *w)
     return ST_OK;
 }
 
+/* --- segments, in an open database or not ---------------------------------------- */
+
+static void free_now(void *ctx, void (*free_fn)(void *ptr, void *arg), void *ptr, void *arg,
+                     size_t bytes)
+{
+    (void)ctx, (void)bytes;
+    free_fn(ptr, arg); /* one thread, no readers */
+}
+
+struct registry *verify_registry_new(void)
+{
+    return registry_new(NULL, &(struct reclaim){.retire = free_now});
+}
+
+status verify_adopt(struct registry *reg, series_id id, uint64_t place, enum value_type type,
+                    uint32_t label_version, struct slice identity,
+                    const struct series_attrs *attrs)
+{
+    struct arena arena;
+    struct labels labels;
+    uint32_t ordinal;
+    if (registry_by_id(reg, id) != ORDINAL_NONE) return ST_OK;
+    arena_init(&arena, NULL, 2048);
+    status st = labels_from_identity(&labels, &arena, identity);
+    struct hash128 hash = hash128(identity.ptr, identity.len);
+    if (st == ST_OK && registry_find(reg, identity, hash) != ORDINAL_NONE) st = ST_CORRUPT;
+    if (st == ST_OK) {
+        struct series_new make = {.labels = labels,
+                                  .identity = identity,
+                                  .hash = hash,
+                                  .place = place,
+                                  .id = id,
+                                  .label_version = label_version,
+                                  .type = type,
+                                  .attrs = attrs};
+        st = registry_add(&ordinal, reg, &make);
+    }
+    arena_release(&arena);
+    return st == ST_EXISTS || st == ST_INVALID ? ST_CORRUPT : st;
+}
+
+struct known {
+    const struct registry *reg;
+    uint64_t n_missing;
+    struct err *err;
+};
+
+static status check_known(void *ctx, const struct segment_series *series)
+{
+    struct known *known = ctx;
+    unsigned long long id = series->id;
+    if (series->id >= registry_next_id(known->reg))
+        return err_set(known->err, ST_CORRUPT, "series %llu is not below the registry's next id",
+                       id);
+    uint32_t ordinal = registry_by_id(known->reg, series->id);
+    if (ordinal == ORDINAL_NONE) {
+        known->n_missing++;
+        return ST_OK;
+    }
+    const struct series_entry *entry = registry_entry(known->reg, ordinal);
+    if (entry->type != series->type)
+        return err_set(known->err, ST_CORRUPT, "series %llu has another type in the registry", id);
+    if (entry->place != series->place)
+        return err_set(known->err, ST_CORRUPT, "series %llu has another place in the registry",
+                       id);
+    if (entry->label_version != series->labels_version) return ST_OK; /* it was renamed */
+    struct hash128 hash = hash128(series->identity.ptr, series->identity.len);
+    if (registry_find(known->reg, series->identity, hash) == ordinal) return ST_OK;
+    return err_set(known->err, ST_CORRUPT, "series %llu has other labels in the registry", id);
+}
+
+status verify_segment(struct segment *seg, const struct registry *reg, bool quick,
+                      uint64_t *n_missing, const _Atomic bool *cancelled, struct err *err)
+{
+    struct known known = {.reg = reg, .err = err};
+    TRY(quick ? segment_verify_quick(seg, cancelled, err) : segment_verify(seg, cancelled, err));
+    if (!reg) return ST_OK;
+    TRY(segment_each_series(seg, check_known, &known, err));
+    if (n_missing) *n_missing += known.n_missing;
+    return ST_OK;
+}
+
 static status check_manifest(struct db *db, struct err *err)
 {
     const struct manifest *m = db->cell.manifest;
@@ -85,7 +171,7 @@ static status check_manifest(struct db *db, struct err *err)
         if (!catalog_find(&db->catalog, info->lane, info->id))
             return err_set(err, ST_CORRUPT, "the catalog does not name %s",
                            segment_dir(m->segments[i]));
-        TRY(segment_verify(m->segments[i], NULL, err));
+        TRY(verify_segment(m->segments[i], db->cell.registry, false, NULL, NULL, err));
     }
     if (db->catalog.n != m->n_segments)
         return err_set(err, ST_CORRUPT, "the catalog names %zu segments, the manifest has %zu",

@@ -9,6 +9,7 @@
 
 #include "base/mem.h"
 #include "engine/db_priv.h"
+#include "engine/snapshot.h"
 #include "engine/view_priv.h"
 #include "engine/write_priv.h"
 
@@ -298,6 +299,7 @@ void write_finish_batch(struct cell *cell)
 static void between_batches(struct cell *cell)
 {
     view_serve_pins(cell);
+    snapshot_step(cell->db);
     flush_step(cell);
 }
 

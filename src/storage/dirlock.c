@@ -37,6 +37,33 @@ static status open_file(struct vfs_file **out, struct vfs *vfs, struct err *err)
     return vfs_open(vfs, out, LAYOUT_LOCK, VFS_WRITE, err);
 }
 
+static status refuse(struct vfs *vfs, struct err *err)
+{
+    unsigned long long pid = read_holder(vfs);
+    if (pid == 0) return err_set(err, ST_LOCKED, "the data directory is in use");
+    return err_set(err, ST_LOCKED, "the data directory is in use by process %llu", pid);
+}
+
+status dirlock_look(struct dirlock **out, struct vfs *vfs, struct err *err)
+{
+    struct vfs_file *file;
+
+    *out = NULL;
+    /* A lock needs a file open for writing; nothing is written. */
+    status st = vfs_open(vfs, &file, LAYOUT_LOCK, VFS_WRITE, err);
+    if (st == ST_NOT_FOUND) return ST_OK;
+    if (st != ST_OK) return st;
+    st = vfs_lock(file, err);
+    if (st != ST_OK) {
+        vfs_close(file);
+        return st == ST_LOCKED ? refuse(vfs, err) : st;
+    }
+    struct dirlock *lock = mem_alloc(sizeof(*lock));
+    *lock = (struct dirlock){.file = file};
+    *out = lock;
+    return ST_OK;
+}
+
 status dirlock_open(struct dirlock **out, struct vfs *vfs, struct err *err)
 {
     struct vfs_file *file;
@@ -46,9 +73,7 @@ status dirlock_open(struct dirlock **out, struct vfs *vfs, struct err *err)
     status st = vfs_lock(file, err);
     if (st == ST_LOCKED) {
         vfs_close(file);
-        unsigned long long pid = read_holder(vfs);
-        if (pid == 0) return err_set(err, st, "the data directory is in use");
-        return err_set(err, st, "the data directory is in use by process %llu", pid);
+        return refuse(vfs, err);
     }
     if (st != ST_OK) goto fail;
 

@@ -11,6 +11,10 @@ struct dirlock;
 
 /* ST_LOCKED names the holder's pid. Returns owned. */
 CHECKED status dirlock_open(struct dirlock **out, struct vfs *vfs, struct err *err);
+
+/* The same without writing anything, for programs that only look: as long as it is open
+ * no database opens there. *out is NULL when nobody ever locked this directory. */
+CHECKED status dirlock_look(struct dirlock **out, struct vfs *vfs, struct err *err);
 void dirlock_close(struct dirlock *lock); /* accepts NULL */
 
 #endif

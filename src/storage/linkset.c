@@ -101,16 +101,30 @@ static status copy_file(struct vfs *vfs, const char *from, const char *to,
     return st == ST_OK ? ST_OK : err_wrap(err, st, "copy %s", from);
 }
 
+/* The directories of a path, not synced: linkset_sync_dirs() comes once for all. */
+static status make_dirs_of(struct vfs *vfs, const char *path, struct err *err)
+{
+    char dir[VFS_PATH_MAX];
+    struct err why;
+
+    for (const char *at = strchr(path, '/'); at; at = strchr(at + 1, '/')) {
+        size_t len = (size_t)(at - path);
+        memcpy(dir, path, len);
+        dir[len] = '\0';
+        status st = vfs_mkdir(vfs, dir, &why);
+        if (st != ST_OK && st != ST_EXISTS) return err_set(err, st, "%s", why.text);
+    }
+    return ST_OK;
+}
+
 status linkset_place(struct vfs *vfs, const char *from, const char *to, bool link, bool *copied,
                      const struct linkset_watch *watch, struct err *err)
 {
-    char parent[VFS_PATH_MAX];
     struct err why = {.st = ST_OK};
 
     if (copied) *copied = !link;
     TRY(vfs_path_check(to, err));
-    vfs_parent(parent, to);
-    TRY(vfs_mkdir_all(vfs, parent, err));
+    TRY(make_dirs_of(vfs, to, err));
     if (!link) return copy_file(vfs, from, to, watch, err);
     status st = vfs_link(vfs, from, to, &why);
     if (st == ST_OK) return watch_step(watch, 0, err);
@@ -138,7 +152,7 @@ struct tree_walk {
 static bool is_apart(const char *path)
 {
     return strcmp(path, LAYOUT_SNAPSHOT) == 0 || strcmp(path, LAYOUT_LOCK) == 0 ||
-           strcmp(path, LAYOUT_QUARANTINE_DIR) == 0;
+           strcmp(path, LAYOUT_QUARANTINE_DIR) == 0 || strcmp(path, LAYOUT_RESTORING) == 0;
 }
 
 static bool is_too_deep(const char *path)

@@ -57,7 +57,8 @@ void linkset_release(struct linkset *set);
 /* The file at path, or NULL. */
 const struct linkset_file *linkset_find(const struct linkset *set, const char *path);
 
-/* Adds every file of the vfs but snapshot.json, the lock and quarantine/, reading each
+/* Adds every file of the vfs but snapshot.json, the lock, quarantine/ and the mark of a
+ * restore, reading each
  * for its CRC; set is empty before. ST_CANCELLED, ST_LIMIT. */
 CHECKED status linkset_scan(struct linkset *set, struct vfs *vfs,
                             const struct linkset_watch *watch, struct err *err);

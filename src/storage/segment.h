@@ -193,6 +193,10 @@ CHECKED status segment_each_series(struct segment *seg,
 CHECKED status segment_verify(struct segment *seg, const _Atomic bool *cancelled,
                               struct err *err);
 
+/* The same without decoding chunks: every byte is read, but only against its checksum. */
+CHECKED status segment_verify_quick(struct segment *seg, const _Atomic bool *cancelled,
+                                    struct err *err);
+
 /* Reads only the manifest of the segment at dir. */
 CHECKED status segment_manifest_read(struct segment_info *out, struct vfs *vfs, const char *dir,
                                      struct err *err);

@@ -308,6 +308,72 @@ status tombstone_file_open(struct tombstone_file **out, struct tombstones **set,
     return ST_OK;
 }
 
+/* ---- looking only ---- */
+
+/* Every record that can be read, wherever it lies. */
+static status salvage_store(struct tombstone_file *file, struct tombstones **set,
+                            const uint8_t *src, size_t len, uint64_t *n_lost, struct err *err)
+{
+    struct id_list ids = {0};
+    status st = ST_OK;
+    bool lost = false;
+
+    for (size_t off = 0; off < len && st == ST_OK;) {
+        struct frame f;
+        bool good = frame_read(&f, src + off, len - off, STORE_MAGIC, STORE_VERSION, RECORD_MAX,
+                               NULL) == ST_OK;
+        if (!good) {
+            if (!lost) ++*n_lost;
+            lost = true;
+            const uint8_t *at = memchr(src + off + 1, STORE_MAGIC & 0xff, len - off - 1);
+            if (!at) break;
+            off = (size_t)(at - src);
+            continue;
+        }
+        lost = false;
+        if (off == 0) st = check_head(&f, file, err);
+        else if (f.type == FRAME_RECORD) st = apply_record(set, &ids, &f, err);
+        if (st == ST_CORRUPT && off > 0) { /* a frame that holds no record */
+            ++*n_lost;
+            st = ST_OK;
+        }
+        off += FRAME_HEAD_LEN + f.len;
+    }
+    vec_release(&ids);
+    return st;
+}
+
+status tombstone_file_load(struct tombstones **set, layout_path path, bool salvage,
+                           uint64_t *n_lost, struct vfs *vfs, const struct database_id *db,
+                           struct err *err)
+{
+    struct newest newest = {.vfs = vfs};
+    struct tombstone_file file = {.vfs = vfs, .db = *db};
+    struct tombstones *loaded = NULL;
+    uint64_t lost = 0;
+    layout_path at;
+    uint8_t *src;
+    size_t len, end;
+
+    status st = vfs_list(vfs, LAYOUT_TOMBSTONE_DIR, see_store, &newest, err);
+    if (st != ST_OK) return st;
+    if (newest.id == 0) return err_set(err, ST_NOT_FOUND, "no file of deletes");
+    file.id = newest.id;
+    layout_tombstones(at, file.id);
+    if (path) memcpy(path, at, sizeof(at));
+    TRY(vfs_read_file(vfs, at, STORE_MAX, &src, &len, err));
+    st = salvage ? salvage_store(&file, &loaded, src, len, &lost, err)
+                 : parse_store(&file, &loaded, src, len, &end, err);
+    mem_free(src);
+    if (st != ST_OK) {
+        tombstones_unref(loaded);
+        return err_wrap(err, st, "%s", at);
+    }
+    *set = loaded;
+    if (n_lost) *n_lost = lost;
+    return ST_OK;
+}
+
 void tombstone_file_close(struct tombstone_file *file)
 {
     if (!file) return;

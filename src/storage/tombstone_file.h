@@ -11,6 +11,7 @@
 
 #include "base/vfs.h"
 #include "storage/database_file.h"
+#include "storage/layout.h"
 #include "storage/tombstone.h"
 
 struct tombstone_file;
@@ -20,6 +21,14 @@ struct tombstone_file;
 CHECKED status tombstone_file_open(struct tombstone_file **out, struct tombstones **set,
                                    struct vfs *vfs, const struct database_id *db,
                                    struct err *err);
+
+/* The set of the newest file, without touching anything: what tombstone_file_open() would
+ * give. ST_NOT_FOUND when there is no file, ST_CORRUPT. path (may be NULL) gets the file's
+ * name. salvage: of a damaged file the records that can be read; *n_lost counts the places
+ * skipped (may be NULL). */
+CHECKED status tombstone_file_load(struct tombstones **set, layout_path path, bool salvage,
+                                   uint64_t *n_lost, struct vfs *vfs,
+                                   const struct database_id *db, struct err *err);
 
 /* Appends and syncs. After a failure the file refuses further appends
  * (ST_POISONED) until it is opened again. */

@@ -12,6 +12,7 @@ Suite *suite_maintain(void);
 Suite *suite_overlay(void);
 Suite *suite_retire(void);
 Suite *suite_run(void);
+Suite *suite_snapshot(void);
 Suite *suite_wal_payload(void);
 Suite *suite_view(void);
 Suite *suite_write(void);

@@ -1,0 +1,383 @@
+/* Verification of a directory that nobody has open. See verify.h.
+ *
+ *   database.json     readable, and whose it is
+ *   registry, log     the registry file, then the definitions of the log on top of it;
+ *                     every payload of the log is decoded
+ *   catalog           readable; each directory that it names is there and is what it says;
+ *                     none is newer than it
+ *   segments          verify_segment(), against that registry
+ *   deletes           the store, record by record
+ *
+ * A damaged registry or log is one finding; what depends on it is then checked without
+ * it, so that one damage does not look like many.
+ */
+#include "engine/verify.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "engine/wal_payload.h"
+#include "index/registry_file.h"
+#include "storage/quarantine.h"
+#include "storage/tombstone_file.h"
+#include "storage/wal_replay.h"
+
+struct verify {
+    struct vfs *vfs;
+    const struct verify_options *opt;
+    struct verify_report *out;
+    struct registry *reg;      /* NULL: it cannot be relied on */
+    struct wal_replay *replay; /* NULL: damaged */
+    lsn covered;
+    struct err first;          /* of the findings */
+    uint64_t bytes_done, bytes_total;
+    uint64_t n_unknown;        /* samples of the log whose series nothing defines */
+    struct err *why;           /* of the walk over the log */
+    struct err *err;
+};
+
+const char *verify_part_name(enum verify_part part)
+{
+    static const char *const names[VERIFY_PARTS] = {
+        [VERIFY_DATABASE] = "database", [VERIFY_CATALOG] = "catalog",
+        [VERIFY_SEGMENT] = "segment",   [VERIFY_REGISTRY] = "registry",
+        [VERIFY_WAL] = "wal",           [VERIFY_DELETES] = "deletes",
+    };
+    return names[part];
+}
+
+/* What ends the whole run and is no finding. */
+static bool is_fatal(status st)
+{
+    return st == ST_NO_MEMORY || st == ST_CANCELLED;
+}
+
+/* Takes note of a failure of one part; a fatal one goes on up. */
+static status find(struct verify *v, enum verify_part part, const char *path, status st,
+                   const struct err *why)
+{
+    const char *text = err_text(why, st);
+    if (st == ST_OK) return ST_OK;
+    if (is_fatal(st)) return err_set(v->err, st, "%s: %s", path, text);
+    if (v->out->n_findings++ == 0) (void)err_set(&v->first, ST_CORRUPT, "%s: %s", path, text);
+    if (st == ST_IO) v->out->n_io_errors++;
+    struct verify_finding finding = {.part = part, .path = path, .st = st, .text = text};
+    if (v->opt->finding) v->opt->finding(v->opt->ctx, &finding);
+    return ST_OK;
+}
+
+static void note(struct verify *v, const char *fmt, ...) PRINTF_LIKE(2, 3);
+
+static void note(struct verify *v, const char *fmt, ...)
+{
+    char text[ERR_TEXT_MAX];
+    va_list args;
+    if (!v->opt->note) return;
+    va_start(args, fmt);
+    (void)vsnprintf(text, sizeof(text), fmt, args);
+    va_end(args);
+    v->opt->note(v->opt->ctx, text);
+}
+
+static void progress(struct verify *v, const char *phase, uint64_t bytes)
+{
+    v->bytes_done += bytes;
+    if (v->opt->progress) v->opt->progress(v->opt->ctx, phase, v->bytes_done, v->bytes_total);
+}
+
+/* --- the registry and the log ------------------------------------------------------ */
+
+static uint64_t file_len(struct vfs *vfs, const char *path)
+{
+    struct vfs_file *file;
+    uint64_t len = 0;
+    if (vfs_open(vfs, &file, path, VFS_READ, NULL) != ST_OK) return 0;
+    if (vfs_len(file, &len, NULL) != ST_OK) len = 0;
+    vfs_close(file);
+    return len;
+}
+
+static status check_registry(struct verify *v)
+{
+    struct err why = {.st = ST_OK};
+    struct registry_loaded loaded;
+    v->reg = verify_registry_new();
+    if (!v->reg) return err_set(v->err, ST_NO_MEMORY, "registry");
+    v->out->registry_bytes = file_len(v->vfs, LAYOUT_REGISTRY);
+    progress(v, "registry", 0);
+    status st = registry_load(v->reg, &loaded, v->vfs, LAYOUT_REGISTRY, &why);
+    if (st == ST_OK &&
+        memcmp(loaded.database_id, v->out->db.id.bytes, sizeof(loaded.database_id)) != 0)
+        st = err_set(&why, ST_CORRUPT, "belongs to another database");
+    if (st == ST_OK) st = registry_check(v->reg, &why);
+    if (st == ST_OK || st == ST_NOT_FOUND) return ST_OK;
+    registry_free(v->reg);
+    v->reg = NULL;
+    return find(v, VERIFY_REGISTRY, LAYOUT_REGISTRY, st, &why);
+}
+
+static status see_definition(void *ctx, const struct wal_series *series)
+{
+    struct verify *v = ctx;
+    if (!v->reg) return ST_OK;
+    return verify_adopt(v->reg, series->id, series->place, series->type, 1, series->identity,
+                        series->has_attrs ? &series->attrs : NULL);
+}
+
+static status see_definitions(void *ctx, const struct wal_frame *frame)
+{
+    struct verify *v = ctx;
+    if (frame->type != WAL_SERIES) return ST_OK;
+    status st = wal_series_each(frame->payload, see_definition, v);
+    if (st == ST_OK || is_fatal(st)) return st;
+    return err_set(v->why, st, "frame %llu: a series definition makes no sense",
+                   (unsigned long long)frame->seq);
+}
+
+static status see_row(void *ctx, const struct wal_row *row)
+{
+    struct verify *v = ctx;
+    v->out->n_wal_samples++;
+    if (!v->reg) return ST_OK;
+    uint32_t ordinal = registry_by_id(v->reg, row->id);
+    if (ordinal == ORDINAL_NONE) {
+        v->n_unknown++;
+        return ST_OK;
+    }
+    return registry_entry(v->reg, ordinal)->type == row->type ? ST_OK : ST_CORRUPT;
+}
+
+static status see_delete(struct slice payload)
+{
+    uint64_t *ids, order;
+    struct time_range range;
+    size_t n;
+    TRY(wal_delete_get(&ids, &n, &range, &order, payload));
+    mem_free(ids);
+    return ST_OK;
+}
+
+static status see_frame(void *ctx, const struct wal_frame *frame)
+{
+    struct verify *v = ctx;
+    struct series_attrs attrs;
+    series_id id;
+    status st = ST_OK;
+    if (v->opt->cancelled && atomic_load_explicit(v->opt->cancelled, memory_order_relaxed))
+        return err_set(v->why, ST_CANCELLED, "cancelled");
+    switch (frame->type) {
+    case WAL_SAMPLES:
+        if (frame->seq > v->covered) st = wal_samples_each(frame->payload, see_row, v);
+        break;
+    case WAL_ATTRS: st = wal_attrs_get(&id, &attrs, frame->payload); break;
+    case WAL_DELETE: st = see_delete(frame->payload); break;
+    case WAL_SERIES:
+    case WAL_META:
+    case WAL_POLICY:
+    case WAL_MARK: break;
+    }
+    if (st == ST_OK || is_fatal(st)) return st;
+    return err_set(v->why, st, "frame %llu: its payload makes no sense",
+                   (unsigned long long)frame->seq);
+}
+
+/* Checks the frames and takes their definitions. */
+static status open_wal(struct verify *v)
+{
+    struct wal_replay_options opt = {.mode = WAL_REPLAY_STRICT,
+                                     .db = v->out->db.id,
+                                     .covered = v->covered,
+                                     .read_only = true};
+    struct wal_replay_stats stats;
+    struct err why = {.st = ST_OK};
+    progress(v, "wal", 0);
+    v->why = &why;
+    status st = wal_replay_open(&v->replay, v->vfs, &opt, &why);
+    if (st == ST_OK) st = wal_replay_each(v->replay, see_definitions, v);
+    if (st != ST_OK) {
+        wal_replay_close(v->replay);
+        v->replay = NULL;
+        if (v->reg) registry_free(v->reg); /* what the log defines is unknown */
+        v->reg = NULL;
+        return find(v, VERIFY_WAL, LAYOUT_WAL_DIR, st, &why);
+    }
+    wal_replay_stats(v->replay, &stats);
+    v->out->n_wal_files = stats.n_files;
+    v->out->n_wal_frames = stats.n_frames;
+    v->out->n_wal_bytes = stats.n_bytes;
+    v->out->torn_bytes = stats.torn_bytes;
+    if (stats.n_torn) note(v, "the log ends with an unfinished frame; the next start cuts it");
+    if (stats.n_runs_dropped)
+        note(v, "the log holds %llu unfinished requests; the next start drops them",
+             (unsigned long long)stats.n_runs_dropped);
+    progress(v, "wal", stats.n_bytes);
+    return ST_OK;
+}
+
+/* What the frames say, once all series are known, those of segments too. */
+static status check_wal(struct verify *v)
+{
+    struct err why = {.st = ST_OK};
+    if (!v->replay) return ST_OK;
+    v->why = &why;
+    status st = wal_replay_each(v->replay, see_frame, v);
+    if (st == ST_OK && v->n_unknown)
+        st = err_set(&why, ST_CORRUPT, "%llu samples belong to series that nothing defines",
+                     (unsigned long long)v->n_unknown);
+    return find(v, VERIFY_WAL, LAYOUT_WAL_DIR, st, &why);
+}
+
+/* --- segments ---------------------------------------------------------------------- */
+
+static void count_segment(struct verify *v, const struct segment_info *info)
+{
+    struct verify_level *level = &v->out->levels[info->lane][info->level];
+    level->n_segments++;
+    level->n_chunks += info->n_chunks;
+    level->n_points += info->n_points;
+    level->n_bytes += info->n_bytes;
+    v->out->n_points += info->n_points;
+    if (info->ts.from < v->out->ts.from) v->out->ts.from = info->ts.from;
+    if (info->ts.to > v->out->ts.to) v->out->ts.to = info->ts.to;
+}
+
+/* Whether a segment is what its entry says. */
+static status check_entry(const struct segment_info *has, const struct segment_info *entry,
+                          struct err *why)
+{
+    if (has->id == entry->id && has->lane == entry->lane && has->level == entry->level &&
+        has->n_series == entry->n_series && has->n_chunks == entry->n_chunks &&
+        has->n_points == entry->n_points && has->n_bytes == entry->n_bytes &&
+        has->ts.from == entry->ts.from && has->ts.to == entry->ts.to &&
+        has->order_min == entry->order_min && has->order_max == entry->order_max)
+        return ST_OK;
+    return err_set(why, ST_CORRUPT, "is not the segment that the catalog means");
+}
+
+/* As recovery does: what only a segment knows is known from here. */
+static status adopt_series(void *ctx, const struct segment_series *series)
+{
+    return verify_adopt(ctx, series->id, series->place, series->type, series->labels_version,
+                        series->identity, NULL);
+}
+
+static status check_segment(struct verify *v, const struct catalog_entry *entry)
+{
+    struct segment *seg = NULL;
+    struct err why = {.st = ST_OK};
+    uint64_t n_missing = 0;
+    count_segment(v, &entry->info);
+    status st = segment_open(&seg, v->vfs, entry->path, &v->out->db.id, &why);
+    if (st == ST_NOT_FOUND) st = err_set(&why, ST_CORRUPT, "the catalog names it: %s", why.text);
+    if (st == ST_OK) st = check_entry(segment_info(seg), &entry->info, &why);
+    if (st == ST_OK)
+        st = verify_segment(seg, v->reg, v->opt->quick, &n_missing, v->opt->cancelled, &why);
+    if (st == ST_OK && n_missing) st = segment_each_series(seg, adopt_series, v->reg, &why);
+    v->out->n_series_missing += n_missing;
+    segment_unref(seg);
+    progress(v, "segments", entry->info.n_bytes);
+    return find(v, VERIFY_SEGMENT, entry->path, st, &why);
+}
+
+static void bad_manifest(void *ctx, const char *path, status st, const struct err *err)
+{
+    struct verify *v = ctx;
+    /* A fatal one cannot come here: the scan itself stops then. */
+    if (find(v, VERIFY_SEGMENT, path, st, err) != ST_OK) v->out->n_findings++;
+}
+
+/* The catalog, or what the directories say when it cannot be used. */
+static status load_catalog(struct verify *v, struct catalog *cat)
+{
+    struct err why = {.st = ST_OK};
+    bool scanned;
+    status st = catalog_read(cat, v->vfs, &v->out->db.id, &why);
+    if (st == ST_OK) {
+        /* The same reading as recovery's: a directory newer than the catalog makes it
+         * stale. Manifests are read again one by one below. */
+        struct catalog seen;
+        TRY(catalog_load(&seen, &scanned, v->vfs, &v->out->db.id, NULL, NULL, v->err));
+        catalog_release(&seen);
+        if (!scanned) return ST_OK;
+        catalog_release(cat);
+        st = err_set(&why, ST_CORRUPT, "there are segments newer than the catalog");
+    }
+    bool missing = st == ST_NOT_FOUND;
+    TRY(catalog_scan(cat, v->vfs, &v->out->db.id, bad_manifest, v, v->err));
+    if (missing && cat->n == 0) return ST_OK; /* a new directory */
+    status found = find(v, VERIFY_CATALOG, LAYOUT_CATALOG, st, &why);
+    if (found != ST_OK) catalog_release(cat);
+    return found;
+}
+
+static status check_deletes(struct verify *v)
+{
+    struct tombstones *set = NULL;
+    struct err why = {.st = ST_OK};
+    layout_path path = LAYOUT_TOMBSTONE_DIR;
+    progress(v, "deletes", 0);
+    status st = tombstone_file_load(&set, path, false, NULL, v->vfs, &v->out->db.id, &why);
+    if (st == ST_NOT_FOUND) return ST_OK; /* nothing was ever deleted */
+    if (st != ST_OK) return find(v, VERIFY_DELETES, path, st, &why);
+    v->out->n_deletes = tombstones_count(set);
+    tombstones_unref(set);
+    return ST_OK;
+}
+
+/* --- all of it --------------------------------------------------------------------- */
+
+static status check_all(struct verify *v, struct catalog *cat)
+{
+    for (size_t i = 0; i < cat->n; i++) v->bytes_total += cat->entries[i].info.n_bytes;
+    TRY(check_registry(v));
+    v->covered = cat->covered_lsn;
+    TRY(open_wal(v));
+    for (size_t i = 0; i < cat->n; i++) TRY(check_segment(v, &cat->entries[i]));
+    TRY(check_wal(v));
+    TRY(check_deletes(v));
+    if (v->reg) v->out->n_series = registry_counts(v->reg).n_series;
+    if (v->out->n_series_missing)
+        note(v, "%llu series of segments are not in the registry; the next start adds them",
+             (unsigned long long)v->out->n_series_missing);
+    return quarantine_count(&v->out->n_quarantined, v->vfs, v->err);
+}
+
+/* Without database.json nothing can be opened, and nothing says whose files these are. */
+static status check_database(struct verify *v, bool *go_on)
+{
+    struct err why = {.st = ST_OK};
+    *go_on = false;
+    if (vfs_exists(v->vfs, LAYOUT_RESTORING))
+        return find(v, VERIFY_DATABASE, LAYOUT_RESTORING, ST_CORRUPT,
+                    &(struct err){.st = ST_CORRUPT, .text = "a restore was not finished"});
+    status st = database_file_read(&v->out->db, v->vfs, &why);
+    *go_on = st == ST_OK;
+    if (st == ST_NOT_FOUND && !vfs_exists(v->vfs, LAYOUT_WAL_DIR) &&
+        !vfs_exists(v->vfs, LAYOUT_CATALOG) && !vfs_exists(v->vfs, LAYOUT_REGISTRY))
+        return err_set(v->err, ST_NOT_FOUND, "this is no data directory: there is no "
+                       LAYOUT_DATABASE);
+    return find(v, VERIFY_DATABASE, LAYOUT_DATABASE, st, &why);
+}
+
+status verify_dir(struct verify_report *out, struct vfs *vfs, const struct verify_options *opt,
+                  struct err *err)
+{
+    struct verify v = {.vfs = vfs, .opt = opt, .out = out, .err = err};
+    struct catalog cat = {0};
+    bool go_on;
+    *out = (struct verify_report){.ts = {TS_MAX, TS_MIN}};
+    status st = check_database(&v, &go_on);
+    if (st == ST_OK && go_on) {
+        st = load_catalog(&v, &cat);
+        if (st == ST_OK) {
+            st = check_all(&v, &cat);
+            catalog_release(&cat);
+        }
+    }
+    wal_replay_close(v.replay);
+    if (v.reg) registry_free(v.reg);
+    if (st != ST_OK || out->n_findings == 0) return st;
+    if (err) *err = v.first;
+    return ST_CORRUPT;
+}
