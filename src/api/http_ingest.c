@@ -16,6 +16,7 @@
 
 struct http_write {
     struct write_work work;
+    struct app *app;
     struct http_call *call;
     decode_fn *decode;
     struct write_space *space; /* the decoded body, the batch */
@@ -28,7 +29,7 @@ struct http_write {
 
 static void free_write(struct http_write *hw)
 {
-    if (hw->space) write_space_give(hw->call->app, hw->space);
+    if (hw->space) write_space_give(hw->app, hw->space); /* the call may be gone */
     mem_free(hw);
 }
 
@@ -205,6 +206,7 @@ static void start_write(struct http_call *call, decode_fn *decode_body)
                                          : http_value(call->req, HTTP_F_CONTENT_ENCODING);
     struct err err = {.st = ST_OK};
     status st = ST_OK;
+    hw->app = app;
     hw->call = call;
     hw->decode = decode_body;
     hw->text = decode_body != prom_write_decode && decode_body != prom_write2_decode;

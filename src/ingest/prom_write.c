@@ -114,7 +114,8 @@ static bool read_labels(struct ctx *ctx, struct prom_series *s, struct slice msg
     }
     if (n == n_max) {
         char text[64];
-        (void)snprintf(text, sizeof(text), "more than %u labels", ctx->base.env->limits->labels_max);
+        (void)snprintf(text, sizeof(text), "more than %u labels",
+                       ctx->base.env->limits->labels_max);
         prom_refuse_series(&ctx->base, s, ST_BAD_LABEL, text);
         return true;
     }
@@ -333,9 +334,10 @@ static void hand_on_metadata(struct ctx *ctx)
     struct wire w = wire_of(ctx->base.body);
     struct wire_field f;
     struct metric_meta meta;
+    const struct decode_env *env = ctx->base.env;
     while (wire_next(&f, &w)) {
         if (f.number != WRITE_METADATA || !read_metadata(&meta, ctx, f.bytes)) continue;
-        if (!prom_metadata_fault(&meta, ctx->base.env->limits)) ctx->base.env->metadata(ctx->base.env->ctx, &meta);
+        if (!prom_metadata_fault(&meta, env->limits)) env->metadata(env->ctx, &meta);
     }
 }
 
@@ -346,7 +348,9 @@ static bool read_request(struct ctx *ctx)
     struct wire w = wire_of(ctx->base.body);
     struct wire_field f;
     uint64_t n_metadata = 0;
+    bool foreign = false; /* symbols and series of 2.0 */
     while (wire_next(&f, &w)) {
+        foreign |= (f.number == 4 || f.number == 5) && f.type == WIRE_BYTES;
         if (f.number != WRITE_TIMESERIES && f.number != WRITE_METADATA) continue;
         if (!wire_is(&w, &f, WIRE_BYTES)) break;
         if (f.number == WRITE_METADATA) {
@@ -356,6 +360,9 @@ static bool read_request(struct ctx *ctx)
         if (!take_series(ctx, f.bytes)) return false;
     }
     if (!read_waiting(ctx)) return false;
+    /* An empty answer to such a body would be a success that stored nothing. */
+    if (!w.why && foreign && ctx->n_peeked == 0 && n_metadata == 0)
+        return prom_fail(&ctx->base, ST_PROTOCOL, "the body is of version 2.0, the type of 1.0");
     return w.why ? prom_damaged(&ctx->base, "request", &w) : true;
 }
 

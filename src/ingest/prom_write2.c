@@ -91,13 +91,17 @@ static bool read_symbols(struct ctx *ctx)
     struct wire_field f;
     struct arena *arena = &ctx->base.batch->arena;
     size_t n = 0;
+    bool foreign = false; /* series and metadata of 1.0 */
 
     while (wire_next(&f, &w)) {
+        foreign |= f.number < REQUEST_SYMBOLS;
         if (f.number != REQUEST_SYMBOLS && f.number != REQUEST_TIMESERIES) continue;
         if (!wire_is(&w, &f, WIRE_BYTES)) break;
         n += f.number == REQUEST_SYMBOLS;
     }
     if (w.why) return prom_damaged(&ctx->base, "request", &w);
+    if (n == 0 && foreign)
+        return prom_fail(&ctx->base, ST_PROTOCOL, "the body is of version 1.0, the type of 2.0");
     if (n == 0) return true;
     ctx->symbols = arena_try_array(arena, n, sizeof(*ctx->symbols));
     ctx->hashes = arena_try_array(arena, n, sizeof(*ctx->hashes));

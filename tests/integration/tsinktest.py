@@ -316,6 +316,30 @@ class Server:
                          dict(WRITE_HEADERS, **more))
 
 
+WRITE2_TYPE = "application/x-protobuf;proto=io.prometheus.write.v2.Request"
+
+
+def write_request2(series, symbols=None):
+    """Remote write 2.0: [(labels, [(value, ms)], metadata or None)]; metadata is (type, help, unit)
+    with texts."""
+    table = {"": 0} if symbols is None else symbols
+
+    def ref(text):
+        return table.setdefault(text, len(table))
+
+    body = b""
+    for labels, samples, meta in series:
+        refs = b"".join(varint(ref(k)) + varint(ref(v)) for k, v in labels)
+        one = field(1, refs)
+        for value, ms in samples:
+            one += field(2, b"\x09" + struct.pack("<d", value) + b"\x10" + varint(ms))
+        if meta:
+            one += field(5, b"\x08" + varint(meta[0]) + b"\x18" + varint(ref(meta[1])) +
+                         b"\x20" + varint(ref(meta[2])))
+        body += field(5, one)
+    return b"".join(field(4, text.encode()) for text in table) + body
+
+
 # ---- sockets ------------------------------------------------------------------------------
 
 class Broken(Exception):

@@ -462,6 +462,16 @@ START_TEST(test_metadata_and_exemplars)
 }
 END_TEST
 
+START_TEST(test_a_body_of_the_other_version_is_no_success)
+{
+    pb_text(&fx.req, 4, "");
+    pb_text(&fx.req, 5, "\x0a\x02");
+    ck_assert_int_eq(decode(), ST_PROTOCOL);
+    simple_series("m", NULL, 1); /* unknown fields beside series are skipped */
+    expect_ok("m 1@0;");
+}
+END_TEST
+
 START_TEST(test_bad_metadata_is_counted)
 {
     pb_metadata(&fx.req, 1, "", "no name", NULL);
@@ -616,6 +626,7 @@ Suite *suite_prom_write(void)
     tcase_add_test(tc, test_limits_of_a_request);
     tcase_add_test(tc, test_memory_is_refused_politely);
     tcase_add_test(tc, test_metadata_and_exemplars);
+    tcase_add_test(tc, test_a_body_of_the_other_version_is_no_success);
     tcase_add_test(tc, test_bad_metadata_is_counted);
     tcase_add_test(tc, test_floats_and_histograms_of_one_series);
     tcase_add_loop_test(tc, test_damage_refuses_the_whole_request, 0, 20);

@@ -337,6 +337,7 @@ START_TEST(test_damage_refuses_the_whole_request)
         end_series(); break;
     case 10: pb_tag(&fx.series, 1, PB_BYTES); pb_raw_varint(&fx.series, 100); end_series(); break;
     case 11: pb_tag(&fx.req, 9, PB_GROUP); break;
+    case 13: fx.n_symbols = 0; strbuf_reset(&fx.req); pb_text(&fx.req, 1, "\x0a"); break;
     case 12: strbuf_put(&fx.req, "\x2a\x7f", 2); break;
     }
     status st = decode_as(false);
@@ -472,7 +473,7 @@ Suite *suite_prom_write2(void)
     tcase_add_test(tc, test_number_of_labels);
     tcase_add_test(tc, test_samples_and_histograms);
     tcase_add_test(tc, test_metadata_once_for_a_family);
-    tcase_add_loop_test(tc, test_damage_refuses_the_whole_request, 0, 13);
+    tcase_add_loop_test(tc, test_damage_refuses_the_whole_request, 0, 14);
     tcase_add_test(tc, test_both_versions_mean_the_same);
     tcase_add_test(tc, test_cut_and_bent_requests_do_no_harm);
     tcase_add_test(tc, test_memory_is_refused_politely);
