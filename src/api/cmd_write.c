@@ -27,13 +27,9 @@ static status add_series(struct call *call, struct batch *batch, struct slice ke
     *idx = (size_t)at;
     series->make = make;
     if (make == MAKE_NEVER) {
-        series->ordinal = ts_key_find(call->app, key);
-        if (series->ordinal == ORDINAL_NONE) return ST_OK;
-        const struct series_entry *entry =
-            registry_entry(db_registry(call->app->db), series->ordinal);
-        series->gen = entry_gen(entry);
-        series->type = (enum value_type)entry->type;
-        return ST_OK;
+        /* The labels of a key that is not there: a command before this one may make it. */
+        status st = ts_key_series(call->app, batch, series, key, NULL, 0, NULL);
+        return st == ST_BAD_LABEL ? ST_OK : st;
     }
     struct series_attrs *kept = arena_try(&batch->arena, sizeof(*kept));
     if (!kept) return ST_NO_MEMORY;

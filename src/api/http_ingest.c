@@ -181,6 +181,7 @@ static void decode_and_send(struct http_write *hw)
         refuse(hw, st, &err);
         return;
     }
+    hw->work.batch->deferrable = true; /* a keyed series may be under another policy */
     write_work_start(&hw->work, call->app, conn_loop_loop(conn_home(call->conn)), hw->work.batch,
                      write_finish);
 }

@@ -24,6 +24,7 @@ struct turn_batch {
     struct ts_turn *turn;
     VEC(struct pending) calls;
     VEC(struct waiting_read) reads; /* to run when this batch is applied */
+    bool paused;                    /* the connections of calls */
     struct turn_batch *next;        /* of the turn's batches on their way, oldest first */
 };
 
@@ -108,6 +109,7 @@ static void batch_applied(struct write_work *work)
 
     for (size_t i = 0; i < tb->calls.len; i++) {
         struct pending *p = &tb->calls.ptr[i];
+        if (tb->paused) conn_resume(p->call->conn);
         p->part.answer(p->call, work->batch, &p->part);
         call_finish_at(p->call, work->batch->durable_at);
     }
@@ -115,16 +117,29 @@ static void batch_applied(struct write_work *work)
     recycle(turn, tb);
 }
 
+/* A batch may wait for look-ups while later batches pass it: commands of its connections
+ * that are not in it must wait. On the owner's own loop it is mostly applied already. */
+static void pause_if_waiting(struct ts_turn *turn, struct turn_batch *sent)
+{
+    struct turn_batch *tb = turn->first;
+    while (tb && tb != sent) tb = tb->next;
+    if (!tb) return;
+    tb->paused = true;
+    for (size_t i = 0; i < tb->calls.len; i++) conn_pause(tb->calls.ptr[i].call->conn);
+}
+
 static void send_open(struct ts_turn *turn)
 {
     struct turn_batch *tb = turn->open;
     if (!tb) return;
+    tb->paused = false;
     turn->open = NULL;
     tb->next = NULL;
     *turn->last = tb;
     turn->last = &tb->next;
     write_work_start(&tb->work, turn->app, conn_loop_loop(turn->home), tb->work.batch,
                      batch_applied);
+    pause_if_waiting(turn, tb);
 }
 
 static void end_of_turn(struct loop_hook *hook)
@@ -167,7 +182,6 @@ void ts_turns_free(struct ts_turns *turns)
 struct batch *ts_turn_begin(struct call *call)
 {
     struct ts_turn *turn = turn_of(call);
-    if (turn->open && turn->open->work.batch->n_rows >= BATCH_ROWS_MAX) send_open(turn);
     if (!turn->open) turn->open = new_turn_batch(turn);
     if (!turn->open || !vec_reserve(&turn->open->calls, 1)) return NULL;
     return turn->open->work.batch;
@@ -188,6 +202,7 @@ void ts_turn_end(struct call *call, struct ts_part *part)
     part->n_rows = batch->n_rows - part->first_row;
     bool pushed = vec_push(&tb->calls, (struct pending){call, *part});
     ASSERT(pushed); /* reserved by ts_turn_begin() */
+    if (batch->n_rows >= BATCH_ROWS_MAX) send_open(turn_of(call));
 }
 
 void ts_turn_read(struct call *call, void (*fn)(struct call *call))

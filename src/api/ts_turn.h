@@ -6,6 +6,10 @@
  *     ts_turn_end(call, ...)   the command waits; answer() is called with its part
  *     ts_turn_read(call, fn)   a read that must see this connection's earlier writes
  *
+ * A batch may have to wait for values that its duplicate policies ask for, and batches of
+ * other connections pass it meanwhile. Requests of one connection keep their order all the
+ * same: a connection is paused while a batch with a command of it is on its way.
+ *
  * The loop's thread only.
  */
 #ifndef TSINK_API_TS_TURN_H

@@ -27,6 +27,7 @@ status cell_init(struct cell *cell, struct db *db)
     list_init(&cell->inbox);
     list_init(&cell->pins);
     list_init(&cell->deferred);
+    list_init(&cell->held_back);
     list_init(&cell->pump_task.link);
     cell->next_run = 1;
     account_init(&cell->account, "samples", &db->head_account, 0);
@@ -77,6 +78,15 @@ enum dup_policy cell_policy(const struct cell *cell, const struct series_attrs *
     return keyed ? DUP_BLOCK : db_options(cell->db)->dup_policy;
 }
 
+static void count_choosy(struct cell *cell, struct head *head)
+{
+    if (head->flags & HEAD_CHOOSY) cell->n_choosy--;
+    head->flags &= (uint8_t)~HEAD_CHOOSY;
+    if (head->policy == DUP_LAST && head->retention == 0) return;
+    head->flags |= HEAD_CHOOSY;
+    cell->n_choosy++;
+}
+
 static void init_head(struct cell *cell, uint32_t ordinal)
 {
     const struct series_entry *entry = registry_entry(cell->registry, ordinal);
@@ -90,8 +100,9 @@ static void init_head(struct cell *cell, uint32_t ordinal)
     head->shard = (uint8_t)segment_shard(entry->place);
     head->policy = (uint8_t)cell_policy(cell, attrs, keyed);
     head->retention = keyed && attrs ? db_ticks(cell->db, attrs->retention_ms) : 0;
-    head->flags = HEAD_BORN | (keyed ? HEAD_KEYED : 0);
+    head->flags = (uint8_t)(HEAD_BORN | (keyed ? HEAD_KEYED : 0) | (head->flags & HEAD_CHOOSY));
     head->cut_gen = 0;
+    count_choosy(cell, head);
 }
 
 status cell_add_series(struct cell *cell, uint32_t *ordinal, struct labels labels,
@@ -131,6 +142,7 @@ void cell_attrs_changed(struct cell *cell, uint32_t ordinal)
     bool keyed = (head->flags & HEAD_KEYED) != 0;
     head->policy = (uint8_t)cell_policy(cell, attrs, keyed);
     head->retention = keyed && attrs ? db_ticks(cell->db, attrs->retention_ms) : 0;
+    count_choosy(cell, head);
     cell->attrs_dirty = true;
 }
 
@@ -140,6 +152,7 @@ status cell_restart_registry(struct cell *cell)
     retire_release(&cell->retire); /* first: what waits there belongs to the registry */
     registry_free(cell->registry);
     segvec_release(&cell->heads);
+    cell->n_choosy = 0;
     cell->registry = registry_new(&cell->db->registry_account, &reclaim);
     return cell->registry ? ST_OK : ST_NO_MEMORY;
 }

@@ -64,6 +64,8 @@ struct cell {
     bool pump_posted, pumping;
     uint64_t next_run;             /* id of the next sliced batch in the WAL */
     struct list deferred;          /* batches that wait for a look-up */
+    struct list held_back;         /* batches that wait for series which holder holds */
+    struct batch *holder;          /* has HEAD_HELD series, or NULL */
     struct write_slice *slice;     /* scratch of the step */
     struct node *spare;            /* tails that append may not fail for, linked by older */
     size_t n_spare;
@@ -76,6 +78,7 @@ struct cell {
     mono_ns last_flush, next_look;
     uint64_t wal_at_flush;         /* bytes of log when the last good flush began */
     lsn covered;                   /* everything up to here is in segments */
+    uint64_t n_choosy;             /* heads with HEAD_CHOOSY */
     uint64_t n_unflushed;          /* samples in memory that no flush has taken */
     uint64_t saved_births;         /* births that the registry file covers */
     /* Series that registry_remove() took away and no registry file knows yet: whoever

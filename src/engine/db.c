@@ -264,8 +264,8 @@ static bool busy(const struct db *db)
 {
     const struct cell *cell = &db->cell;
     return cell->flush || cell->encode.n_running || !list_empty(&cell->inbox) ||
-           !list_empty(&cell->deferred) || db->catalog_busy || cell->rebuild_running ||
-           !list_empty(&cell->views) || snapshot_busy(db);
+           !list_empty(&cell->deferred) || !list_empty(&cell->held_back) || db->catalog_busy ||
+           cell->rebuild_running || !list_empty(&cell->views) || snapshot_busy(db);
 }
 
 status db_close(struct db *db, mono_ns deadline, void (*serve)(void *ctx), void *ctx,
@@ -278,7 +278,8 @@ status db_close(struct db *db, mono_ns deadline, void (*serve)(void *ctx), void 
     view_serve_pins(cell);
     snapshot_cancel(db);
     while (busy(db) || !flushed) {
-        if (!flushed && !cell->flush && list_empty(&cell->inbox) && list_empty(&cell->deferred)) {
+        if (!flushed && !cell->flush && list_empty(&cell->inbox) && list_empty(&cell->deferred) &&
+            list_empty(&cell->held_back)) {
             flushed = true;
             (void)flush_begin(cell, "close");
         }

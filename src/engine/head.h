@@ -23,6 +23,8 @@ enum head_flag {
     HEAD_QUEUED = 8,     /* waits for or is in an encode job */
     HEAD_KEYED = 16,     /* has __key__: its own retention, no skew check */
     HEAD_BORN = 32,      /* in use */
+    HEAD_HELD = 64,      /* cell->holder alone may write to it */
+    HEAD_CHOOSY = 128,   /* its policy or retention may ask for older values */
 };
 
 struct head {

@@ -2,8 +2,9 @@
  *
  * The pump runs until its step is over (OWNER_STEP_NS), then posts itself. A batch that
  * does not fit a slice is applied over several steps as one run of frames, and nothing
- * that needs a consistent state (pins, cuts of a flush) comes between its slices. When
- * the WAL or the encoders have no room the pump stops; write_wake() starts it again.
+ * that needs a consistent state (pins, cuts of a flush) comes between its slices, nor
+ * between its survey and its first slice. When the WAL or the encoders have no room the
+ * pump stops; write_wake() starts it again.
  */
 #include <sched.h>
 
@@ -42,7 +43,7 @@ static status admit(struct cell *cell, struct batch *batch)
     return ST_OK;
 }
 
-static void refuse_all(struct batch *batch, status st)
+void write_refuse(struct batch *batch, status st)
 {
     batch->st = st;
     for (size_t i = 0; i < batch->n_rows; i++)
@@ -96,14 +97,11 @@ static void slice_row(struct cell *cell, struct batch *batch, size_t idx,
         batch->result[idx] = (uint8_t)series->st;
         return;
     }
-    switch (write_decide(cell, batch, idx, NULL, &row)) {
-    case VERDICT_STORE: write_apply(cell, slice, &row); break;
-    case VERDICT_DONE: break;
-    case VERDICT_DEFER:
-        if (!vec_push(&write_state(batch)->deferred, (uint32_t)idx))
-            batch->result[idx] = ST_NO_MEMORY;
-        break;
-    }
+    struct older_value scratch;
+    const struct older_value *older = write_older(batch, idx, &scratch);
+    if (write_decide(cell, batch, idx, older, &row) != VERDICT_STORE) return;
+    write_apply(cell, slice, &row);
+    write_note_stored(batch, idx, &row);
 }
 
 static bool is_rowless(const struct batch_series *series)
@@ -208,7 +206,10 @@ void write_finish(struct cell *cell, struct batch *batch)
     cell->stats.n_batches++;
     /* An answer that says "this was there already" is as durable as what was there. */
     if (batch->durable_at == 0 || state->n_rounds) batch->durable_at = wal_head(cell->wal);
-    vec_release(&state->deferred);
+    write_let_go(cell, batch);
+    vec_release(&state->needs);
+    vec_release(&state->lookups);
+    vec_release(&state->held);
     mem_free(state);
     batch->engine = NULL;
     batch->done(batch);
@@ -217,6 +218,7 @@ void write_finish(struct cell *cell, struct batch *batch)
 static void begin_batch(struct batch *batch)
 {
     struct write_state *state = mem_zalloc(sizeof(*state));
+    write_survey_reset(state);
     batch->engine = state;
     batch->at = 0;
 }
@@ -250,34 +252,96 @@ static bool give_up(struct cell *cell, struct batch *batch)
     return true;
 }
 
-/* Applies one slice of the first batch; false when the pump must stop. urgent: whatever
- * waits for the encoders. */
+/* Whether some row may ask for an older value: never so where every policy is `last`, as
+ * it is for all that remote write brings. */
+static bool needs_survey(const struct cell *cell, const struct batch *batch)
+{
+    if (!batch->deferrable) return false;
+    if (batch->want_applied || cell->n_choosy || db_options(cell->db)->dup_policy != DUP_LAST)
+        return true;
+    uint8_t on_dup = 0;
+    for (size_t i = 0; i < batch->n_rows; i++) on_dup |= batch->on_dup[i];
+    if (on_dup != DUP_UNSET) return true;
+    for (size_t i = 0; i < batch->n_series; i++) {
+        const struct batch_series *series = &batch->series[i];
+        if (series->labels.n == 0) continue; /* known: counted in n_choosy */
+        if (series->attrs || labels_get(series->labels, SLICE_LIT(LABEL_KEY)).len) return true;
+    }
+    return false;
+}
+
+/* What comes before the first slice. True when the batch may be applied now; otherwise the
+ * pump goes on, with this batch or with the next. */
+static bool may_begin(struct cell *cell, struct batch *batch)
+{
+    struct write_state *state = write_state(batch);
+    if (state->phase == WRITE_APPLIES) return true;
+    if (state->phase == WRITE_WAITS && write_is_held(cell, batch)) {
+        list_remove(&batch->link);
+        list_push(&cell->held_back, &batch->link);
+        return false;
+    }
+    if (state->phase == WRITE_WAITS && !needs_survey(cell, batch)) {
+        state->phase = WRITE_APPLIES;
+        return true;
+    }
+    if (state->phase == WRITE_WAITS) write_survey_reset(state);
+    state->phase = WRITE_SURVEYS;
+    switch (write_survey(cell, batch)) {
+    case SURVEY_MORE: return false;
+    case SURVEY_READY: state->phase = WRITE_APPLIES; return true;
+    case SURVEY_LOOK_UP:
+        list_remove(&batch->link);
+        state->phase = WRITE_WAITS;
+        write_defer(cell, batch);
+        return false;
+    case SURVEY_NO_MEMORY:
+        write_refuse(batch, ST_NO_MEMORY);
+        list_remove(&batch->link);
+        write_finish(cell, batch);
+        return false;
+    }
+    return false;
+}
+
+/* A batch of which nothing is applied yet lets others pass while it waits for room. */
+static void step_back(struct batch *batch)
+{
+    struct write_state *state = write_state(batch);
+    if (batch->at > 0 || state->run) return;
+    state->phase = WRITE_WAITS;
+    state->n_rounds = 0; /* nobody was faster: there was no room */
+}
+
+/* Goes on with the first batch by one slice; false when the pump must stop. urgent:
+ * whatever waits for the encoders. */
 static bool pump_once(struct cell *cell, struct batch *batch, bool urgent)
 {
     if (!batch->engine) {
         begin_batch(batch);
         status st = admit(cell, batch);
         if (st != ST_OK) {
-            refuse_all(batch, st);
+            write_refuse(batch, st);
             list_remove(&batch->link);
             write_finish(cell, batch);
             return true;
         }
     }
+    if (!may_begin(cell, batch)) return true;
     enum slice_end end = write_one_slice(cell, batch, urgent);
     if (end == SLICE_PARKED && !cell->db->ports.wal_thread) {
         step_wal_inline(cell);
         end = write_one_slice(cell, batch, urgent);
     }
-    if (end == SLICE_PARKED && !give_up(cell, batch)) return false;
+    if (end == SLICE_PARKED && !give_up(cell, batch)) {
+        step_back(batch);
+        return false;
+    }
     wal_publish(cell->wal);
     if (end == SLICE_MORE) return true;
 
     list_remove(&batch->link);
-    if (write_state(batch)->deferred.len)
-        write_defer(cell, batch);
-    else
-        write_finish(cell, batch);
+    write_finish(cell, batch);
     return true;
 }
 
@@ -285,7 +349,7 @@ bool write_idle(const struct cell *cell)
 {
     if (list_empty(&cell->inbox)) return true;
     const struct batch *batch = container_of(cell->inbox.next, struct batch, link);
-    return !batch->engine || batch->at == 0;
+    return !batch->engine || write_state(batch)->phase == WRITE_WAITS;
 }
 
 void write_finish_batch(struct cell *cell)

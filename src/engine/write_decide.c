@@ -1,7 +1,8 @@
 /* Decide: what becomes of a row. After this everything is an unconditional upsert and
  * newest wins, so a policy that needs to know the older value must be settled here:
  * against the head line when the row is the newest or replaces the newest, by a
- * look-up (deferred) otherwise. Policy `last` never needs a look-up.
+ * look-up otherwise, which came before the batch was begun (write_survey.c). Policy
+ * `last` never needs a look-up.
  */
 #include <math.h>
 
@@ -83,7 +84,7 @@ static bool ignored(const struct decision *d, ts_time ts, uint64_t bits)
            fabs(a - b) <= d->attrs->ignore_max_val;
 }
 
-static enum dup_policy policy_of(const struct batch *batch, size_t idx, const struct head *head)
+enum dup_policy write_policy(const struct batch *batch, size_t idx, const struct head *head)
 {
     return batch->on_dup[idx] != DUP_UNSET ? (enum dup_policy)batch->on_dup[idx]
                                            : (enum dup_policy)head->policy;
@@ -140,7 +141,8 @@ static enum write_verdict decide_older(struct cell *cell, struct batch *batch, s
     } else if (plain_last) {
         return store(cell, batch, idx, d, bits, WRITE_LATE, row);
     } else {
-        return batch->deferrable ? VERDICT_DEFER : done(batch, idx, ST_AGAIN);
+        DASSERT(!batch->deferrable); /* the survey would have seen to it */
+        return done(batch, idx, ST_AGAIN);
     }
     if (!taken) return store(cell, batch, idx, d, bits, WRITE_LATE, row);
     bool same = type_is_blob(d->type) && older && older->same;
@@ -163,7 +165,7 @@ enum write_verdict write_decide(struct cell *cell, struct batch *batch, size_t i
     struct decision d = {.cell = cell,
                          .head = head,
                          .attrs = entry_attrs(registry_entry(cell->registry, series->ordinal)),
-                         .policy = policy_of(batch, idx, head),
+                         .policy = write_policy(batch, idx, head),
                          .strict = batch->want_applied,
                          .has_last = (head->flags & HEAD_HAS_LAST) != 0,
                          .last_ts = head->last_ts,
@@ -175,8 +177,10 @@ enum write_verdict write_decide(struct cell *cell, struct batch *batch, size_t i
         d.last_bits = older->last_bits;
     }
     bool blind = (head->flags & HEAD_UNKNOWN) && !(older && older->known);
-    if (blind && (d.policy != DUP_LAST || d.strict || head->retention))
-        return batch->deferrable ? VERDICT_DEFER : done(batch, idx, ST_AGAIN);
+    if (blind && (d.policy != DUP_LAST || d.strict || head->retention)) {
+        DASSERT(!batch->deferrable);
+        return done(batch, idx, ST_AGAIN);
+    }
     if (head->retention && d.has_last && ts < sat_sub(d.last_ts, head->retention))
         return done(batch, idx, ST_TOO_OLD);
     if (ignored(&d, ts, batch->val[idx].bits)) {

@@ -1,33 +1,33 @@
-/* Deferred writes: rows whose policy needs an older value that the head line does not
- * hold. A worker looks it up under a view; the owner applies the row if the series was
- * not touched since the view's pin, and looks again otherwise. Later batches go on
- * meanwhile; the batch is answered when its last row is settled.
+/* Deferred batches: a row's policy needs an older value that the head line does not hold
+ * (write_survey.c). A worker looks all of them up under one view; then the batch comes
+ * before the others again, and is applied if nobody has touched those series since the
+ * view's pin. Later batches go on meanwhile; nothing of this one is applied before all of
+ * it can be.
+ *
+ * Writers that are always faster cannot keep a batch from its turn: after HOLD_ROUNDS it
+ * holds the series it looks at. A batch that would write to a held series waits until
+ * they are let go, one batch holds at a time, and nobody who holds waits for anything but
+ * a look-up. What is left to disturb it (deletes, nodes that are encoded) is rare, so
+ * that ROUNDS_MAX is a limit and not a policy.
  */
 #include <stdlib.h>
 
 #include "base/mem.h"
 #include "engine/view_priv.h"
 #include "engine/write_priv.h"
-#include "model/histogram.h"
 
-enum { ROUNDS_MAX = 16 }; /* then the row is refused as overload: somebody writes faster */
-
-struct lookup {
-    uint32_t row;
-    ts_time ts;
-    struct captured series;
-    struct older_value value;
-    bool stale;                /* the series was touched since the pin */
-};
+enum { HOLD_ROUNDS = 3, ROUNDS_MAX = 64 };
 
 struct defer_job {
     struct job job;
     struct cell *cell;
     struct batch *batch;
-    uint64_t epoch;            /* of the view that was read */
-    VEC(struct lookup) lookups;
+    struct write_state *state;   /* the job's alone while the batch waits for it */
     VEC(struct captured) series; /* ascending, unique */
+    size_t charged;
 };
+
+/* --- the worker ---------------------------------------------------------------------- */
 
 static int by_ordinal(const void *a, const void *b)
 {
@@ -35,22 +35,14 @@ static int by_ordinal(const void *a, const void *b)
     return x->ordinal < y->ordinal ? -1 : x->ordinal > y->ordinal;
 }
 
-/* Rows of one timestamp keep the order in which they came. */
-static int by_series_and_time(const void *a, const void *b)
-{
-    const struct lookup *x = a, *y = b;
-    if (x->series.ordinal != y->series.ordinal)
-        return x->series.ordinal < y->series.ordinal ? -1 : 1;
-    if (x->ts != y->ts) return x->ts < y->ts ? -1 : 1;
-    return x->row < y->row ? -1 : x->row > y->row;
-}
-
 /* The distinct series of the rows, captured. */
 static status capture_all(struct defer_job *job, struct view *view)
 {
+    struct write_state *state = job->state;
     job->series.len = 0;
-    for (size_t i = 0; i < job->lookups.len; i++)
-        if (!vec_push(&job->series, job->lookups.ptr[i].series)) return ST_NO_MEMORY;
+    for (size_t i = 0; i < state->lookups.len; i++)
+        if (!vec_push(&job->series, (struct captured){.ordinal = state->lookups.ptr[i].ordinal}))
+            return ST_NO_MEMORY;
     qsort(job->series.ptr, job->series.len, sizeof(job->series.ptr[0]), by_ordinal);
     size_t n = 0;
     for (size_t i = 0; i < job->series.len; i++)
@@ -60,30 +52,23 @@ static status capture_all(struct defer_job *job, struct view *view)
     return view_capture(view, job->series.ptr, n, &job->job.err);
 }
 
-/* Whether a stored value of bytes or a histogram is the one of the row. */
-static bool same_blob(const struct defer_job *job, uint32_t row, union value old)
-{
-    const struct batch *batch = job->batch;
-    union value now = batch->val[row];
-    enum value_type type = batch->series[batch->row_series[row]].type;
-    if (type == VALUE_BYTES) return slice_eq(*old.bytes, *now.bytes);
-    return type == VALUE_HISTOGRAM && histogram_eq(old.hist, now.hist);
-}
-
 static status look_up(struct defer_job *job, struct view *view, struct lookup *lookup,
                       struct arena *arena)
 {
-    ts_time ts = lookup->ts;
+    const struct batch *batch = job->batch;
+    struct captured key = {.ordinal = lookup->ordinal};
     struct points pts = {0};
     struct point last;
     const struct captured *at =
-        bsearch(&lookup->series, job->series.ptr, job->series.len, sizeof(*at), by_ordinal);
+        bsearch(&key, job->series.ptr, job->series.len, sizeof(key), by_ordinal);
     ASSERT(at);
-    status st = view_read(view, at, (struct time_range){ts, ts}, &pts, arena, &job->job.err);
+    struct time_range when = {lookup->ts, lookup->ts};
+    status st = view_read(view, at, when, &pts, arena, &job->job.err);
     lookup->value = (struct older_value){.known = true, .found = pts.n > 0};
     if (st == ST_OK && pts.n) {
+        enum value_type type = batch->series[batch->row_series[lookup->row]].type;
         lookup->value.bits = pts.val[0].bits;
-        lookup->value.same = same_blob(job, lookup->row, pts.val[0]);
+        lookup->value.same = write_same_blob(type, pts.val[0], batch->val[lookup->row]);
     }
     points_release(&pts);
     if (st != ST_OK) return st;
@@ -94,76 +79,47 @@ static status look_up(struct defer_job *job, struct view *view, struct lookup *l
         lookup->value.last_ts = last.ts;
         lookup->value.last_bits = last.val.bits;
     }
+    arena_reset(arena);
     return st;
 }
 
 static status defer_run(struct job *base)
 {
     struct defer_job *job = container_of(base, struct defer_job, job);
+    struct write_state *state = job->state;
     struct db *db = job->cell->db;
     struct view *view;
     struct arena arena;
     TRY(db_pin(db, &view, &base->err));
-    job->epoch = view->hold.epoch;
+    state->epoch = view->hold.epoch;
     arena_init(&arena, NULL, 4096);
     status st = capture_all(job, view);
-    for (size_t i = 0; i < job->lookups.len && st == ST_OK; i++)
-        st = look_up(job, view, &job->lookups.ptr[i], &arena);
+    for (size_t i = 0; i < state->lookups.len && st == ST_OK; i++)
+        st = look_up(job, view, &state->lookups.ptr[i], &arena);
     arena_release(&arena);
     db_unpin(db, view);
     return st;
 }
 
-static void refuse_deferred(struct defer_job *job, status st)
-{
-    for (size_t i = 0; i < job->lookups.len; i++)
-        job->batch->result[job->lookups.ptr[i].row] = (uint8_t)st;
-}
+/* --- the owner ------------------------------------------------------------------------ */
 
-/* One settled row is a slice of its own: simple, and these are rare. False when the WAL
- * has no room now. *stored tells what the sample at this timestamp is from now on. */
-static bool settle_row(struct defer_job *job, const struct lookup *lookup,
-                       struct older_value *stored)
+void write_requeue(struct cell *cell, struct batch *batch)
 {
-    struct cell *cell = job->cell;
-    struct batch *batch = job->batch;
-    struct write_slice *slice = cell->slice;
-    struct slice_row row;
-    if (!write_has_room(cell, 0, write_row_bytes(batch, lookup->row))) return false;
-    if (head_reserve(cell, 1) != ST_OK) {
-        batch->result[lookup->row] = ST_NO_MEMORY;
-        return true;
-    }
-    slice->n_rows = slice->n_made = slice->made_bytes = slice->row_bytes = 0;
-    enum write_verdict verdict = write_decide(cell, batch, lookup->row, &lookup->value, &row);
-    ASSERT(verdict != VERDICT_DEFER);
-    if (verdict != VERDICT_STORE) return true;
-    write_apply(cell, slice, &row);
-    write_state(batch)->run = 0; /* each stands alone in the WAL */
-    write_commit(cell, batch, slice, true);
-    wal_publish(cell->wal);
-    stored->found = true;
-    stored->bits = row.wal.bits;
-    return true;
+    struct list *before = &cell->inbox;
+    if (!write_idle(cell)) before = before->next;
+    struct list *after = before->next;
+    batch->link.prev = before;
+    batch->link.next = after;
+    before->next = &batch->link;
+    after->prev = &batch->link;
+    write_wake(cell);
 }
 
 static void free_job(struct defer_job *job)
 {
-    vec_release(&job->lookups);
+    account_release(&job->cell->account, job->charged);
     vec_release(&job->series);
     mem_free(job);
-}
-
-static void learn_last(struct cell *cell, const struct lookup *lookup)
-{
-    struct head *head = cell_head(cell, lookup->series.ordinal);
-    if (!(head->flags & HEAD_UNKNOWN)) return;
-    head->flags &= (uint8_t)~HEAD_UNKNOWN;
-    if (!lookup->value.has_last) return;
-    if ((head->flags & HEAD_HAS_LAST) && head->last_ts >= lookup->value.last_ts) return;
-    head->flags |= HEAD_HAS_LAST;
-    head->last_ts = lookup->value.last_ts;
-    head->last_bits = lookup->value.last_bits;
 }
 
 static void defer_publish(struct job *base, status st)
@@ -171,69 +127,109 @@ static void defer_publish(struct job *base, status st)
     struct defer_job *job = container_of(base, struct defer_job, job);
     struct cell *cell = job->cell;
     struct batch *batch = job->batch;
-    struct write_state *state = write_state(batch);
+    struct write_state *state = job->state;
 
     list_remove(&batch->link);
-    state->deferred.len = 0;
-    if (st != ST_OK && st != ST_AGAIN) {
-        refuse_deferred(job, st);
-        job->lookups.len = 0;
-    }
-    for (size_t i = 0; i < job->lookups.len; i++) {
-        struct lookup *at = &job->lookups.ptr[i];
-        at->stale = st == ST_AGAIN ||
-                    cell_head(cell, at->series.ordinal)->touched > job->epoch;
-    }
-    for (size_t i = 0; i < job->lookups.len; i++) {
-        struct lookup *at = &job->lookups.ptr[i];
-        if (!at->stale) learn_last(cell, at);
-        if (!at->stale && settle_row(job, at, &at->value)) {
-            /* Rows are sorted: the next may have the same timestamp. */
-            struct lookup *next = i + 1 < job->lookups.len ? at + 1 : NULL;
-            if (next && next->series.ordinal == at->series.ordinal && next->ts == at->ts) {
-                next->value.found = at->value.found;
-                next->value.bits = at->value.bits;
-                uint8_t type = cell_head(cell, at->series.ordinal)->type;
-                if (type_is_blob(type)) next->stale = true; /* compared by a look-up only */
-            }
-            continue;
-        }
-        bool again = state->n_rounds < ROUNDS_MAX && vec_push(&state->deferred, at->row);
-        if (!again) batch->result[at->row] = ST_OVERLOAD;
+    if (st == ST_AGAIN) { /* the view's journal was lost: nothing is known */
+        vec_clear(&state->lookups);
+    } else if (st != ST_OK) { /* what cannot be told is refused, the others are applied */
+        for (size_t i = 0; i < state->lookups.len; i++)
+            batch->result[state->lookups.ptr[i].row] = (uint8_t)st;
+        if (!batch->err.text[0]) batch->err = base->err;
+        vec_clear(&state->lookups);
     }
     free_job(job);
-    if (state->deferred.len)
-        write_defer(cell, batch);
-    else
-        write_finish(cell, batch);
+    write_requeue(cell, batch);
 }
 
 static const struct job_ops defer_ops = {
     .name = "deferred write", .lane = JOB_QUERY, .run = defer_run, .publish = defer_publish};
 
+bool write_is_held(struct cell *cell, struct batch *batch)
+{
+    if (!cell->holder || cell->holder == batch) return false;
+    for (size_t i = 0; i < batch->n_series; i++) {
+        struct batch_series *series = &batch->series[i];
+        if (series->st != ST_OK || !write_find(cell, series)) continue;
+        if (cell_head(cell, series->ordinal)->flags & HEAD_HELD) return true;
+    }
+    return false;
+}
+
+void write_let_go(struct cell *cell, struct batch *batch)
+{
+    struct write_state *state = write_state(batch);
+    struct list *at;
+    if (cell->holder != batch) return;
+    for (size_t i = 0; i < state->held.len; i++)
+        cell_head(cell, state->held.ptr[i])->flags &= (uint8_t)~HEAD_HELD;
+    cell->holder = NULL;
+    /* The last of them first: each goes before those that wait. */
+    while (!list_empty(&cell->held_back)) {
+        at = cell->held_back.prev;
+        list_remove(at);
+        write_requeue(cell, container_of(at, struct batch, link));
+    }
+}
+
+/* Keeps others from the series of the look-ups. False: somebody else does so now. */
+static bool hold(struct cell *cell, struct batch *batch)
+{
+    struct write_state *state = write_state(batch);
+    if (cell->holder && cell->holder != batch) return false;
+    cell->holder = batch;
+    for (size_t i = 0; i < state->lookups.len; i++) {
+        struct head *head = cell_head(cell, state->lookups.ptr[i].ordinal);
+        if (head->flags & HEAD_HELD) continue;
+        if (!vec_push(&state->held, state->lookups.ptr[i].ordinal)) continue; /* in vain then */
+        head->flags |= HEAD_HELD;
+    }
+    return true;
+}
+
+/* The needs of the survey become look-ups. */
+static bool list_lookups(struct batch *batch)
+{
+    struct write_state *state = write_state(batch);
+    vec_clear(&state->lookups);
+    if (!vec_reserve(&state->lookups, state->needs.len)) return false;
+    for (size_t i = 0; i < state->needs.len; i++) {
+        uint32_t idx = state->needs.ptr[i];
+        const struct batch_series *series = &batch->series[batch->row_series[idx]];
+        struct lookup lookup = {.row = idx,
+                                .ordinal = series->ordinal,
+                                .gen = series->gen,
+                                .ts = batch->ts[idx]};
+        (void)vec_push(&state->lookups, lookup); /* reserved */
+    }
+    return true;
+}
+
 void write_defer(struct cell *cell, struct batch *batch)
 {
     struct write_state *state = write_state(batch);
+    size_t bytes = state->needs.len * (sizeof(struct lookup) + sizeof(struct captured));
+    cell->stats.n_rows_deferred += state->n_rounds == 0 ? state->needs.len : 0;
+    status st = ++state->n_rounds > ROUNDS_MAX ? ST_OVERLOAD : ST_OK;
+    if (st == ST_OK && (!list_lookups(batch) || !account_charge(&cell->account, bytes)))
+        st = ST_NO_MEMORY;
+    if (st != ST_OK) {
+        write_refuse(batch, st);
+        write_finish(cell, batch);
+        return;
+    }
+    if (state->n_rounds > HOLD_ROUNDS && !hold(cell, batch)) {
+        state->n_rounds--; /* it does not count: the holder goes first */
+        account_release(&cell->account, bytes);
+        list_push(&cell->held_back, &batch->link);
+        return;
+    }
     struct defer_job *job = mem_zalloc(sizeof(*job));
     job_init(&job->job, &defer_ops);
     job->cell = cell;
     job->batch = batch;
-    cell->stats.n_rows_deferred += state->n_rounds == 0 ? state->deferred.len : 0;
-    state->n_rounds++;
+    job->state = state;
+    job->charged = bytes;
     list_push(&cell->deferred, &batch->link);
-    for (size_t i = 0; i < state->deferred.len; i++) {
-        uint32_t idx = state->deferred.ptr[i];
-        const struct batch_series *series = &batch->series[batch->row_series[idx]];
-        struct lookup lookup = {
-            .row = idx, .ts = batch->ts[idx], .series = {.ordinal = series->ordinal}};
-        if (!vec_push(&job->lookups, lookup)) batch->result[idx] = ST_NO_MEMORY;
-    }
-    if (job->lookups.len == 0) { /* no memory for a single one */
-        list_remove(&batch->link);
-        free_job(job);
-        write_finish(cell, batch);
-        return;
-    }
-    qsort(job->lookups.ptr, job->lookups.len, sizeof(job->lookups.ptr[0]), by_series_and_time);
     exec_submit(db_exec(cell->db), &job->job);
 }

@@ -1,14 +1,17 @@
 /* The write path, phase by phase (architecture, section 5):
  *
  *     admit     write.c           may refuse the batch
+ *     survey    write_survey.c    does a row need an older value? then none is applied yet
+ *     look up   write_defer.c     a worker reads those values; the batch starts again
  *     resolve   write_resolve.c   series -> ordinals, mints new ones
- *     decide    write_decide.c    policies: append, late, nothing, refused, deferred
+ *     decide    write_decide.c    policies: append, late, nothing, refused
  *     apply     write_commit.c    heads; cannot fail, and the next row sees it
  *     put       write_commit.c    the slice's definitions and samples to the WAL
  *     commit    write.c           published, counted, answered
- *     defer     write_defer.c     rows whose policy needs an older value
  *
  * A slice is what one step applies: at most WRITE_SLICE_ROWS rows, one samples frame.
+ * All slices of a batch are one run in the WAL: after a crash all of it is there or none
+ * (reliability.md A1).
  */
 #ifndef TSINK_ENGINE_WRITE_PRIV_H
 #define TSINK_ENGINE_WRITE_PRIV_H
@@ -36,19 +39,6 @@ struct write_slice {
     size_t row_bytes;        /* bound of the samples frame */
 };
 
-/* What a batch carries between steps; batch->engine. */
-struct write_state {
-    uint64_t run;            /* 0: it fitted one slice so far */
-    VEC(uint32_t) deferred;  /* rows */
-    unsigned n_rounds;       /* of deferral */
-    bool counted;
-};
-
-/* Fills ordinal of a batch series, making the series where that is asked for. The
- * status goes into series->st. */
-void write_resolve(struct cell *cell, struct batch *batch, struct batch_series *series,
-                   struct write_slice *slice);
-
 /* The older value that a policy asked for. */
 struct older_value {
     bool known;              /* looked up: found says whether there is a sample at ts */
@@ -60,12 +50,83 @@ struct older_value {
     uint64_t last_bits;
 };
 
-enum write_verdict { VERDICT_STORE, VERDICT_DONE, VERDICT_DEFER };
+/* What a worker looked up for one row. */
+struct lookup {
+    uint32_t row;
+    uint32_t ordinal, gen;
+    ts_time ts;
+    struct older_value value;
+};
+
+enum write_phase {
+    WRITE_WAITS,             /* nothing done: anything may come before it */
+    WRITE_SURVEYS,
+    WRITE_APPLIES,           /* from here to its end nothing comes between */
+};
+
+/* What a batch carries between steps; batch->engine. */
+struct write_state {
+    enum write_phase phase;
+    uint64_t run;            /* 0: it fitted one slice so far */
+    /* The survey. */
+    size_t at;               /* rows looked at */
+    bool by_series;          /* times are compared series by series, in seen */
+    bool tangled;            /* a row needs what an earlier row of the batch stored */
+    bool stale;              /* a row needs a value that was not looked up, or too long ago */
+    uint32_t last_series;    /* whose ordinal was settled last */
+    bool last_known;
+    ts_time newest;          /* of the rows looked at */
+    struct row_slot *seen;   /* newest time of each series; in the batch's arena */
+    struct row_slot *stored; /* values that this batch stored; likewise */
+    size_t n_slots;          /* of each of these tables */
+    VEC(uint32_t) needs;     /* rows that need an older value, ascending */
+    /* The look-ups. */
+    VEC(struct lookup) lookups; /* of needs, ascending by row */
+    uint64_t epoch;          /* of the view that they were read under */
+    unsigned n_rounds;
+    VEC(uint32_t) held;      /* series that this batch keeps from others */
+};
+
+/* Finds the series; false when it does not exist (yet). Sets ordinal and gen. */
+bool write_find(struct cell *cell, struct batch_series *series);
+
+/* Fills ordinal of a batch series, making the series where that is asked for. The
+ * status goes into series->st. */
+void write_resolve(struct cell *cell, struct batch *batch, struct batch_series *series,
+                   struct write_slice *slice);
+
+/* The duplicate policy of a row. */
+enum dup_policy write_policy(const struct batch *batch, size_t idx, const struct head *head);
+
+enum write_verdict { VERDICT_STORE, VERDICT_DONE };
 
 /* Decides one row of a resolved series. STORE: *row is filled. DONE: the row's result is
- * set (refused, or nothing to do). DEFER: an older value is needed. older may be NULL. */
+ * set (refused, or nothing to do; ST_AGAIN when an older value is needed and the batch may
+ * not wait for it). older may be NULL. */
 enum write_verdict write_decide(struct cell *cell, struct batch *batch, size_t idx,
                                 const struct older_value *older, struct slice_row *row);
+
+/* --- write_survey.c ------------------------------------------------------------- */
+
+enum survey_end { SURVEY_MORE, SURVEY_READY, SURVEY_LOOK_UP, SURVEY_NO_MEMORY };
+
+/* Goes on with the survey of a deferrable batch for a bounded number of rows. READY: no
+ * row needs a value that is not known; the batch may be applied, in this step or with
+ * nothing in between. LOOK_UP: write_state.needs says what is needed. */
+enum survey_end write_survey(struct cell *cell, struct batch *batch);
+void write_survey_reset(struct write_state *state);
+
+/* The older value of a row, or NULL when its policy needs none; in *scratch. */
+const struct older_value *write_older(const struct batch *batch, size_t idx,
+                                      struct older_value *scratch);
+
+/* Notes what a row of a tangled batch stored, for those behind it. */
+void write_note_stored(const struct batch *batch, size_t idx, const struct slice_row *row);
+
+/* Whether blobs of a type are equal. */
+bool write_same_blob(enum value_type type, union value a, union value b);
+
+/* --- the rest -------------------------------------------------------------------- */
 
 /* Puts a stored row into its head and into the slice. Cannot fail: there is room in the
  * WAL and in the spares for all rows of a slice before the first is decided. */
@@ -80,13 +141,26 @@ bool write_has_room(const struct cell *cell, size_t made_bytes, size_t row_bytes
 /* The bound of one row in the samples frame. */
 size_t write_row_bytes(const struct batch *batch, size_t idx);
 
-/* Takes a batch with deferred rows: looks their values up and goes on with them. */
+/* Takes a batch that no list holds: looks up what it needs and puts it in front of those
+ * that wait, or refuses it. */
 void write_defer(struct cell *cell, struct batch *batch);
+
+/* Whether another batch holds a series of this one. */
+bool write_is_held(struct cell *cell, struct batch *batch);
+
+/* Lets go of the series that the batch holds; whoever waited for them goes on. */
+void write_let_go(struct cell *cell, struct batch *batch);
+
+/* Puts a batch before all that wait, behind the one that is half applied. */
+void write_requeue(struct cell *cell, struct batch *batch);
+
+/* The whole batch is refused: nothing of it was applied. */
+void write_refuse(struct batch *batch, status st);
 
 /* Counts results and calls done. */
 void write_finish(struct cell *cell, struct batch *batch);
 
-static inline struct write_state *write_state(struct batch *batch)
+static inline struct write_state *write_state(const struct batch *batch)
 {
     return batch->engine;
 }

@@ -42,26 +42,29 @@ static void make_series(struct cell *cell, struct batch_series *series,
     cell->stats.n_series_made++;
 }
 
+bool write_find(struct cell *cell, struct batch_series *series)
+{
+    if (probe_holds(cell, series)) return true;
+    uint32_t ordinal = ORDINAL_NONE;
+    if (series->identity.len)
+        ordinal = registry_find(cell->registry, series->identity, series->hash);
+    /* A key names one series, whatever other labels somebody gives it now. */
+    if (ordinal == ORDINAL_NONE && series->labels.n) {
+        struct slice key = labels_get(series->labels, SLICE_LIT(LABEL_KEY));
+        struct slice tenant = labels_get(series->labels, SLICE_LIT(LABEL_TENANT));
+        if (key.len) ordinal = registry_by_key(cell->registry, tenant, key);
+    }
+    series->ordinal = ordinal;
+    if (ordinal == ORDINAL_NONE) return false;
+    series->gen = cell_head(cell, ordinal)->gen;
+    return true;
+}
+
 void write_resolve(struct cell *cell, struct batch *batch, struct batch_series *series,
                    struct write_slice *slice)
 {
     (void)batch;
-    bool known = probe_holds(cell, series);
-    if (!known && series->identity.len) {
-        series->ordinal = registry_find(cell->registry, series->identity, series->hash);
-        known = series->ordinal != ORDINAL_NONE;
-        if (known) series->gen = cell_head(cell, series->ordinal)->gen;
-    }
-    /* A key names one series, whatever other labels somebody gives it now. */
-    if (!known && series->labels.n) {
-        struct slice key = labels_get(series->labels, SLICE_LIT(LABEL_KEY));
-        if (key.len) {
-            struct slice tenant = labels_get(series->labels, SLICE_LIT(LABEL_TENANT));
-            series->ordinal = registry_by_key(cell->registry, tenant, key);
-            known = series->ordinal != ORDINAL_NONE;
-            if (known) series->gen = cell_head(cell, series->ordinal)->gen;
-        }
-    }
+    bool known = write_find(cell, series);
     if (known && series->make == MAKE_REQUIRED) {
         series->st = ST_EXISTS;
         return;

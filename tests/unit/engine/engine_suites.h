@@ -16,5 +16,6 @@ Suite *suite_snapshot(void);
 Suite *suite_wal_payload(void);
 Suite *suite_view(void);
 Suite *suite_write(void);
+Suite *suite_write_defer(void);
 
 #endif
