@@ -35,6 +35,9 @@ enum {
     ULP_BITS_MAX = 48,      /* a value, both streams together */
     MAIN_LEN_MAX = 3,       /* bytes of a varint below 2^21 */
     NO_EXPONENT = 255,
+    HINT_ULP = 0x40,        /* the block before was decimal+ulp; its exponent is below */
+    HINT_RAW = 0x80,        /* the block before was raw: ulps are not looked for */
+    HINT_NONE = 0xc0,
 };
 
 _Static_assert(sizeof(union value) == sizeof(uint64_t), "columns are arrays of 64 bits");
@@ -177,6 +180,22 @@ static unsigned count_bits(const uint64_t *misfits)
     return (unsigned)(__builtin_popcountll(misfits[0]) + __builtin_popcountll(misfits[1]));
 }
 
+/* The largest exponent at which |v| * 10^e of all is below 2^50, where the product's
+ * errors cannot change the rounding. What is a decimal at any lesser exponent is one at
+ * this, so one test tells whether a column is decimal at all. 0 when there is none. */
+static unsigned largest_exponent(const uint64_t *bits, size_t n)
+{
+    uint64_t most = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        uint64_t size = bits[i] & INT64_MAX;
+        if (size > most && !is_special(size)) most = size;
+    }
+    unsigned e = DECIMAL_EXPONENT_MAX;
+    while (e > 0 && bits_f64(most) * kernel_pow10[e] >= 0x1p50) e--;
+    return e;
+}
+
 /* The exponent at which these take the fewest bits, exceptions included. */
 static unsigned guess_exponent(const uint64_t *bits, size_t n)
 {
@@ -185,7 +204,10 @@ static unsigned guess_exponent(const uint64_t *bits, size_t n)
     unsigned best_e = NO_EXPONENT;
 
     if (n == 0) return 0;
-    for (unsigned e = 0; e <= DECIMAL_EXPONENT_MAX; e++) {
+    unsigned e_max = largest_exponent(bits, n);
+    kernels()->to_decimal(ints, misfits, bits, n, e_max);
+    if (count_bits(misfits) * SAMPLE_MISFITS > n) return NO_EXPONENT;
+    for (unsigned e = 0; e <= e_max; e++) {
         kernels()->to_decimal(ints, misfits, bits, n, e);
         size_t bad = count_bits(misfits);
         size_t cost = bad * EXCEPTION_BITS + e * n * 10 / 3;
@@ -243,12 +265,23 @@ static bool convert(struct column *c, unsigned e, size_t *bad)
     return true;
 }
 
-/* Exceptions are dear enough that a larger exponent is looked at before any. */
+/* By the looks of three, a smaller exponent would do. */
+static bool all_tens(const struct column *c)
+{
+    const uint64_t *v = c->ints;
+    return (int64_t)v[0] % 10 == 0 && (int64_t)v[c->n / 2] % 10 == 0 &&
+           (int64_t)v[c->n - 1] % 10 == 0;
+}
+
+/* A hint that costs no exceptions, and no zeros, is taken as it is. */
 static bool try_decimal(struct column *c, unsigned hint)
 {
     size_t bad = 0;
 
-    if (hint <= DECIMAL_EXPONENT_MAX && convert(c, hint, &bad) && c->exc_len == 0) return true;
+    if (hint <= DECIMAL_EXPONENT_MAX && convert(c, hint, &bad) && c->exc_len == 0 &&
+        (hint == 0 || !all_tens(c))) {
+        return true;
+    }
     unsigned e = sample_exponent(c);
     if (e == NO_EXPONENT) return false;
     if (convert(c, e, &bad)) return true;
@@ -331,9 +364,11 @@ static bool convert_ulps(struct column *c, unsigned e)
 }
 
 /* Takes the form when it beats raw by the bits of the whole column. */
-static bool try_ulps(struct column *c, struct int_params p[2], const struct int_params *raw)
+static bool try_ulps(struct column *c, struct int_params p[2], const struct int_params *raw,
+                     unsigned hint)
 {
-    unsigned e = ulp_exponent(c);
+    if (hint == HINT_RAW) return false;
+    unsigned e = hint >= HINT_ULP && hint < HINT_RAW ? hint & 15 : ulp_exponent(c);
 
     if (e == NO_EXPONENT || !convert_ulps(c, e)) return false;
     int_params_choose(&p[0], c->ints, c->n);
@@ -352,17 +387,18 @@ struct streams {
     size_t n;
 };
 
-static void settle(struct streams *out, struct column *c, unsigned hint)
+/* is_decimal: what try_decimal() said. */
+static void settle(struct streams *out, struct column *c, bool is_decimal, unsigned hint)
 {
     struct int_params raw;
 
     *out = (struct streams){.v = {c->ints, c->ulps}, .n = 1};
-    if (try_decimal(c, hint)) {
+    if (is_decimal) {
         int_params_choose(&out->p[0], c->ints, c->n);
         return;
     }
     int_params_choose(&raw, c->bits, c->n);
-    if (try_ulps(c, out->p, &raw)) {
+    if (try_ulps(c, out->p, &raw, hint)) {
         out->n = 2;
         return;
     }
@@ -373,10 +409,15 @@ static void settle(struct streams *out, struct column *c, unsigned hint)
     out->p[0] = raw;
 }
 
+/* Nothing but an integer column, whose nibble is the exponent. */
+static bool is_simple(const struct column *c)
+{
+    return c->form == DECIMAL_PLAIN && c->exc_len == 0 && c->e <= DECIMAL_NIBBLE_EXPONENT_MAX;
+}
+
 static size_t put_head(uint8_t *dst, const struct column *c, const struct streams *s)
 {
-    bool simple = c->form == DECIMAL_PLAIN && c->exc_len == 0 &&
-                  c->e <= DECIMAL_NIBBLE_EXPONENT_MAX;
+    bool simple = is_simple(c);
     size_t at = int_params_put(dst, &s->p[0], simple ? c->e : DECIMAL_NIBBLE_EXTENDED);
 
     if (simple) return at;
@@ -405,7 +446,10 @@ static size_t put_blocks(uint8_t *dst, const struct streams *s, size_t n)
 static size_t encode_f64(uint8_t *dst, struct column *c, unsigned hint)
 {
     struct streams s;
-    settle(&s, c, hint);
+    bool is_decimal = try_decimal(c, hint);
+
+    if (is_decimal && is_simple(c)) return int_column_encode(dst, c->ints, c->n, c->e);
+    settle(&s, c, is_decimal, hint);
     size_t at = put_head(dst, c, &s);
     return at + put_blocks(dst + at, &s, c->n);
 }
@@ -413,7 +457,7 @@ static size_t encode_f64(uint8_t *dst, struct column *c, unsigned hint)
 size_t decimal_encode(uint8_t *dst, enum value_type type, const union value *val, size_t n,
                       struct decimal_scratch *scratch)
 {
-    uint8_t no_hint = NO_EXPONENT;
+    uint8_t no_hint = HINT_NONE;
 
     ASSERT(n >= 1 && n <= DECIMAL_COLUMN_MAX);
     if (n <= DECIMAL_BLOCK) return decimal_encode_block(dst, type, val, n, &no_hint);
@@ -421,11 +465,11 @@ size_t decimal_encode(uint8_t *dst, enum value_type type, const union value *val
     if (type != VALUE_F64) return int_column_encode(dst, &val[0].bits, n, 0);
     struct column c = {.bits = &val[0].bits, .n = n};
     place(&c, scratch->words, scratch->cap);
-    return encode_f64(dst, &c, NO_EXPONENT);
+    return encode_f64(dst, &c, HINT_NONE);
 }
 
 size_t decimal_encode_block(uint8_t *dst, enum value_type type, const union value *val,
-                            size_t n, uint8_t *exponent)
+                            size_t n, uint8_t *hint)
 {
     uint64_t words[3 * (KERNEL_BLOCK + KERNEL_ROOM)];
 
@@ -435,8 +479,10 @@ size_t decimal_encode_block(uint8_t *dst, enum value_type type, const union valu
     c.ints = words;
     c.ulps = words + stream_words(KERNEL_BLOCK);
     c.exc = (uint8_t *)(words + 2 * stream_words(KERNEL_BLOCK));
-    size_t len = encode_f64(dst, &c, *exponent);
-    if (c.form == DECIMAL_PLAIN) *exponent = (uint8_t)c.e;
+    size_t len = encode_f64(dst, &c, *hint);
+    *hint = c.form == DECIMAL_PLAIN ? (uint8_t)c.e
+            : c.form == DECIMAL_ULP ? (uint8_t)(HINT_ULP | c.e)
+                                    : HINT_RAW;
     return len;
 }
 
@@ -449,7 +495,7 @@ void decimal_split(struct decimal_parts *out, uint8_t *dst, enum value_type type
     ASSERT(n >= 1 && n <= DECIMAL_COLUMN_MAX && scratch && scratch->cap >= n);
     place(&c, scratch->words, scratch->cap);
     if (type == VALUE_F64) {
-        settle(&s, &c, NO_EXPONENT);
+        settle(&s, &c, try_decimal(&c, HINT_NONE), HINT_NONE);
         out->head_len = put_head(dst, &c, &s);
     } else {
         int_params_choose(&s.p[0], s.v[0], n);

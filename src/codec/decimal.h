@@ -51,11 +51,11 @@ size_t decimal_bound(size_t n);
 size_t decimal_encode(uint8_t *dst, enum value_type type, const union value *val, size_t n,
                       struct decimal_scratch *scratch);
 
-/* The same for n <= DECIMAL_BLOCK, made for the 17..32 values of a head's tail:
- * *exponent is tried first and becomes the one used (the series' block before is the
- * best guess; start with 0). */
+/* The same for n <= DECIMAL_BLOCK, made for the 17..32 values of a head's tail. *hint
+ * says what became of the series' block before, is tried first, and then says what
+ * became of this one. 0 is the best start; any value will do. */
 size_t decimal_encode_block(uint8_t *dst, enum value_type type, const union value *val,
-                            size_t n, uint8_t *exponent);
+                            size_t n, uint8_t *hint);
 
 /* A column read in order. Fields are private; src must outlive it. */
 struct decimal_reader {

@@ -11,6 +11,10 @@
  * least of all would widen every residual; by the least that is not negative, a reset
  * wraps around to a large residual and becomes a patch.
  *
+ * A short column (the block of a head's tail) has no time for that: the ranges tell the
+ * bits of each form without patches. The better of the two delta forms is counted with
+ * patches and taken unless FOR is shorter still without any.
+ *
  * Nothing depends on these choices being right: any parameters whose factor divides the
  * differences give the column back, modulo 2^64. */
 #include "codec/int_column.h"
@@ -28,6 +32,8 @@ enum {
     RARE = 128,        /* one in so many differences is negative: resets, not a walk */
     FORMS_MAX = 5,
     FORM_BITS = 3,
+    ODD_PAYS_BITS = 64, /* of a column; below, an odd factor is not looked for */
+    QUICK = 64,         /* values; so short a column is not tried in all forms */
     FACTOR_FLAG = 8,
     FACTOR_SHIFT_MASK = 63,
     FACTOR_ODD_FLAG = 64,
@@ -57,23 +63,20 @@ static uint64_t gcd_odd(uint64_t a, uint64_t b)
     if (a == 0) return b;
     while (b) {
         b >>= trailing_zeros(b);
-        if (a > b) {
-            uint64_t t = a;
-            a = b;
-            b = t;
-        }
-        b -= a;
+        uint64_t less = a < b ? a : b; /* no branches: nothing here can be predicted */
+        b = a < b ? b - a : a - b;
+        a = less;
     }
     return a;
 }
 
-/* The odd part of the common factor of all v[i] - v[0]. */
+/* The odd part of the common factor of all differences. */
 static uint64_t odd_factor(const uint64_t *v, size_t n)
 {
     uint64_t g = 0, inverse = 0, most = 0;
 
     for (size_t i = 1; i < n; i++) {
-        uint64_t d = size_of(v[i] - v[0]);
+        uint64_t d = size_of(v[i] - v[i - 1]);
         if (d == 0 || (g && d * inverse <= most)) continue;
         g = gcd_odd(g, d >> trailing_zeros(d));
         if (g == 1) return 1;
@@ -92,11 +95,11 @@ static size_t factor_len(uint64_t factor)
 /* The common factor, or 1 when it would not pay. */
 static uint64_t choose_factor(const struct int_scan *scan, const uint64_t *v, size_t n)
 {
-    uint64_t range = (uint64_t)scan->high - (uint64_t)scan->low;
     unsigned shift = trailing_zeros(scan->bits);
+    unsigned width = bit_width((uint64_t)scan->d_high - (uint64_t)scan->d_low);
+    uint64_t factor = 1ull << shift;
 
-    if ((range >> shift) == 1) return 1ull << shift; /* odd_factor() would say 1 */
-    uint64_t factor = odd_factor(v, n) << shift;
+    if (width > shift && n * (width - shift) > ODD_PAYS_BITS) factor *= odd_factor(v, n);
     return n * (bit_width(factor) - 1) > 8 * factor_len(factor) ? factor : 1;
 }
 
@@ -242,6 +245,49 @@ static size_t candidates(struct int_params *out, const struct int_scan *s, uint6
     return k;
 }
 
+/* The better delta form of a short column that is no ramp, and FOR with its bits. */
+static size_t quick_forms(struct int_params *delta, struct int_params *base,
+                          const struct int_scan *s, const uint64_t *v, size_t n)
+{
+    uint64_t factor = choose_factor(s, v, n);
+    struct divisor by = divisor_of(factor);
+    uint64_t least = divide((uint64_t)s->d_low, by), most = divide((uint64_t)s->d_high, by);
+    uint64_t range = divide((uint64_t)s->high - (uint64_t)s->low, by);
+    unsigned with_sign = bit_width(zigzag((int64_t)least) | zigzag((int64_t)most));
+
+    *delta = (struct int_params){INT_DELTA, factor, v[0], 0};
+    if ((n - 1) * (with_sign - bit_width(most - least)) > 8 * signed_len(least)) {
+        delta->form = INT_DELTA_LEAST;
+        delta->step = least;
+    }
+    *base = (struct int_params){INT_FOR, factor, v[0] + (uint64_t)s->low, 0};
+    return 8 + n * bit_width(range) + 8 * signed_len(base->first);
+}
+
+/* What a short column takes, its residuals and their width. */
+static size_t choose_quickly(struct int_params *out, struct width_choice *choice,
+                             uint64_t *r, const uint64_t *v, size_t n)
+{
+    struct int_params base;
+    struct int_scan scan;
+
+    kernels()->scan(&scan, v, n);
+    if (scan.d_low == scan.d_high) {
+        *out = (struct int_params){INT_RAMP, 1, v[0], (uint64_t)scan.d_low};
+        return 0;
+    }
+    size_t base_bits = quick_forms(out, &base, &scan, v, n);
+    size_t count = block_residuals(r, out, v, 0, n);
+    kernels()->choose_width(choice, r, count);
+    size_t step_len = out->form == INT_DELTA_LEAST ? signed_len(out->step) : 0;
+    if (base_bits < choice->bits + 8 * (signed_len(out->first) + step_len)) {
+        *out = base;
+        count = block_residuals(r, out, v, 0, n);
+        kernels()->choose_width(choice, r, count);
+    }
+    return count;
+}
+
 void int_params_choose(struct int_params *out, const uint64_t *v, size_t n)
 {
     struct int_params p[FORMS_MAX];
@@ -249,6 +295,12 @@ void int_params_choose(struct int_params *out, const uint64_t *v, size_t n)
 
     *out = (struct int_params){.form = INT_RAMP, .factor = 1, .first = v[0]};
     if (n < 2) return;
+    if (n <= QUICK) {
+        struct width_choice choice;
+        uint64_t r[KERNEL_ROOM];
+        (void)choose_quickly(out, &choice, r, v, n);
+        return;
+    }
     out->step = v[1] - v[0];
     kernels()->scan(&scan, v, n);
     if (scan.d_low == scan.d_high) return;
@@ -311,11 +363,23 @@ size_t int_column_encode_as(uint8_t *dst, const struct int_params *params, const
     return at + int_blocks_encode(dst + at, params, v, n);
 }
 
+static size_t encode_quickly(uint8_t *dst, const uint64_t *v, size_t n, unsigned extra)
+{
+    struct width_choice choice;
+    struct int_params params;
+    uint64_t r[KERNEL_ROOM];
+
+    size_t count = choose_quickly(&params, &choice, r, v, n);
+    size_t at = int_params_put(dst, &params, extra);
+    return count ? at + pfor_put(dst + at, &choice, r, count) : at;
+}
+
 size_t int_column_encode(uint8_t *dst, const uint64_t *v, size_t n, unsigned extra)
 {
     struct int_params params;
 
     ASSERT(n >= 1 && n <= INT_COLUMN_MAX);
+    if (n > 1 && n <= QUICK) return encode_quickly(dst, v, n, extra);
     int_params_choose(&params, v, n);
     return int_column_encode_as(dst, &params, v, n, extra);
 }

@@ -34,6 +34,13 @@ struct int_scan {
     size_t n_down;         /* negative differences */
 };
 
+/* A patched block (pfor.h): its numbers' low bits, and how many need more. */
+struct width_choice {
+    unsigned width, top; /* of all, and of the widest */
+    size_t n_patches;    /* numbers of more than `width` bits */
+    size_t bits;         /* the block's, its head included */
+};
+
 struct kernels {
     const char *name;
 
@@ -45,8 +52,8 @@ struct kernels {
      * the last, undefined ones. */
     void (*pack)(uint8_t *dst, const uint64_t *r, size_t n, unsigned width);
 
-    /* count[b] += the number of values of b bits, 0..64; count has 72 entries. */
-    void (*count_widths)(uint8_t *count, const uint64_t *r, size_t n);
+    /* The width of a patched block with the fewest bits in total. */
+    void (*choose_width)(struct width_choice *out, const uint64_t *r, size_t n);
 
     /* v = base + factor * r. v may be r here and in all that follow but deltas. */
     void (*undo_for)(uint64_t *v, const uint64_t *r, size_t n, uint64_t factor,

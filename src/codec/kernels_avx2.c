@@ -8,10 +8,9 @@
 
 #include <immintrin.h>
 
-#include "base/bits.h"
 #include "base/bytes.h"
 
-#define KERNEL __attribute__((target("avx2,fma,bmi,bmi2,lzcnt")))
+#define KERNEL __attribute__((target("avx2,fma,bmi,bmi2,lzcnt,popcnt")))
 #define KERNEL_LANES 4
 
 typedef __m256i vec;
@@ -50,6 +49,8 @@ typedef __m256d fvec;
 #define F_ROUND(f) _mm256_round_pd(f, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)
 #define F_FROM(v) from_i64(v)
 #define F_TO_I64(f) to_i64(f)
+#define WIDTHS(p, v) widths_of(p, v)
+#define ABOVE(p, n, b) above(p, n, b)
 #define MISFIT(v, q, scaled) misfit(v, q, scaled)
 
 #define lane(a, i) (uint64_t)_mm256_extract_epi64(a, i)
@@ -120,6 +121,25 @@ KERNEL static inline uint64_t misfit(vec v, vec q, fvec scaled)
     return (uint64_t)(~_mm256_movemask_pd(F_OF(fits)) & 15);
 }
 
+KERNEL static inline void widths_of(uint8_t *widths, vec v)
+{
+    widths[0] = (uint8_t)(64 - _lzcnt_u64(lane(v, 0)));
+    widths[1] = (uint8_t)(64 - _lzcnt_u64(lane(v, 1)));
+    widths[2] = (uint8_t)(64 - _lzcnt_u64(lane(v, 2)));
+    widths[3] = (uint8_t)(64 - _lzcnt_u64(lane(v, 3)));
+}
+
+KERNEL static inline size_t above(const uint8_t *widths, size_t n, unsigned bits)
+{
+    vec limit = _mm256_set1_epi8((char)bits);
+    size_t more = 0;
+    for (size_t i = 0; i < n; i += 32) {
+        vec is_more = _mm256_cmpgt_epi8(LOAD(widths + i), limit);
+        more += (size_t)_mm_popcnt_u32((unsigned)_mm256_movemask_epi8(is_more));
+    }
+    return more;
+}
+
 #include "codec/kernels_loops_priv.h"
 
 /* Where two neighbouring values are in the 16 bytes from the first one's byte on. */
@@ -174,16 +194,11 @@ KERNEL static void unpack(uint64_t *r, const uint8_t *src, size_t n, unsigned wi
     }
 }
 
-KERNEL static void count_widths(uint8_t *count, const uint64_t *r, size_t n)
-{
-    for (size_t i = 0; i < n; i++) count[64 - _lzcnt_u64(r[i])]++;
-}
-
 const struct kernels kernels_avx2 = {
     .name = "avx2",
     .unpack = unpack,
     .pack = kernel_pack,
-    .count_widths = count_widths,
+    .choose_width = choose_width,
     .undo_for = undo_for,
     .undo_delta = undo_delta,
     .undo_least = undo_least,

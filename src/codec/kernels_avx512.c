@@ -8,10 +8,11 @@
 #include <immintrin.h>
 
 #include "base/bytes.h"
+#include "codec/bitio.h"
 
 #define KERNEL                                                                                 \
     __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512cd,avx512vbmi,fma,bmi,"    \
-                          "bmi2,lzcnt,avx2")))
+                          "bmi2,lzcnt,avx2,popcnt")))
 #define KERNEL_LANES 8
 
 typedef __m512i vec;
@@ -50,6 +51,10 @@ typedef __m512d fvec;
 #define F_ROUND(f) _mm512_roundscale_pd(f, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)
 #define F_FROM(v) _mm512_cvtepi64_pd(v)
 #define F_TO_I64(f) _mm512_cvtpd_epi64(f)
+#define WIDTHS(p, v)                                                                           \
+    _mm_storel_epi64((__m128i *)(void *)(p),                                                   \
+                     _mm512_cvtepi64_epi8(SUB(SET(64), _mm512_lzcnt_epi64(v))))
+#define ABOVE(p, n, b) above(p, n, b)
 #define MISFIT(v, q, scaled) misfit(v, q, scaled)
 
 KERNEL static inline vec prefix(vec a)
@@ -65,6 +70,16 @@ KERNEL static inline uint64_t misfit(vec v, vec q, fvec scaled)
     fvec limit = F_SET(KERNEL_DECIMAL_LIMIT);
     __mmask8 in = _mm512_cmp_pd_mask(_mm512_abs_pd(scaled), limit, _CMP_LT_OQ);
     return (uint8_t)~_mm512_mask_cmpeq_epi64_mask(in, v, q);
+}
+
+KERNEL static inline size_t above(const uint8_t *widths, size_t n, unsigned bits)
+{
+    __m512i limit = _mm512_set1_epi8((char)bits);
+    size_t more = 0;
+    for (size_t i = 0; i < n; i += 64) {
+        more += (size_t)_mm_popcnt_u64(_mm512_cmpgt_epu8_mask(LOAD(widths + i), limit));
+    }
+    return more;
 }
 
 #include "codec/kernels_loops_priv.h"
@@ -87,8 +102,8 @@ KERNEL static void unpack(uint64_t *r, const uint8_t *src, size_t n, unsigned wi
     }
 }
 
-/* Narrow values are gathered by narrowing the lanes and taking their low bits out of
- * whole words; the rest one by one. */
+/* Values are gathered by narrowing the lanes and taking their low bits out of whole
+ * words, eight, four or two at once; wide ones go one by one. Lanes past the end are 0. */
 KERNEL static void pack(uint8_t *dst, const uint64_t *r, size_t n, unsigned width)
 {
     if (width <= 8) {
@@ -107,35 +122,27 @@ KERNEL static void pack(uint8_t *dst, const uint64_t *r, size_t n, unsigned widt
             store_u64(dst, half < 64 ? a | b << half : a);
             store_u64(dst + 8, half < 64 ? b >> (64 - half) : b);
         }
+    } else if (width <= 32) {
+        uint64_t low = 0x0000000100000001u * ((1ull << width) - 1), pair[4];
+        struct bit_writer w = {.dst = dst};
+        for (size_t i = 0; i < n; i += 8) {
+            __m256i pairs = _mm512_cvtepi64_epi32(load_upto(r + i, n - i));
+            _mm256_storeu_si256((__m256i *)(void *)pair, pairs);
+            for (size_t k = 0; k < 4 && i + 2 * k < n; k++) {
+                bit_put(&w, _pext_u64(pair[k], low), 2 * width);
+            }
+        }
+        store_u64(dst + w.len, w.bits);
     } else {
         kernel_pack(dst, r, n, width);
     }
-}
-
-KERNEL static void count_widths(uint8_t *count, const uint64_t *r, size_t n)
-{
-    uint8_t widths[KERNEL_BLOCK + 8];
-    size_t i;
-
-    for (i = 0; i < n; i += 8) {
-        vec w = SUB(SET(64), _mm512_lzcnt_epi64(load_upto(r + i, n - i)));
-        _mm_storel_epi64((__m128i *)(void *)(widths + i), _mm512_cvtepi64_epi8(w));
-    }
-    /* Two tables: equal neighbours would wait for each other. */
-    uint8_t other[72] = {0};
-    for (i = 0; i + 2 <= n; i += 2) {
-        count[widths[i]]++;
-        other[widths[i + 1]]++;
-    }
-    if (i < n) count[widths[i]]++;
-    for (i = 0; i < 72; i += 8) store_u64(count + i, load_u64(count + i) + load_u64(other + i));
 }
 
 const struct kernels kernels_avx512 = {
     .name = "avx512",
     .unpack = unpack,
     .pack = pack,
-    .count_widths = count_widths,
+    .choose_width = choose_width,
     .undo_for = undo_for,
     .undo_delta = undo_delta,
     .undo_least = undo_least,

@@ -11,11 +11,16 @@
  *     PREFIX            inclusive running sum within the vector
  *     LAST              the last lane in every lane
  *     F_* as named      doubles; F_FROM(i64) rounds to nearest, F_TO_I64 of |f| < 2^53
+ *     WIDTHS(w, v)      stores the bit lengths of a vector's lanes as bytes
+ *     ABOVE(w, n, b)    how many of the n bytes of w are more than b; bytes from n on are
+ *                       0 up to the next multiple of 64
  *     MISFIT(i, f)      bit mask of lanes whose bits differ or where f is false
  */
 #ifndef TSINK_CODEC_KERNELS_LOOPS_PRIV_H
 #define TSINK_CODEC_KERNELS_LOOPS_PRIV_H
 #ifdef KERNEL_LANES
+
+#include <string.h>
 
 #include "codec/kernels_priv.h"
 
@@ -131,6 +136,30 @@ KERNEL static void to_decimal(uint64_t *ints, uint64_t *misfits, const uint64_t 
     }
     size_t last = (n - 1) >> 6;
     if (n & 63) misfits[last] &= (1ull << (n & 63)) - 1;
+}
+
+KERNEL static void choose_width(struct width_choice *out, const uint64_t *r, size_t n)
+{
+    uint8_t widths[KERNEL_BLOCK + 8];
+    vec all = SET(0);
+    size_t i;
+
+    for (i = 0; i < n; i += KERNEL_LANES) {
+        vec v = load_upto(r + i, n - i);
+        all = OR(all, v);
+        WIDTHS(widths + i, v);
+    }
+    for (; i % 64; i += KERNEL_LANES) memset(widths + i, 0, KERNEL_LANES);
+    unsigned top = bit_width(FOLD_OR(all));
+    *out = (struct width_choice){top, top, 0, 8 + n * top};
+    for (unsigned w = top; w-- > 0;) {
+        size_t n_patches = ABOVE(widths, n, w);
+        size_t patches = kernel_patches_bits(n, n_patches, top - w);
+        if (patches >= out->bits) break;
+        if (patches + n * w < out->bits) {
+            *out = (struct width_choice){w, top, n_patches, patches + n * w};
+        }
+    }
 }
 
 KERNEL static void scale(uint64_t *r, const uint64_t *v, size_t n, uint64_t origin,

@@ -16,6 +16,7 @@
 #ifndef TSINK_CODEC_KERNELS_PRIV_H
 #define TSINK_CODEC_KERNELS_PRIV_H
 
+#include "base/bits.h"
 #include "codec/kernels.h"
 
 extern const struct kernels kernels_scalar;
@@ -30,6 +31,14 @@ extern const double kernel_pow10[16], kernel_pow10_inverse[16];
 /* The ways of plain C, where a vector set has no better one. */
 void kernel_unpack_wide(uint64_t *r, const uint8_t *src, size_t n, unsigned width);
 void kernel_pack(uint8_t *dst, const uint64_t *r, size_t n, unsigned width);
+
+/* The bits of the head and the patches of a block of n with so many patches, `high` bits
+ * each (pfor.h). */
+static inline size_t kernel_patches_bits(size_t n, size_t n_patches, unsigned high)
+{
+    enum { HEAD = 16, MANY = 8, FEW = 3 };
+    return HEAD + (n_patches > FEW ? MANY : 0) + n_patches * (bit_width(n - 1) + high);
+}
 
 /* |v * 10^e| must be less than this. */
 #define KERNEL_DECIMAL_LIMIT 0x1p53

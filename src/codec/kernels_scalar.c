@@ -46,9 +46,28 @@ void kernel_pack(uint8_t *dst, const uint64_t *r, size_t n, unsigned width)
     bit_finish(&w);
 }
 
-static void count_widths(uint8_t *count, const uint64_t *r, size_t n)
+/* From a count of the numbers by their bits. The cost of the patches only grows as the
+ * width falls, so it ends the search once it alone is more than the best. */
+static void choose_width(struct width_choice *out, const uint64_t *r, size_t n)
 {
-    for (size_t i = 0; i < n; i++) count[bit_width(r[i])]++;
+    uint8_t count[65] = {0};
+    uint64_t all = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        count[bit_width(r[i])]++;
+        all |= r[i];
+    }
+    unsigned top = bit_width(all);
+    size_t n_patches = 0;
+    *out = (struct width_choice){top, top, 0, 8 + n * top};
+    for (unsigned w = top; w-- > 0;) {
+        n_patches += count[w + 1];
+        size_t patches = kernel_patches_bits(n, n_patches, top - w);
+        if (patches >= out->bits) break;
+        if (patches + n * w < out->bits) {
+            *out = (struct width_choice){w, top, n_patches, patches + n * w};
+        }
+    }
 }
 
 static void undo_for(uint64_t *v, const uint64_t *r, size_t n, uint64_t factor, uint64_t base)
@@ -171,7 +190,7 @@ const struct kernels kernels_scalar = {
     .name = "scalar",
     .unpack = unpack,
     .pack = kernel_pack,
-    .count_widths = count_widths,
+    .choose_width = choose_width,
     .undo_for = undo_for,
     .undo_delta = undo_delta,
     .undo_least = undo_least,

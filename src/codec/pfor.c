@@ -1,8 +1,8 @@
-/* The width is found exactly, from a count of the values by their number of bits:
+/* The width is found exactly (kernels.h): the least of
  *
- *     bits(w) = n * w + (patches ? 8 or 16 + patches * (position + widest - w) : 0)
+ *     bits(w) = n * w + (patches ? 16 or 24 + patches * (position + widest - w) : 8)
  *
- * A patched value keeps its low w bits in place, so decoding is: unpack, then OR the
+ * where a patch is a value of more than w bits. A patched value keeps its low w bits in place, so decoding is: unpack, then OR the
  * high bits in. Kernels read whole vectors; near the end of the bytes a block is copied
  * to where they may. */
 #include "codec/pfor.h"
@@ -17,54 +17,23 @@ enum {
     WIDTH_MASK = 0x7f,
     FEW = 3,          /* patches told in the low two bits of the second byte, less 1 */
     MANY_FROM = 4,    /* the third byte counts from here */
-    COUNTS = 72,      /* room for counts of 0..64 bits, in whole words */
     PAYLOAD_MAX = 8 * PFOR_BLOCK + (7 + 64) * PFOR_BLOCK / 8 + 1,
 };
-
-struct plan {
-    unsigned width, high; /* bits in place, bits of a patch */
-    size_t n_patches;
-    size_t bits;
-};
-
-static unsigned widest(const uint8_t *count)
-{
-    for (unsigned i = COUNTS - 8;; i -= 8) {
-        uint64_t word = load_u64(count + i);
-        if (word) return i + 7 - leading_zeros(word) / 8;
-    }
-}
 
 static unsigned position_bits(size_t n)
 {
     return bit_width(n - 1);
 }
 
-static struct plan make_plan(const uint64_t *r, size_t n)
-{
-    uint8_t count[COUNTS] = {0};
-
-    kernels()->count_widths(count, r, n);
-    unsigned top = widest(count), pos = position_bits(n);
-    struct plan best = {.width = top, .bits = 8 + n * top};
-    size_t n_patches = 0;
-    for (unsigned w = top; w-- > 0;) {
-        n_patches += count[w + 1];
-        size_t patches = 16 + (n_patches > FEW ? 8 : 0) + n_patches * (pos + top - w);
-        if (patches >= best.bits) break; /* it only grows as w falls */
-        if (patches + n * w < best.bits) {
-            best = (struct plan){w, top - w, n_patches, patches + n * w};
-        }
-    }
-    return best;
-}
-
 size_t pfor_bits(const uint64_t *r, size_t n)
 {
-    return make_plan(r, n).bits;
+    struct width_choice choice;
+    kernels()->choose_width(&choice, r, n);
+    return choice.bits;
 }
 
-static size_t put_patches(uint8_t *dst, const struct plan *plan, const uint64_t *r, size_t n)
+static size_t put_patches(uint8_t *dst, unsigned width, unsigned high, const uint64_t *r,
+                          size_t n)
 {
     uint8_t at[PFOR_BLOCK + 1];
     struct bit_writer w = {.dst = dst};
@@ -72,30 +41,43 @@ static size_t put_patches(uint8_t *dst, const struct plan *plan, const uint64_t 
 
     for (size_t i = 0; i < n; i++) {
         at[k] = (uint8_t)i;
-        k += r[i] >> plan->width != 0; /* width < 64 where there are patches */
+        k += r[i] >> width != 0; /* width < 64 where there are patches */
     }
     for (size_t i = 0; i < k; i++) bit_put(&w, at[i], position_bits(n));
-    for (size_t i = 0; i < k; i++) bit_put(&w, r[at[i]] >> plan->width, plan->high);
+    for (size_t i = 0; i < k; i++) bit_put(&w, r[at[i]] >> width, high);
     return bit_finish(&w);
+}
+
+size_t pfor_put(uint8_t *dst, const struct width_choice *choice, const uint64_t *r, size_t n)
+{
+    unsigned width = choice->width, high = choice->top - width;
+    size_t at = 0, n_patches = choice->n_patches;
+
+    dst[at++] = (uint8_t)(width | (n_patches ? FLAG_PATCHED : 0));
+    if (n_patches > FEW) {
+        dst[at++] = (uint8_t)((high - 1) << 2 | FEW);
+        dst[at++] = (uint8_t)(n_patches - MANY_FROM);
+    } else if (n_patches) {
+        dst[at++] = (uint8_t)((high - 1) << 2 | (n_patches - 1));
+    }
+    if (width) kernels()->pack(dst + at, r, n, width);
+    at += pack_len(n, width);
+    if (n_patches) at += put_patches(dst + at, width, high, r, n);
+    return at;
 }
 
 size_t pfor_encode(uint8_t *dst, const uint64_t *r, size_t n)
 {
-    struct plan plan = make_plan(r, n);
-    size_t at = 0;
-
-    dst[at++] = (uint8_t)(plan.width | (plan.n_patches ? FLAG_PATCHED : 0));
-    if (plan.n_patches > FEW) {
-        dst[at++] = (uint8_t)((plan.high - 1) << 2 | FEW);
-        dst[at++] = (uint8_t)(plan.n_patches - MANY_FROM);
-    } else if (plan.n_patches) {
-        dst[at++] = (uint8_t)((plan.high - 1) << 2 | (plan.n_patches - 1));
-    }
-    if (plan.width) kernels()->pack(dst + at, r, n, plan.width);
-    at += pack_len(n, plan.width);
-    if (plan.n_patches) at += put_patches(dst + at, &plan, r, n);
-    return at;
+    struct width_choice choice;
+    kernels()->choose_width(&choice, r, n);
+    return pfor_put(dst, &choice, r, n);
 }
+
+/* The head of a block as read. */
+struct plan {
+    unsigned width, high; /* bits in place, bits of a patch */
+    size_t n_patches;
+};
 
 /* Reads the head of a block, so that what follows is known to be there. */
 static status get_plan(struct plan *plan, size_t *payload, size_t n, const uint8_t **at,

@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 #include "base/status.h"
+#include "codec/kernels.h"
 
 enum {
     PFOR_BLOCK = 128,
@@ -25,6 +26,9 @@ enum {
 
 /* The bits that r[0..n) take: what pfor_encode() would write, unrounded. */
 size_t pfor_bits(const uint64_t *r, size_t n);
+
+/* The second half of pfor_encode(), by what kernels()->choose_width() said of r. */
+size_t pfor_put(uint8_t *dst, const struct width_choice *choice, const uint64_t *r, size_t n);
 
 /* Encodes r[0..n), 1 <= n <= PFOR_BLOCK; returns the bytes written, at most 1 + 8 n.
  * Up to PFOR_SPILL bytes after them are overwritten. */

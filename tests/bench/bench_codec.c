@@ -20,13 +20,14 @@
 #include "codec/chunk.h"
 #include "codec/decimal.h"
 #include "codec/kernels.h"
+#include "codec/value_codec.h"
 #include "tests/lib/series_kinds.h"
 
 enum {
     POINTS = 2048,
     SERIES = 4,        /* columns of each kind and length */
-    ROUND_NS = 1000000, /* a round is at least this long */
-    ROUNDS = 9,
+    ROUND_NS = 300000, /* a round is at least this long */
+    ROUNDS = 7,
     SETS = 3,
 };
 
