@@ -1,8 +1,10 @@
 /* The heap behind one small table of functions. See mem.h. */
 #include "base/mem.h"
 
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "base/panic.h"
 
@@ -68,4 +70,36 @@ void *mem_try_aligned(size_t align, size_t size)
 void mem_free(void *ptr)
 {
     if (ptr) hooks.free(ptr);
+}
+
+/* Hooks must see regions, too; and a leak checker looks for pointers in the heap only. */
+static bool regions_from_heap(void)
+{
+#if defined(__SANITIZE_ADDRESS__)
+    return true;
+#else
+    return hooks.alloc != libc_alloc;
+#endif
+}
+
+void *mem_try_region(size_t len)
+{
+    if (regions_from_heap()) return hooks.alloc(len, len, 1);
+
+    /* Twice as much holds an aligned piece; what is around it goes back. */
+    char *at = mmap(NULL, 2 * len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (at == MAP_FAILED) return NULL;
+    size_t before = (len - ((uintptr_t)at & (len - 1))) & (len - 1);
+    if (before) (void)munmap(at, before);
+    (void)munmap(at + before + len, len - before);
+    return at + before;
+}
+
+void mem_free_region(void *ptr, size_t len)
+{
+    if (!ptr) return;
+    if (regions_from_heap())
+        hooks.free(ptr);
+    else
+        (void)munmap(ptr, len);
 }

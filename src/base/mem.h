@@ -21,6 +21,11 @@ CHECKED void *mem_try_grow(void *ptr, size_t size); /* realloc; ptr stays valid 
 CHECKED void *mem_try_aligned(size_t align, size_t size);
 void mem_free(void *ptr);
 
+/* len bytes (a power of two, at least a page) aligned to len, from the system: what is
+ * given back is gone from the process at once. Not zeroed. */
+CHECKED void *mem_try_region(size_t len);
+void mem_free_region(void *ptr, size_t len);
+
 /* The process-wide allocator, set once before the first allocation. may_fail is
  * false for mem_alloc(): failure loops let those through. */
 struct mem_hooks {

@@ -5,21 +5,29 @@
 #include "engine/view_priv.h"
 #include "engine/write_priv.h"
 
-enum { COLLECT_MAX = 512, FAILURES_MAX = 3 };
+enum { COLLECT_SLICE = 256, COLLECT_NS = 100 * 1000, FAILURES_MAX = 3 };
 
 static void retire_index(void *ctx, void (*free_fn)(void *ptr, void *arg), void *ptr, void *arg,
                          size_t bytes)
 {
     struct cell *cell = ctx;
-    (void)bytes; /* stays charged to the index's account until it is freed */
-    retire_call(&cell->retire, free_fn, ptr, arg);
+    retire_call(&cell->retire, free_fn, ptr, arg, bytes);
+}
+
+static void free_retired(void *ctx, unsigned kind, void *ptr)
+{
+    struct cell *cell = ctx;
+    if (kind == RETIRE_MARK)
+        cell->marks.taken[(uintptr_t)ptr] = false;
+    else
+        node_free_retired(&cell->space, (enum retire_kind)kind, ptr);
 }
 
 status cell_init(struct cell *cell, struct db *db)
 {
     struct reclaim reclaim = {.retire = retire_index, .ctx = cell};
     cell->db = db;
-    retire_init(&cell->retire);
+    retire_init(&cell->retire, free_retired, cell);
     segvec_init(&cell->heads, sizeof(struct head), &db->head_account);
     segvec_init(&cell->journal.rows, sizeof(struct journal_row), &db->head_account);
     list_init(&cell->holds);
@@ -31,6 +39,7 @@ status cell_init(struct cell *cell, struct db *db)
     list_init(&cell->pump_task.link);
     cell->next_run = 1;
     account_init(&cell->account, "samples", &db->head_account, 0);
+    node_space_init(&cell->space, &cell->account);
     cell->slice = mem_try_zero(sizeof(*cell->slice));
     cell->registry = registry_new(&db->registry_account, &reclaim);
     cell->manifest = manifest_next(NULL, &(struct manifest_change){.n_add = 0});
@@ -43,7 +52,7 @@ static void free_chains(struct cell *cell)
         struct node *node = word_node(head_root(cell_head(cell, (uint32_t)i)));
         while (node) {
             struct node *older = word_node(node_older(node));
-            node_free(node);
+            node_free(&cell->space, node);
             node = older;
         }
     }
@@ -55,7 +64,7 @@ void cell_release(struct cell *cell)
     retire_release(&cell->retire);
     while (cell->spare) {
         struct node *next = (struct node *)(uintptr_t)node_older(cell->spare);
-        node_free(cell->spare);
+        node_free(&cell->space, cell->spare);
         cell->spare = next;
     }
     registry_free(cell->registry);
@@ -69,6 +78,7 @@ void cell_release(struct cell *cell)
     vec_release(&cell->keyed_segments);
     segvec_release(&cell->heads);
     segvec_release(&cell->journal.rows);
+    node_space_release(&cell->space);
     mem_free(cell->slice);
 }
 
@@ -240,7 +250,14 @@ uint64_t cell_oldest_version(const struct cell *cell)
 void cell_collect(struct cell *cell)
 {
     uint64_t oldest = UINT64_MAX;
+    if (!cell->retire.n_items) return;
     if (!list_empty(&cell->holds))
         oldest = container_of(cell->holds.next, struct epoch_hold, link)->epoch;
-    (void)retire_collect(&cell->retire, oldest, COLLECT_MAX);
+    mono_ns start = clock_mono(db_clock(cell->db));
+    size_t n;
+    do {
+        node_space_begin_free(&cell->space);
+        n = retire_collect(&cell->retire, oldest, COLLECT_SLICE);
+        node_space_end_free(&cell->space);
+    } while (n == COLLECT_SLICE && clock_mono(db_clock(cell->db)) - start < COLLECT_NS);
 }

@@ -47,6 +47,8 @@ struct cell {
     struct registry *registry;
     struct segvec heads;           /* struct head by ordinal */
     struct retire_list retire;     /* and the epoch */
+    struct node_space space;       /* nodes; charged to the account below */
+    struct flush_marks marks;
 
     /* Versions. */
     struct journal journal;

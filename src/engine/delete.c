@@ -71,6 +71,7 @@ status delete_apply(struct cell *cell, const uint64_t *ids, size_t n, struct tim
                     uint64_t order, struct err *err)
 {
     if (n == 0 || range_empty(range)) return ST_OK;
+    if (cell->del_gen >= NODE_DEL_GEN_MAX) return err_set(err, ST_LIMIT, "too many deletes");
     struct delete_rec rec = {
         .ids = ids, .n_ids = n, .range = range, .order = order, .gen = cell->del_gen + 1};
     for (size_t i = 0; i < n; i++) {

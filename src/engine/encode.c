@@ -46,7 +46,7 @@ struct encode_job {
 
 static bool may_encode(const struct node *node, uint64_t del_gen)
 {
-    return node && node->del_gen == del_gen && !node_flush(node);
+    return node && node_del_gen(node) == del_gen && !node_flush(node);
 }
 
 /* Puts one tail behind *at. */
@@ -60,15 +60,15 @@ static status encode_tail(struct encode_job *job, struct encode_item *item, node
 
     pts->n = 0;
     TRY(node_read(word, (struct time_range){TS_MIN, TS_MAX}, pts, arena));
-    if (below && below->kind == NODE_RUN && may_encode(below, tail->del_gen))
+    if (below && node_kind(below) == NODE_RUN && may_encode(below, node_del_gen(tail)))
         run = container_of(below, struct run, node);
     if (!vec_reserve(&job->made, 1) || !vec_reserve(&job->old, 2)) return ST_NO_MEMORY;
-    TRY(run_append(&out, &count, &how, tail->account, run, run ? word_count(*at) : 0, tail->type,
-                   pts));
+    TRY(run_append(&out, &count, &how, &job->cell->space, run, run ? word_count(*at) : 0,
+                   tail->type, pts));
     job->old.ptr[job->old.len++] = tail;
     item->n_old++;
     if (how != RUN_EXTENDED) {
-        out->node.del_gen = tail->del_gen;
+        node_set_del_gen(&out->node, node_del_gen(tail));
         atomic_store_explicit(&out->node.older,
                               how == RUN_STACKED ? *at : node_older(&run->node),
                               memory_order_relaxed);
@@ -91,10 +91,11 @@ static status seal_runs(struct encode_job *job, struct encode_item *item, node_w
 {
     node_word words[CHUNK_WORDS_MAX];
     uint32_t n_words = 0, n = 0;
-    uint64_t del_gen = word_node(*at)->del_gen;
+    uint64_t del_gen = node_del_gen(word_node(*at));
     node_word w = *at;
-    while (word_node(w) && word_node(w)->kind == NODE_RUN && may_encode(word_node(w), del_gen) &&
-           n_words < CHUNK_WORDS_MAX && n + node_samples(w) <= CHUNK_POINTS_MAX) {
+    while (word_node(w) && node_kind(word_node(w)) == NODE_RUN &&
+           may_encode(word_node(w), del_gen) && n_words < CHUNK_WORDS_MAX &&
+           n + node_samples(w) <= CHUNK_POINTS_MAX) {
         words[n_words++] = w;
         n += node_samples(w);
         w = node_older(word_node(w));
@@ -116,8 +117,8 @@ static status seal_runs(struct encode_job *job, struct encode_item *item, node_w
 
     struct chunk_node *chunk;
     struct node *top = word_node(*at);
-    TRY(chunk_node_new(&chunk, top->account, top->type, pts));
-    chunk->node.del_gen = del_gen;
+    TRY(chunk_node_new(&chunk, &job->cell->space, top->type, pts));
+    node_set_del_gen(&chunk->node, del_gen);
     atomic_store_explicit(&chunk->node.older, w, memory_order_relaxed);
     for (uint32_t i = 0; i < n_words; i++) job->old.ptr[job->old.len++] = word_node(words[i]);
     item->n_old += n_words;
@@ -146,7 +147,7 @@ static status encode_series(struct encode_job *job, struct encode_item *item,
     item->old = job->old.len;
     for (uint32_t i = 1; i <= n; i++)
         TRY(encode_tail(job, item, &at, tails[(n_tails - i) % TAILS_MAX], pts, arena));
-    if (word_node(at)->kind == NODE_RUN) TRY(seal_runs(job, item, &at, pts, arena));
+    if (node_kind(word_node(at)) == NODE_RUN) TRY(seal_runs(job, item, &at, pts, arena));
     item->to = at;
     return ST_OK;
 }
@@ -226,7 +227,7 @@ static void publish_item(struct encode_job *job, struct encode_item *item)
     if (above) renew_bottom(job, item);
     for (size_t i = 0; i < item->n_made; i++) {
         struct node *node = job->made.ptr[item->made + i];
-        if (!above || replaced_here(job, item, node)) node_free(node);
+        if (!above || replaced_here(job, item, node)) node_free(&cell->space, node);
     }
     if (!above) return;
     SYNC_POINT("encode:before-swap");

@@ -63,13 +63,8 @@ static void give_back(struct flush *f)
     for (size_t i = 0; i < f->cuts.len; i++) {
         struct node *node = word_node(f->cuts.ptr[i].root);
         for (; node && node_flush(node) == f->mark; node = word_node(node_older(node)))
-            atomic_store_explicit(&node->flush, NULL, memory_order_release);
+            atomic_store_explicit(&node->flush, 0, memory_order_release);
     }
-}
-
-static void free_mark(struct retired *item)
-{
-    mem_free(container_of(item, struct flush_mark, retired));
 }
 
 static void answer_waiters(struct db *db, uint64_t order, status st)
@@ -92,7 +87,7 @@ static void end_flush(struct flush *f, status st)
     uint64_t order = f->order;
     cell->flush = NULL;
     cell->last_flush = clock_mono(db->ports.clock);
-    retire_push(&cell->retire, &f->mark->retired, free_mark);
+    retire_push(&cell->retire, RETIRE_MARK, (void *)(uintptr_t)f->mark, 0);
     for (int lane = 0; lane < N_LANES; lane++) segment_unref(f->segment[lane]);
     tombstones_unref(f->mem_deletes);
     vec_release(&f->deletes);
@@ -235,7 +230,8 @@ static bool swap_manifest(struct flush *f)
     if (!next) return false;
     f->version = next->version;
     SYNC_POINT("flush:before-publish");
-    atomic_store_explicit(&f->mark->version, next->version, memory_order_release);
+    atomic_store_explicit(&f->db->cell.marks.version[f->mark], next->version,
+                          memory_order_release);
     struct manifest *old = cell->manifest;
     cell->manifest = next;
     manifest_unref(old);
@@ -426,16 +422,29 @@ uint64_t flush_wal_bytes(const struct cell *cell)
     return stats.n_bytes + stats.buffered_bytes;
 }
 
+/* A number that no node has; 0 while views hold back what 255 flushes took. */
+static uint8_t take_mark(struct flush_marks *marks)
+{
+    for (unsigned i = 1; i < FLUSH_MARKS; i++) {
+        if (marks->taken[i]) continue;
+        marks->taken[i] = true;
+        atomic_store_explicit(&marks->version[i], UINT64_MAX, memory_order_relaxed);
+        return (uint8_t)i;
+    }
+    return 0;
+}
+
 bool flush_begin(struct cell *cell, const char *why)
 {
     struct db *db = cell->db;
     bool news = cell->n_unflushed || registry_n_births(cell->registry) != cell->saved_births ||
                 cell->attrs_dirty || cell->covered < wal_head(cell->wal);
     if (cell->flush || !news || cell->closed) return false;
+    uint8_t mark = take_mark(&cell->marks);
+    if (!mark) return false;
 
     struct flush *f = mem_zalloc(sizeof(*f));
-    f->mark = mem_zalloc(sizeof(*f->mark));
-    atomic_store_explicit(&f->mark->version, UINT64_MAX, memory_order_relaxed);
+    f->mark = mark;
     f->db = db;
     f->why = why;
     f->order = ++cell->flush_order;

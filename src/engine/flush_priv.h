@@ -24,7 +24,7 @@ struct cut {
 struct flush {
     struct job job;
     struct db *db;
-    struct flush_mark *mark; /* outlives the flush: nodes point to it */
+    uint8_t mark;            /* what its nodes carry; outlives the flush */
     enum flush_phase phase;
     uint64_t order;
     const char *why;

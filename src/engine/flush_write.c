@@ -120,7 +120,8 @@ static bool may_copy(const struct writing *w, size_t idx, const struct chunk_nod
 {
     struct time_range range = {chunk->min, chunk->max}, other;
     if (w->pts.n) return false;
-    if (tombstones_touch(w->flush->mem_deletes, chunk->node.del_gen + 1, range)) return false;
+    if (tombstones_touch(w->flush->mem_deletes, node_del_gen(&chunk->node) + 1, range))
+        return false;
     for (size_t i = 0; i < idx; i++)
         if (node_bounds(w->words.ptr[i], &other) && other.from <= range.to) return false;
     return true;
@@ -131,7 +132,7 @@ static status add_node(struct writing *w, size_t idx, const struct series_entry 
     node_word word = w->words.ptr[idx];
     const struct node *node = word_node(word);
     struct time_range all = {TS_MIN, TS_MAX};
-    if (node->kind == NODE_CHUNK) {
+    if (node_kind(node) == NODE_CHUNK) {
         const struct chunk_node *chunk = container_of(node, struct chunk_node, node);
         struct chunk_ref ref = chunk_node_ref(chunk);
         if (may_copy(w, idx, chunk)) return put_chunk(w, entry, &ref);
@@ -139,8 +140,9 @@ static status add_node(struct writing *w, size_t idx, const struct series_entry 
     w->part.n = 0;
     TRY(node_read(word, all, &w->part, &w->arena));
     intervals_clear(&w->hidden);
-    if (tombstones_touch(w->flush->mem_deletes, node->del_gen + 1, all))
-        TRY(tombstones_intervals(&w->hidden, w->flush->mem_deletes, entry->id, node->del_gen + 1));
+    if (tombstones_touch(w->flush->mem_deletes, node_del_gen(node) + 1, all))
+        TRY(tombstones_intervals(&w->hidden, w->flush->mem_deletes, entry->id,
+                                 node_del_gen(node) + 1));
     for (size_t i = 0; i < w->hidden.len; i++) points_cut(&w->part, 0, w->hidden.ptr[i]);
     return points_overlay(&w->pts, 0, &w->part);
 }

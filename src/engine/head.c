@@ -34,7 +34,7 @@ static void store_root(struct head *head, node_word word)
 status head_reserve(struct cell *cell, size_t n)
 {
     while (cell->n_spare < n) {
-        struct tail *tail = tail_new(&cell->account, NODE_RAW, VALUE_BYTES, TAIL_SLOTS_MAX);
+        struct tail *tail = tail_new(&cell->space, NODE_RAW, VALUE_F64, TAIL_SLOTS_MAX);
         if (!tail) return ST_NO_MEMORY;
         atomic_store_explicit(&tail->node.older, (uintptr_t)cell->spare, memory_order_relaxed);
         cell->spare = &tail->node;
@@ -50,10 +50,9 @@ static struct tail *take_spare(struct cell *cell, enum node_kind kind, uint8_t t
     cell->spare = (struct node *)(uintptr_t)atomic_load_explicit(&node->older,
                                                                  memory_order_relaxed);
     cell->n_spare--;
-    atomic_store_explicit(&node->older, 0, memory_order_relaxed);
-    node->kind = (uint8_t)kind;
-    node->type = type;
-    return container_of(node, struct tail, node);
+    struct tail *tail = container_of(node, struct tail, node);
+    tail_recast(tail, kind, type);
+    return tail;
 }
 
 /* The first full tail of a series is 17 to 32 slots long, by its hash, so that a fleet
@@ -67,13 +66,13 @@ static uint32_t tail_limit(const struct head *head)
 
 /* A new newest node: its first sample is complete before the root names it. */
 static void open_tail(struct cell *cell, struct head *head, uint32_t ordinal,
-                      enum node_kind kind, int64_t step, uint8_t cap, ts_time ts, union value val)
+                      enum node_kind kind, int64_t step, uint32_t cap, ts_time ts, union value val)
 {
     node_word old = head_root(head);
-    struct tail *tail = tail_new(&cell->account, kind, head->type, cap);
+    struct tail *tail = tail_new(&cell->space, kind, head->type, cap);
     if (!tail) tail = take_spare(cell, kind, head->type);
     tail->step = step;
-    tail->node.del_gen = cell->del_gen;
+    node_set_del_gen(&tail->node, cell->del_gen);
     atomic_store_explicit(&tail->node.older, old, memory_order_relaxed);
     tail_put(tail, 0, ts, val);
     head_touch(cell, head, ordinal);
@@ -91,14 +90,14 @@ static bool must_open(const struct head *head, struct node *node)
 static struct tail *grow_tail(struct cell *cell, struct head *head, uint32_t ordinal,
                               struct tail *tail, uint32_t n)
 {
-    if (tail->node.cap >= TAIL_SLOTS_MAX || n >= tail_limit(head)) return NULL;
+    uint32_t cap = node_cap(&tail->node);
+    if (cap >= TAIL_SLOTS_MAX || n >= tail_limit(head)) return NULL;
 
-    struct tail *to = tail_grow(tail, n, (uint8_t)(tail->node.cap * 2));
+    struct tail *to = tail_grow(&cell->space, tail, n, cap * 2);
     if (!to) return NULL;
     head_touch(cell, head, ordinal);
     store_root(head, word_make(&to->node, word_count(head_root(head))));
-    tail->node.moved = 1;
-    node_retire(&tail->node, &cell->retire);
+    node_retire_moved(&tail->node, &cell->retire);
     return to;
 }
 
@@ -120,7 +119,7 @@ void head_append(struct cell *cell, uint32_t ordinal, ts_time ts, union value va
     struct tail *tail = container_of(node, struct tail, node);
     uint32_t n = word_n(root);
     bool full = n >= tail_limit(head);
-    if (!full && n >= node->cap) {
+    if (!full && n >= node_cap(node)) {
         struct tail *wider = grow_tail(cell, head, ordinal, tail, n);
         if (wider) tail = wider;
     }
@@ -133,7 +132,7 @@ void head_append(struct cell *cell, uint32_t ordinal, ts_time ts, union value va
     int64_t step;
     enum node_kind kind = tail_next_kind(tail, n, ts, &step);
     if (kind == NODE_GRID && !full) kind = NODE_RAW; /* it has just been refused */
-    uint8_t cap = full ? TAIL_SLOTS_MAX : (uint8_t)(n < 8 ? 8 : n < 16 ? 16 : TAIL_SLOTS_MAX);
+    uint32_t cap = full || n >= 16 ? TAIL_SLOTS_MAX : n < 8 ? 8 : 16;
     open_tail(cell, head, ordinal, kind, step, cap, ts, val);
     encode_queue_push(cell, ordinal);
 }
@@ -148,7 +147,7 @@ void head_append_late(struct cell *cell, uint32_t ordinal, ts_time ts, union val
     if ((head->flags & HEAD_HAS_LAST) && ts == head->last_ts) head->last_bits = val.bits;
     if (!must_open(head, node)) {
         struct tail *tail = container_of(node, struct tail, node);
-        if (tail_put_late(tail, word_late(root), ts, val, &cell->retire)) {
+        if (tail_put_late(&cell->space, tail, word_late(root), ts, val, &cell->retire)) {
             head_touch(cell, head, ordinal);
             store_root(head, root + 256);
             return;

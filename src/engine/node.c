@@ -1,57 +1,25 @@
-/* Nodes in general: freeing, counting, reading. See node.h. */
+/* Nodes in general: counting, reading. See node.h; freeing is in tail.c. */
 #include "engine/node.h"
 
 #include <string.h>
 
-#include "base/mem.h"
 #include "codec/chunk.h"
-#include "codec/block.h"
 #include "model/histogram.h"
-
-static void free_tail_parts(struct tail *tail)
-{
-    struct account *account = tail->node.account;
-    struct late_lane *lane = atomic_load_explicit(&tail->late, memory_order_relaxed);
-    if (type_is_blob(tail->node.type)) {
-        for (uint32_t i = 0; i < tail->node.cap; i++)
-            blob_free(account, (struct blob *)(uintptr_t)tail->val[i].bits);
-        for (uint32_t i = 0; lane && i < lane->cap; i++)
-            blob_free(account, (struct blob *)(uintptr_t)lane->at[i].val.bits);
-    }
-    if (!lane) return;
-    account_release(lane->account, sizeof(*lane) + lane->cap * sizeof(lane->at[0]));
-    mem_free(lane);
-}
-
-void node_free(struct node *node)
-{
-    if (!node) return;
-    if (node_is_tail(node) && !node->moved)
-        free_tail_parts(container_of(node, struct tail, node));
-    account_release(node->account, node->n_bytes);
-    mem_free(node);
-}
-
-static void free_retired(struct retired *item)
-{
-    node_free(container_of(item, struct node, retired));
-}
-
-void node_retire(struct node *node, struct retire_list *list)
-{
-    retire_push(list, &node->retired, free_retired);
-}
 
 uint32_t node_samples(node_word word)
 {
     const struct node *node = word_node(word);
     if (!node) return 0;
     if (node_is_tail(node)) return word_n(word) + word_late(word);
-    if (node->kind == NODE_CHUNK) return container_of(node, struct chunk_node, node)->n;
+    if (node_kind(node) == NODE_CHUNK) return container_of(node, struct chunk_node, node)->n;
 
     const struct run *run = container_of(node, struct run, node);
+    struct run_block block = {0};
     uint32_t n = 0;
-    for (uint32_t i = 0; i < word_count(word); i++) n += run->block[i].n;
+    for (uint32_t i = 0; i < word_count(word); i++) {
+        block = run_next(run, &block);
+        n += block.n;
+    }
     return n;
 }
 
@@ -71,10 +39,13 @@ bool node_bounds(node_word word, struct time_range *out)
         const struct late_lane *lane = atomic_load_explicit(&tail->late, memory_order_acquire);
         if (n) widen(&r, tail_ts(tail, 0), tail_ts(tail, n - 1));
         for (uint32_t i = 0; i < n_late; i++) widen(&r, lane->at[i].ts, lane->at[i].ts);
-    } else if (node->kind == NODE_RUN) {
+    } else if (node_kind(node) == NODE_RUN) {
         const struct run *run = container_of(node, struct run, node);
-        for (uint32_t i = 0; i < word_count(word); i++)
-            widen(&r, run->block[i].min, run->block[i].max);
+        struct run_block block = {0};
+        for (uint32_t i = 0; i < word_count(word); i++) {
+            block = run_next(run, &block);
+            widen(&r, block.ts.from, block.ts.to);
+        }
     } else {
         const struct chunk_node *chunk = container_of(node, struct chunk_node, node);
         widen(&r, chunk->min, chunk->max);
@@ -157,13 +128,13 @@ static void trim(struct points *out, size_t base, struct time_range range)
 static status read_run(const struct run *run, node_word word, struct time_range range,
                        struct points *out, struct arena *arena)
 {
+    struct run_block block = {0};
     for (uint32_t i = 0; i < word_count(word); i++) {
-        const struct run_block *b = &run->block[i];
-        if (b->max < range.from || b->min > range.to) continue;
+        block = run_next(run, &block);
+        if (block.ts.to < range.from || block.ts.from > range.to) continue;
         size_t base = out->n;
-        TRY(block_decode(out, arena, (enum value_type)run->node.type, b->min,
-                         run_data(run) + b->off, b->len));
-        if (b->min < range.from || b->max > range.to) trim(out, base, range);
+        TRY(run_decode(out, arena, run, &block));
+        if (block.ts.from < range.from || block.ts.to > range.to) trim(out, base, range);
     }
     return ST_OK;
 }
@@ -173,7 +144,7 @@ status node_read(node_word word, struct time_range range, struct points *out, st
     const struct node *node = word_node(word);
     if (node_is_tail(node))
         return read_tail(container_of(node, struct tail, node), word, range, out, arena);
-    if (node->kind == NODE_RUN)
+    if (node_kind(node) == NODE_RUN)
         return read_run(container_of(node, struct run, node), word, range, out, arena);
 
     const struct chunk_node *chunk = container_of(node, struct chunk_node, node);

@@ -7,7 +7,7 @@
  *     word = address << 16 | count        address below 2^48, asserted
  *
  *     tail   count = n_late << 8 | n      n <= 32 slots in order, n_late <= 64 late ones
- *     run    count = blocks published     mini-blocks, encoded once, up to 512 samples
+ *     run    count = blocks published     mini-blocks, up to 512 samples
  *     chunk  count = 0                    one sealed chunk, up to chunk-points samples
  *
  *     root --> [tail 5/0] --> [tail 32/1, full] --> [run, 9 blocks] --> [chunk] --> 0
@@ -18,7 +18,8 @@
  * later late samples over earlier ones.
  *
  * Kinds of tail (decision 26): GRID holds t0 + i * step and 8 bytes a value; GRID16
- * adds a 16-bit residual; RAW holds time and value. A sample that does not fit closes
+ * adds a 16-bit residual; RAW holds time and value. A tail begins with 4 slots and grows by
+ * copying. A sample that does not fit closes
  * the tail and opens one of a wider kind.
  *
  * Values of bytes and histogram series are pointers to a struct blob that the node
@@ -31,10 +32,10 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
-#include "base/account.h"
 #include "base/arena.h"
 #include "base/panic.h"
 #include "codec/chunk.h"
+#include "engine/node_space.h"
 #include "engine/retire.h"
 #include "model/point.h"
 
@@ -45,30 +46,36 @@ enum node_kind { NODE_GRID, NODE_GRID16, NODE_RAW, NODE_RUN, NODE_CHUNK };
 enum {
     TAIL_SLOTS_MIN = 4,
     TAIL_SLOTS_MAX = 32,
+    TAIL_SLOTS_STEP = 4,
     TAIL_LATE_MAX = 64,
     RUN_SAMPLES_MAX = 512,
     RUN_BLOCKS_MAX = 32,
+    FLUSH_MARKS = 256,
 };
 
-/* A flush that has taken nodes. version is UINT64_MAX until its segments are in a
- * manifest; a view of that manifest or a later one reads the segments instead. */
-struct flush_mark {
-    struct retired retired;
-    _Atomic uint64_t version;
+/* Flushes that have taken nodes, by number; a node names its flush by it, 0 for none. The
+ * version is UINT64_MAX until the flush's segments are in a manifest; a view of that
+ * manifest or a later one reads the segments instead. A number is used again when no node
+ * that has it can be seen any more. */
+struct flush_marks {
+    _Atomic uint64_t version[FLUSH_MARKS];
+    bool taken[FLUSH_MARKS];            /* the owner's */
 };
 
+enum { NODE_DEL_GEN_BITS = 40 };
+#define NODE_DEL_GEN_MAX ((1ull << NODE_DEL_GEN_BITS) - 1)
+
+/* There are several nodes a series, so every byte counts. */
 struct node {
     _Atomic node_word older;
-    _Atomic(struct flush_mark *) flush; /* the flush that took it, or NULL */
-    uint64_t del_gen;                   /* deletes of a larger generation hide its samples */
-    struct account *account;
-    uint32_t n_bytes;                   /* charged to the account, blobs apart */
-    uint8_t kind;                       /* enum node_kind */
+    uint32_t del_gen_low;               /* deletes of a larger generation hide its samples */
+    uint8_t del_gen_high;
+    _Atomic uint8_t flush;              /* the mark of the flush that took it, or 0 */
     uint8_t type;                       /* enum value_type */
-    uint8_t cap;                        /* slots of a tail */
-    uint8_t moved;                      /* blobs and late lane went to a larger tail */
-    struct retired retired;
+    uint8_t shape;                      /* enum node_kind; of a tail also its slots */
 };
+
+_Static_assert(sizeof(struct node) == 16, "a node's own part");
 
 struct blob {
     uint32_t len;
@@ -81,9 +88,7 @@ struct late_sample {
 };
 
 struct late_lane {
-    struct retired retired;
-    struct account *account;
-    uint32_t cap;
+    uint64_t cap;
     struct late_sample at[];
 };
 
@@ -95,17 +100,25 @@ struct tail {
     union value val[];                  /* then int16_t res[cap] or ts_time ts[cap] */
 };
 
-struct run_block {
-    uint32_t off, len;
-    uint32_t n;
-    ts_time min, max;
-};
-
+/* Blocks follow each other in data, each behind a head of its own:
+ *
+ *     n - 1   varint len   varint gap   varint span   codec/block.h, len bytes
+ *
+ * gap is the time from the block before (of the first: from t0) to the first sample, span
+ * from there to the last one. The base of the block is its first time. */
 struct run {
     struct node node;
-    uint32_t cap;                       /* bytes of encoded blocks */
-    uint32_t cap_blocks;
-    struct run_block block[];           /* then the bytes: run_data() */
+    ts_time t0;                         /* of the first sample */
+    uint32_t cap;                       /* bytes of data */
+    uint8_t data[];
+};
+
+struct run_block {
+    uint32_t n;
+    struct time_range ts;
+    const uint8_t *bytes;
+    size_t len;
+    size_t end;                         /* where the next one begins in data */
 };
 
 struct chunk_node {
@@ -119,9 +132,32 @@ struct chunk_node {
 /* The chunk's columns, as codec/chunk.h wants them. Lives as long as the node. */
 struct chunk_ref chunk_node_ref(const struct chunk_node *chunk);
 
-static inline uint8_t *run_data(const struct run *run)
+static inline enum node_kind node_kind(const struct node *node)
 {
-    return (uint8_t *)(uintptr_t)(run->block + run->cap_blocks);
+    return (enum node_kind)(node->shape & 7);
+}
+
+/* Slots of a tail: 4, 8 ... 32. */
+static inline uint32_t node_cap(const struct node *node)
+{
+    return ((node->shape >> 3) + 1u) * TAIL_SLOTS_STEP;
+}
+
+static inline uint8_t node_shape(enum node_kind kind, uint32_t cap)
+{
+    return (uint8_t)((unsigned)kind | (cap / TAIL_SLOTS_STEP - 1) << 3);
+}
+
+static inline uint64_t node_del_gen(const struct node *node)
+{
+    return (uint64_t)node->del_gen_high << 32 | node->del_gen_low;
+}
+
+/* At most NODE_DEL_GEN_MAX: deletes beyond are refused. */
+static inline void node_set_del_gen(struct node *node, uint64_t gen)
+{
+    node->del_gen_low = (uint32_t)gen;
+    node->del_gen_high = (uint8_t)(gen >> 32);
 }
 
 static inline node_word word_make(const struct node *node, uint32_t count)
@@ -153,7 +189,7 @@ static inline uint32_t word_late(node_word word)
 
 static inline bool node_is_tail(const struct node *node)
 {
-    return node->kind <= NODE_RAW;
+    return node_kind(node) <= NODE_RAW;
 }
 
 static inline node_word node_older(const struct node *node)
@@ -161,7 +197,7 @@ static inline node_word node_older(const struct node *node)
     return atomic_load_explicit(&node->older, memory_order_acquire);
 }
 
-static inline struct flush_mark *node_flush(const struct node *node)
+static inline uint8_t node_flush(const struct node *node)
 {
     return atomic_load_explicit(&node->flush, memory_order_acquire);
 }
@@ -171,9 +207,20 @@ static inline bool type_is_blob(uint8_t type)
     return type == VALUE_BYTES || type == VALUE_HISTOGRAM;
 }
 
-/* Frees at once; for nodes that nobody has seen. Accepts NULL. */
-void node_free(struct node *node);
+/* What retire lists of nodes hold. */
+enum retire_kind { RETIRE_NODE = 1, RETIRE_MOVED_TAIL, RETIRE_LANE, RETIRE_MARK };
+
+/* Frees at once; for nodes that nobody can see. Accepts NULL. Owner. */
+void node_free(struct node_space *space, struct node *node);
 void node_retire(struct node *node, struct retire_list *list);
+
+/* Its values and late lane went to a larger tail. */
+void node_retire_moved(struct node *node, struct retire_list *list);
+
+/* Frees what a retire list had: RETIRE_NODE to RETIRE_LANE. */
+void node_free_retired(struct node_space *space, enum retire_kind kind, void *ptr);
+
+size_t node_bytes(const struct node *node); /* without blobs and late lane */
 
 /* Samples published by the word in its node alone. */
 uint32_t node_samples(node_word word);
@@ -189,30 +236,33 @@ CHECKED status node_read(node_word word, struct time_range range, struct points 
 
 /* --- tail.c: owner only ------------------------------------------------------- */
 
-/* An empty tail. cap is 4, 8, 16 or 32; NULL when the account refuses. */
-struct tail *tail_new(struct account *account, enum node_kind kind, uint8_t type, uint8_t cap);
+/* An empty tail of `cap` slots, a multiple of 4 up to 32; NULL when memory is refused. */
+struct tail *tail_new(struct node_space *space, enum node_kind kind, uint8_t type, uint32_t cap);
+
+/* An empty RAW tail becomes one of another kind. */
+void tail_recast(struct tail *tail, enum node_kind kind, uint8_t type);
 
 /* Whether an in-order sample at ts fits behind n others. */
 bool tail_fits(const struct tail *tail, uint32_t n, ts_time ts);
-
 /* Fills slot n, which tail_fits() accepted. Publishing is the caller's. */
 void tail_put(struct tail *tail, uint32_t n, ts_time ts, union value val);
 ts_time tail_ts(const struct tail *tail, uint32_t i);
 
 /* Fills late slot n_late; false when the lane is full or cannot grow. A replaced lane
  * goes to the retire list. */
-bool tail_put_late(struct tail *tail, uint32_t n_late, ts_time ts, union value val,
-                   struct retire_list *list);
+bool tail_put_late(struct node_space *space, struct tail *tail, uint32_t n_late, ts_time ts,
+                   union value val, struct retire_list *list);
 
 /* A larger tail with the same samples and the same older node, or NULL. */
-struct tail *tail_grow(const struct tail *tail, uint32_t n, uint8_t cap);
+struct tail *tail_grow(struct node_space *space, const struct tail *tail, uint32_t n,
+                       uint32_t cap);
 
 /* The kind that the next tail should have, judged by what this one saw. */
 enum node_kind tail_next_kind(const struct tail *tail, uint32_t n, ts_time ts, int64_t *step);
 
-/* A copy of bytes as a blob of the account; NULL when refused. */
-struct blob *blob_new(struct account *account, const void *src, size_t len);
-void blob_free(struct account *account, struct blob *blob);
+/* A copy of bytes as a blob; NULL when refused. */
+struct blob *blob_new(struct node_space *space, const void *src, size_t len);
+void blob_free(struct node_space *space, struct blob *blob); /* accepts NULL */
 
 /* --- run.c, sealed.c: pure; a worker builds, the owner links ------------------- */
 
@@ -225,13 +275,22 @@ enum run_how {
 
 /* Encodes pts (1..128 of them) as a block behind the first n_blocks of run (may be
  * NULL). A run holds at most RUN_SAMPLES_MAX samples in blocks that follow each other
- * in time; what does not fit is stacked. *out holds the result, with *count blocks. */
+ * in time; what does not fit is stacked. Small blocks at the end are joined to one of up
+ * to 128 samples, in a copy. *out holds the result, with *count blocks. Any thread, one at
+ * a time for a run. */
 CHECKED status run_append(struct run **out, uint32_t *count, enum run_how *how,
-                          struct account *account, struct run *run, uint32_t n_blocks,
+                          struct node_space *space, struct run *run, uint32_t n_blocks,
                           uint8_t type, const struct points *pts);
 
-/* One chunk of all points (ascending, at most 65535). */
-CHECKED status chunk_node_new(struct chunk_node **out, struct account *account, uint8_t type,
+/* The published block behind prev (zeroed: the first one). */
+struct run_block run_next(const struct run *run, const struct run_block *prev);
+
+/* Appends the samples of a published block to out. */
+CHECKED status run_decode(struct points *out, struct arena *arena, const struct run *run,
+                          const struct run_block *block);
+
+/* One chunk of all points (ascending, at most 65535). Any thread. */
+CHECKED status chunk_node_new(struct chunk_node **out, struct node_space *space, uint8_t type,
                               const struct points *pts);
 
 /* Blob (in-memory) values <-> values that codecs take. */

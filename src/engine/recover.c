@@ -209,7 +209,7 @@ static status replay_row(void *ctx, const struct wal_row *row)
     TRY(head_reserve(cell, 1));
     union value val = {.bits = row->bits};
     if (type_is_blob(row->type)) {
-        struct blob *blob = blob_new(&cell->account, row->bytes.ptr, row->bytes.len);
+        struct blob *blob = blob_new(&cell->space, row->bytes.ptr, row->bytes.len);
         if (!blob) return ST_NO_MEMORY;
         val.bits = (uint64_t)(uintptr_t)blob;
     }

@@ -17,7 +17,7 @@ struct chunk_ref chunk_node_ref(const struct chunk_node *chunk)
                               .values_len = chunk->values_len};
 }
 
-status chunk_node_new(struct chunk_node **out, struct account *account, uint8_t type,
+status chunk_node_new(struct chunk_node **out, struct node_space *space, uint8_t type,
                       const struct points *pts)
 {
     ASSERT(pts->n >= 1 && pts->n <= CHUNK_POINTS_MAX);
@@ -29,21 +29,16 @@ status chunk_node_new(struct chunk_node **out, struct account *account, uint8_t 
     size_t ticks_len = chunk_ticks_encode(bytes, pts->ts, pts->n);
     size_t len = ticks_len + chunk_values_encode(bytes + ticks_len, kind, pts->val, pts->n,
                                                  CHUNK_FAST);
-    size_t total = sizeof(struct chunk_node) + len + CHUNK_PAD;
-    struct chunk_node *chunk = NULL;
-    if (account_charge(account, total)) {
-        chunk = mem_try(total);
-        if (!chunk) account_release(account, total);
-    }
+    struct chunk_node *chunk =
+        len > UINT32_MAX ? NULL
+                         : node_space_try_shared(space, sizeof(*chunk) + len + CHUNK_PAD);
     if (!chunk) {
         mem_free(bytes);
         return ST_NO_MEMORY;
     }
     memset(chunk, 0, sizeof(*chunk));
-    chunk->node.account = account;
-    chunk->node.n_bytes = (uint32_t)total;
-    chunk->node.kind = NODE_CHUNK;
     chunk->node.type = type;
+    chunk->node.shape = NODE_CHUNK;
     chunk->n = (uint32_t)pts->n;
     chunk->ticks_len = (uint32_t)ticks_len;
     chunk->values_len = (uint32_t)(len - ticks_len);

@@ -10,11 +10,10 @@
 #include <string.h>
 
 #include "base/bits.h"
-#include "base/mem.h"
 
 enum { LATE_FIRST = 4, RESIDUAL_MAX = INT16_MAX };
 
-static size_t tail_bytes(enum node_kind kind, uint8_t cap)
+static size_t tail_bytes(enum node_kind kind, uint32_t cap)
 {
     size_t slot = sizeof(union value);
     if (kind == NODE_GRID16) slot += sizeof(int16_t);
@@ -24,32 +23,32 @@ static size_t tail_bytes(enum node_kind kind, uint8_t cap)
 
 static int16_t *tail_res(const struct tail *tail)
 {
-    return (int16_t *)(void *)(uintptr_t)(tail->val + tail->node.cap);
+    return (int16_t *)(void *)(uintptr_t)(tail->val + node_cap(&tail->node));
 }
 
 static ts_time *tail_raw(const struct tail *tail)
 {
-    return (ts_time *)(void *)(uintptr_t)(tail->val + tail->node.cap);
+    return (ts_time *)(void *)(uintptr_t)(tail->val + node_cap(&tail->node));
 }
 
-struct tail *tail_new(struct account *account, enum node_kind kind, uint8_t type, uint8_t cap)
+struct tail *tail_new(struct node_space *space, enum node_kind kind, uint8_t type, uint32_t cap)
 {
     size_t bytes = tail_bytes(kind, cap);
-    if (!account_charge(account, bytes)) return NULL;
-
-    struct tail *tail = mem_try(bytes);
-    if (!tail) {
-        account_release(account, bytes);
-        return NULL;
-    }
+    struct tail *tail = span_heap_try(&space->own, bytes);
+    if (!tail) return NULL;
     /* Blob slots are zeroed whole: freeing frees what is there. */
     memset(tail, 0, type_is_blob(type) ? bytes : sizeof(*tail));
-    tail->node.account = account;
-    tail->node.n_bytes = (uint32_t)bytes;
-    tail->node.kind = (uint8_t)kind;
     tail->node.type = type;
-    tail->node.cap = cap;
+    tail->node.shape = node_shape(kind, cap);
     return tail;
+}
+
+void tail_recast(struct tail *tail, enum node_kind kind, uint8_t type)
+{
+    uint32_t cap = node_cap(&tail->node);
+    memset(tail, 0, tail_bytes(kind, cap));
+    tail->node.type = type;
+    tail->node.shape = node_shape(kind, cap);
 }
 
 static ts_time grid_at(const struct tail *tail, uint32_t i)
@@ -59,9 +58,10 @@ static ts_time grid_at(const struct tail *tail, uint32_t i)
 
 ts_time tail_ts(const struct tail *tail, uint32_t i)
 {
-    if (tail->node.kind == NODE_RAW) return tail_raw(tail)[i];
-    if (i == 0) return tail->node.kind == NODE_GRID ? tail->t0 : tail->t0 + tail_res(tail)[0];
-    if (tail->node.kind == NODE_GRID) return grid_at(tail, i);
+    enum node_kind kind = node_kind(&tail->node);
+    if (kind == NODE_RAW) return tail_raw(tail)[i];
+    if (i == 0) return kind == NODE_GRID ? tail->t0 : tail->t0 + tail_res(tail)[0];
+    if (kind == NODE_GRID) return grid_at(tail, i);
     return wrap_add(grid_at(tail, i), tail_res(tail)[i]);
 }
 
@@ -76,8 +76,8 @@ static bool grid_distance(const struct tail *tail, uint32_t n, ts_time ts, int64
 bool tail_fits(const struct tail *tail, uint32_t n, ts_time ts)
 {
     int64_t off = 0;
-    if (n >= tail->node.cap) return false;
-    switch ((enum node_kind)tail->node.kind) {
+    if (n >= node_cap(&tail->node)) return false;
+    switch (node_kind(&tail->node)) {
     case NODE_RAW: return true;
     case NODE_GRID:
         if (n == 0 || (n == 1 && tail->step == 0)) return true;
@@ -93,30 +93,31 @@ bool tail_fits(const struct tail *tail, uint32_t n, ts_time ts)
 
 void tail_put(struct tail *tail, uint32_t n, ts_time ts, union value val)
 {
+    enum node_kind kind = node_kind(&tail->node);
     tail->val[n] = val;
-    if (tail->node.kind == NODE_RAW) {
+    if (kind == NODE_RAW) {
         tail_raw(tail)[n] = ts;
         return;
     }
     if (n == 0) tail->t0 = ts;
     if (n == 1 && tail->step == 0) tail->step = wrap_sub(ts, tail->t0);
-    if (tail->node.kind == NODE_GRID16)
+    if (kind == NODE_GRID16)
         tail_res(tail)[n] = n == 0 ? 0 : (int16_t)wrap_sub(ts, grid_at(tail, n));
 }
 
-struct tail *tail_grow(const struct tail *tail, uint32_t n, uint8_t cap)
+struct tail *tail_grow(struct node_space *space, const struct tail *tail, uint32_t n,
+                       uint32_t cap)
 {
-    struct tail *to =
-        tail_new(tail->node.account, (enum node_kind)tail->node.kind, tail->node.type, cap);
+    enum node_kind kind = node_kind(&tail->node);
+    struct tail *to = tail_new(space, kind, tail->node.type, cap);
     if (!to) return NULL;
 
-    to->node.del_gen = tail->node.del_gen;
+    node_set_del_gen(&to->node, node_del_gen(&tail->node));
     to->t0 = tail->t0;
     to->step = tail->step;
     memcpy(to->val, tail->val, n * sizeof(tail->val[0]));
-    if (tail->node.kind == NODE_GRID16)
-        memcpy(tail_res(to), tail_res(tail), n * sizeof(int16_t));
-    if (tail->node.kind == NODE_RAW) memcpy(tail_raw(to), tail_raw(tail), n * sizeof(ts_time));
+    if (kind == NODE_GRID16) memcpy(tail_res(to), tail_res(tail), n * sizeof(int16_t));
+    if (kind == NODE_RAW) memcpy(tail_raw(to), tail_raw(tail), n * sizeof(ts_time));
     atomic_store_explicit(&to->late, atomic_load_explicit(&tail->late, memory_order_relaxed),
                           memory_order_relaxed);
     atomic_store_explicit(&to->node.older, node_older(&tail->node), memory_order_relaxed);
@@ -152,45 +153,37 @@ enum node_kind tail_next_kind(const struct tail *tail, uint32_t n, ts_time ts, i
 
 /* --- late lane ------------------------------------------------------------------ */
 
-static void free_lane(struct late_lane *lane)
+static size_t lane_bytes(uint64_t cap)
 {
-    account_release(lane->account, sizeof(*lane) + lane->cap * sizeof(lane->at[0]));
-    mem_free(lane);
+    return sizeof(struct late_lane) + cap * sizeof(struct late_sample);
 }
 
-static void free_retired_lane(struct retired *item)
+static void free_lane(struct node_space *space, struct late_lane *lane)
 {
-    free_lane(container_of(item, struct late_lane, retired));
+    if (lane) span_heap_put(&space->own, lane, lane_bytes(lane->cap));
 }
 
-static struct late_lane *new_lane(struct account *account, uint32_t cap)
+static struct late_lane *new_lane(struct node_space *space, uint64_t cap)
 {
-    size_t bytes = sizeof(struct late_lane) + cap * sizeof(struct late_sample);
-    if (!account_charge(account, bytes)) return NULL;
-
-    struct late_lane *lane = mem_try(bytes);
-    if (!lane) {
-        account_release(account, bytes);
-        return NULL;
-    }
-    memset(lane, 0, bytes);
-    lane->account = account;
+    struct late_lane *lane = span_heap_try(&space->own, lane_bytes(cap));
+    if (!lane) return NULL;
+    memset(lane, 0, lane_bytes(cap));
     lane->cap = cap;
     return lane;
 }
 
-bool tail_put_late(struct tail *tail, uint32_t n_late, ts_time ts, union value val,
-                   struct retire_list *list)
+bool tail_put_late(struct node_space *space, struct tail *tail, uint32_t n_late, ts_time ts,
+                   union value val, struct retire_list *list)
 {
     struct late_lane *lane = atomic_load_explicit(&tail->late, memory_order_relaxed);
     if (n_late >= TAIL_LATE_MAX) return false;
     if (!lane || n_late >= lane->cap) {
-        struct late_lane *wider = new_lane(tail->node.account, lane ? lane->cap * 2 : LATE_FIRST);
+        struct late_lane *wider = new_lane(space, lane ? lane->cap * 2 : LATE_FIRST);
         if (!wider) return false;
         if (lane) memcpy(wider->at, lane->at, n_late * sizeof(lane->at[0]));
         wider->at[n_late] = (struct late_sample){ts, val};
         atomic_store_explicit(&tail->late, wider, memory_order_release);
-        if (lane) retire_push(list, &lane->retired, free_retired_lane);
+        if (lane) retire_push(list, RETIRE_LANE, lane, lane_bytes(lane->cap));
         return true;
     }
     lane->at[n_late] = (struct late_sample){ts, val};
@@ -199,23 +192,91 @@ bool tail_put_late(struct tail *tail, uint32_t n_late, ts_time ts, union value v
 
 /* --- values behind a pointer ---------------------------------------------------- */
 
-struct blob *blob_new(struct account *account, const void *src, size_t len)
+struct blob *blob_new(struct node_space *space, const void *src, size_t len)
 {
-    if (len > UINT32_MAX || !account_charge(account, sizeof(struct blob) + len)) return NULL;
-
-    struct blob *blob = mem_try(sizeof(*blob) + len);
-    if (!blob) {
-        account_release(account, sizeof(struct blob) + len);
-        return NULL;
-    }
+    struct blob *blob =
+        len > UINT32_MAX ? NULL : span_heap_try(&space->own, sizeof(*blob) + len);
+    if (!blob) return NULL;
     blob->len = (uint32_t)len;
     if (len) memcpy(blob->bytes, src, len);
     return blob;
 }
 
-void blob_free(struct account *account, struct blob *blob)
+void blob_free(struct node_space *space, struct blob *blob)
 {
-    if (!blob) return;
-    account_release(account, sizeof(*blob) + blob->len);
-    mem_free(blob);
+    if (blob) span_heap_put(&space->own, blob, sizeof(*blob) + blob->len);
+}
+
+/* --- freeing ---------------------------------------------------------------------- */
+
+static size_t blob_bytes(union value val)
+{
+    const struct blob *blob = (const struct blob *)(uintptr_t)val.bits;
+    return blob ? sizeof(*blob) + blob->len : 0;
+}
+
+/* What a tail owns besides itself. */
+static size_t parts_bytes(const struct tail *tail)
+{
+    const struct late_lane *lane = atomic_load_explicit(&tail->late, memory_order_relaxed);
+    size_t bytes = lane ? lane_bytes(lane->cap) : 0;
+    if (!type_is_blob(tail->node.type)) return bytes;
+    for (uint32_t i = 0; i < node_cap(&tail->node); i++) bytes += blob_bytes(tail->val[i]);
+    for (uint64_t i = 0; lane && i < lane->cap; i++) bytes += blob_bytes(lane->at[i].val);
+    return bytes;
+}
+
+static void free_parts(struct node_space *space, struct tail *tail)
+{
+    struct late_lane *lane = atomic_load_explicit(&tail->late, memory_order_relaxed);
+    if (type_is_blob(tail->node.type)) {
+        for (uint32_t i = 0; i < node_cap(&tail->node); i++)
+            blob_free(space, (struct blob *)(uintptr_t)tail->val[i].bits);
+        for (uint64_t i = 0; lane && i < lane->cap; i++)
+            blob_free(space, (struct blob *)(uintptr_t)lane->at[i].val.bits);
+    }
+    free_lane(space, lane);
+}
+
+size_t node_bytes(const struct node *node)
+{
+    if (node_is_tail(node)) return tail_bytes(node_kind(node), node_cap(node));
+    if (node_kind(node) == NODE_RUN)
+        return sizeof(struct run) + container_of(node, struct run, node)->cap;
+    const struct chunk_node *chunk = container_of(node, struct chunk_node, node);
+    return sizeof(*chunk) + (size_t)chunk->ticks_len + chunk->values_len + CHUNK_PAD;
+}
+
+void node_free(struct node_space *space, struct node *node)
+{
+    if (!node) return;
+    if (!node_is_tail(node)) {
+        node_space_put_shared(space, node, node_bytes(node));
+        return;
+    }
+    free_parts(space, container_of(node, struct tail, node));
+    span_heap_put(&space->own, node, node_bytes(node));
+}
+
+void node_retire(struct node *node, struct retire_list *list)
+{
+    size_t bytes = node_bytes(node);
+    if (node_is_tail(node)) bytes += parts_bytes(container_of(node, struct tail, node));
+    retire_push(list, RETIRE_NODE, node, bytes);
+}
+
+void node_retire_moved(struct node *node, struct retire_list *list)
+{
+    retire_push(list, RETIRE_MOVED_TAIL, node, node_bytes(node));
+}
+
+void node_free_retired(struct node_space *space, enum retire_kind kind, void *ptr)
+{
+    switch (kind) {
+    case RETIRE_NODE: node_free(space, ptr); return;
+    case RETIRE_MOVED_TAIL: span_heap_put(&space->own, ptr, node_bytes(ptr)); return;
+    case RETIRE_LANE: free_lane(space, ptr); return;
+    case RETIRE_MARK: break; /* the cell's */
+    }
+    PANIC("retired as %u", (unsigned)kind);
 }

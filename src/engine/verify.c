@@ -35,12 +35,12 @@ static status check_node(struct walk *w, node_word word, const struct head *head
     const struct node *node = word_node(word);
     struct time_range bounds, all = {TS_MIN, TS_MAX};
     if (node->type != head->type) return fault(w, "a node holds values of another type");
-    if (node->kind > NODE_CHUNK) return fault(w, "a node is of no known kind");
-    if (node->del_gen > w->db->cell.del_gen) return fault(w, "a node is newer than all deletes");
-    if (node_is_tail(node) && (word_n(word) > node->cap || word_late(word) > TAIL_LATE_MAX))
+    if (node_kind(node) > NODE_CHUNK) return fault(w, "a node is of no known kind");
+    if (node_del_gen(node) > w->db->cell.del_gen)
+        return fault(w, "a node is newer than all deletes");
+    if (node_is_tail(node) && (word_n(word) > node_cap(node) || word_late(word) > TAIL_LATE_MAX))
         return fault(w, "a tail publishes more than it holds");
-    if (node->kind == NODE_RUN &&
-        word_count(word) > container_of(node, struct run, node)->cap_blocks)
+    if (node_kind(node) == NODE_RUN && word_count(word) > RUN_BLOCKS_MAX)
         return fault(w, "a run publishes more than it holds");
 
     w->pts.n = 0;

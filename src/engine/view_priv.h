@@ -41,9 +41,10 @@ void view_serve_pins(struct cell *cell);
 /* Whether samples of this node are in the view (no flush took it before the view). */
 static inline bool view_has_node(const struct view *view, const struct node *node)
 {
-    const struct flush_mark *mark = node_flush(node);
+    const _Atomic uint64_t *version = view->cell->marks.version;
+    uint8_t mark = node_flush(node);
     return !mark ||
-           atomic_load_explicit(&mark->version, memory_order_acquire) > view->manifest->version;
+           atomic_load_explicit(&version[mark], memory_order_acquire) > view->manifest->version;
 }
 
 #endif

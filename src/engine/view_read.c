@@ -103,8 +103,9 @@ static status read_node(struct reading *rd, node_word word)
     if (!node_bounds(word, &bounds) || !range_overlaps(bounds, rd->range)) return ST_OK;
 
     intervals_clear(&rd->hidden);
-    if (tombstones_touch(m->mem_deletes, node->del_gen + 1, rd->range))
-        TRY(tombstones_intervals(&rd->hidden, m->mem_deletes, rd->entry->id, node->del_gen + 1));
+    if (tombstones_touch(m->mem_deletes, node_del_gen(node) + 1, rd->range))
+        TRY(tombstones_intervals(&rd->hidden, m->mem_deletes, rd->entry->id,
+                                 node_del_gen(node) + 1));
     bool direct = may_append(rd, bounds.from);
     struct points *to = direct ? rd->out : &rd->part;
     size_t base = direct ? rd->out->n : (rd->part.n = 0);
@@ -196,7 +197,8 @@ status view_chunks(struct view *view, const struct captured *series, chunk_exten
     for (node_word w = series->root; word_node(w); w = node_older(word_node(w))) {
         struct time_range bounds;
         if (!view_has_node(view, word_node(w)) || !node_bounds(w, &bounds)) continue;
-        const struct chunk_extent chunk = {bounds, node_samples(w), word_node(w)->n_bytes};
+        const struct chunk_extent chunk = {bounds, node_samples(w),
+                                           (uint32_t)node_bytes(word_node(w))};
         TRY(fn(ctx, &chunk));
     }
     return ST_OK;

@@ -111,7 +111,7 @@ static bool fill_row(struct cell *cell, struct batch *batch, size_t idx, const s
         if (!bytes) return false;
         row->wal.bytes = slice_of(bytes, histogram_encode(bytes, hist));
     }
-    row->blob = blob_new(&cell->account, row->wal.bytes.ptr, row->wal.bytes.len);
+    row->blob = blob_new(&cell->space, row->wal.bytes.ptr, row->wal.bytes.len);
     row->wal.bits = (uint64_t)(uintptr_t)row->blob;
     return row->blob != NULL;
 }

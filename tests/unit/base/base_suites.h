@@ -9,6 +9,7 @@ Suite *suite_mem(void);
 Suite *suite_account(void);
 Suite *suite_arena(void);
 Suite *suite_slab(void);
+Suite *suite_span_heap(void);
 Suite *suite_strbuf(void);
 Suite *suite_varint(void);
 Suite *suite_bits(void);

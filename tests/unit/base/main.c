@@ -2,8 +2,8 @@
 #include "tests/unit/base/base_suites.h"
 #include "tests/unit/unit.h"
 
-UNIT_MAIN(suite_status, suite_mem, suite_account, suite_arena, suite_slab, suite_strbuf,
-          suite_varint, suite_bits, suite_crc32c, suite_hash, suite_vec, suite_segvec,
+UNIT_MAIN(suite_status, suite_mem, suite_account, suite_arena, suite_slab, suite_span_heap,
+          suite_strbuf, suite_varint, suite_bits, suite_crc32c, suite_hash, suite_vec, suite_segvec,
           suite_list, suite_panic, suite_clock, suite_rng, suite_vfs, suite_vfs_posix,
           suite_durable, suite_lock, suite_thread, suite_mailbox, suite_ring,
           suite_timerwheel, suite_workers, suite_sync_point, suite_sm, suite_metric,

@@ -8,29 +8,42 @@
 #include "tests/unit/engine/engine_suites.h"
 
 struct item {
-    struct retired retired;
     int *freed;
+    unsigned kind;
 };
 
-static void free_item(struct retired *retired)
+/* Both kinds count; the second twice. */
+static void free_item(void *ctx, unsigned kind, void *ptr)
 {
-    struct item *item = container_of(retired, struct item, retired);
-    ++*item->freed;
+    struct item *item = ptr;
+    ck_assert_ptr_eq(ctx, &free_item);
+    ck_assert_uint_eq(kind, item->kind);
+    *item->freed += (int)kind;
     free(item);
+}
+
+static void init_list(struct retire_list *list)
+{
+    retire_init(list, free_item, (void *)(uintptr_t)&free_item);
+}
+
+static void retire_kind(struct retire_list *list, int *freed, unsigned kind, size_t bytes)
+{
+    struct item *item = malloc(sizeof(*item));
+    *item = (struct item){freed, kind};
+    retire_push(list, kind, item, bytes);
 }
 
 static void retire_one(struct retire_list *list, int *freed)
 {
-    struct item *item = malloc(sizeof(*item));
-    item->freed = freed;
-    retire_push(list, &item->retired, free_item);
+    retire_kind(list, freed, 1, 10);
 }
 
 START_TEST(test_views_block_what_was_retired_after_them)
 {
     struct retire_list list;
     int freed = 0;
-    retire_init(&list);
+    init_list(&list);
     retire_one(&list, &freed);                   /* stamp 1 */
     atomic_fetch_add(&list.epoch, 1);            /* a view is pinned at 1: now 2 */
     retire_one(&list, &freed);                   /* stamp 2: the view may see it */
@@ -40,6 +53,7 @@ START_TEST(test_views_block_what_was_retired_after_them)
     ck_assert_uint_eq(retire_collect(&list, 2, 100), 1);
     ck_assert_int_eq(freed, 2);
     ck_assert_uint_eq(list.n_items, 0);
+    retire_release(&list);
 }
 END_TEST
 
@@ -47,7 +61,7 @@ START_TEST(test_readers_block_their_epoch_and_later_ones)
 {
     struct retire_list list;
     int freed = 0;
-    retire_init(&list);
+    init_list(&list);
     retire_one(&list, &freed);
     atomic_fetch_add(&list.epoch, 1);
     int slot = reader_enter(&list);              /* at 2 */
@@ -63,13 +77,72 @@ START_TEST(test_readers_block_their_epoch_and_later_ones)
     while (retire_collect(&list, UINT64_MAX, 1)) { /* one at a time */
     }
     ck_assert_int_eq(freed, 3);
+    retire_release(&list);
+}
+END_TEST
+
+/* Who reads for long lets go of what came and went since it last looked. */
+START_TEST(test_a_renewed_reader_holds_back_only_what_comes)
+{
+    struct retire_list list;
+    int freed = 0;
+    init_list(&list);
+    int slot = reader_enter(&list);
+    retire_one(&list, &freed);
+    ck_assert_uint_eq(retire_collect(&list, UINT64_MAX, 100), 0); /* raises the epoch */
+    reader_renew(&list, slot);
+    retire_one(&list, &freed);
+    ck_assert_uint_eq(retire_collect(&list, UINT64_MAX, 100), 1);
+    ck_assert_uint_eq(retire_collect(&list, UINT64_MAX, 100), 0);
+    reader_leave(&list, slot);
+    ck_assert_uint_eq(retire_collect(&list, UINT64_MAX, 100), 1);
+    ck_assert_int_eq(freed, 2);
+    retire_release(&list);
+}
+END_TEST
+
+static void free_called(void *ptr, void *arg)
+{
+    ck_assert_ptr_eq(ptr, arg);
+    ++*(int *)ptr;
+}
+
+/* More than a block of the list holds, in and out in turns; bytes and items add up. */
+START_TEST(test_bytes_and_order_across_blocks)
+{
+    enum { N = 3000 };
+    struct retire_list list;
+    int freed = 0, called = 0;
+    size_t bytes = 0, n = 0, n_freed = 0;
+    init_list(&list);
+    for (size_t i = 0; i < N; i++) {
+        if (i % 7 == 0) retire_call(&list, free_called, &called, &called, i);
+        else retire_kind(&list, &freed, 1 + i % 2, i);
+        bytes += i;
+        if (i % 5 == 0) atomic_fetch_add(&list.epoch, i == 1000 ? UINT32_MAX + 5ull : 1);
+        if (i % 100 != 99) continue;
+        for (size_t k = retire_collect(&list, UINT64_MAX, 60); k > 0; k--) bytes -= n_freed++;
+        n = i + 1 - n_freed;
+        ck_assert_uint_eq(list.n_items, n);
+        ck_assert_uint_eq(list.n_bytes, bytes);
+    }
+    ck_assert_uint_eq(n, N - N / 100 * 60);
+    retire_release(&list);
+    ck_assert_uint_eq(list.n_items, 0);
+    ck_assert_uint_eq(list.n_bytes, 0);
+    int want = 0, n_calls = 0;
+    for (int i = 0; i < N; i++) {
+        if (i % 7) want += 1 + i % 2;
+        else n_calls++;
+    }
+    ck_assert_int_eq(freed, want);
+    ck_assert_int_eq(called, n_calls);
 }
 END_TEST
 
 /* The owner swaps a block and retires the old one, which is scribbled over when freed. */
 enum { SWAPS = 3000, THREADS = 3 };
 struct block {
-    struct retired retired;
     uint64_t a, b;
 };
 static struct retire_list shared;
@@ -77,9 +150,11 @@ static _Atomic(struct block *) current;
 static _Atomic bool over;
 static _Atomic int n_wrong;
 
-static void free_block(struct retired *retired)
+static void free_block(void *ctx, unsigned kind, void *ptr)
 {
-    struct block *block = container_of(retired, struct block, retired);
+    struct block *block = ptr;
+    (void)ctx;
+    (void)kind;
     block->b = block->a + 1;
     free(block);
 }
@@ -105,13 +180,13 @@ static void read_blocks(void *ctx)
 START_TEST(test_readers_never_see_freed_memory)
 {
     struct thread threads[THREADS];
-    retire_init(&shared);
+    retire_init(&shared, free_block, NULL);
     atomic_store(&current, new_block(0));
     for (int i = 0; i < THREADS; i++)
         ck_assert_int_eq(thread_start(&threads[i], "reader", read_blocks, NULL, NULL), ST_OK);
     for (uint64_t i = 1; i <= SWAPS; i++) {
         struct block *old = atomic_exchange(&current, new_block(i));
-        retire_push(&shared, &old->retired, free_block);
+        retire_push(&shared, 1, old, sizeof(*old));
         (void)retire_collect(&shared, UINT64_MAX, 100);
     }
     atomic_store(&over, true);
@@ -119,6 +194,7 @@ START_TEST(test_readers_never_see_freed_memory)
     ck_assert_int_eq(atomic_load(&n_wrong), 0);
     (void)retire_collect(&shared, UINT64_MAX, SIZE_MAX);
     ck_assert_uint_eq(shared.n_items, 0); /* nobody reads: nothing is held back */
+    retire_release(&shared);
     free(atomic_load(&current));
 }
 END_TEST
@@ -130,6 +206,8 @@ Suite *suite_retire(void)
     tcase_set_timeout(tc, 60);
     tcase_add_test(tc, test_views_block_what_was_retired_after_them);
     tcase_add_test(tc, test_readers_block_their_epoch_and_later_ones);
+    tcase_add_test(tc, test_a_renewed_reader_holds_back_only_what_comes);
+    tcase_add_test(tc, test_bytes_and_order_across_blocks);
     tcase_add_test(tc, test_readers_never_see_freed_memory);
     suite_add_tcase(s, tc);
     return s;

@@ -1,0 +1,218 @@
+/* See span_heap.h. A freed object's first word points to the next free one of its span.
+ *
+ * Classes up to 504 bytes are multiples of 8. Above, the larger objects would leave the
+ * end of a span unused, so each class is what a number of objects in a span leaves them:
+ * 16320 / n, and the next is 10 to 20 % larger. */
+#include "base/span_heap.h"
+
+#include "base/bits.h"
+#include "base/mem.h"
+#include "base/panic.h"
+
+#if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/asan_interface.h>
+#define POISON(ptr, len) ASAN_POISON_MEMORY_REGION(ptr, len)
+#define UNPOISON(ptr, len) ASAN_UNPOISON_MEMORY_REGION(ptr, len)
+#else
+#define POISON(ptr, len) ((void)(ptr), (void)(len))
+#define UNPOISON(ptr, len) ((void)(ptr), (void)(len))
+#endif
+
+enum {
+    STEP = 8,
+    SMALL_MAX = 504,
+    N_SMALL = SMALL_MAX / STEP,
+    SPANS = SPAN_REGION_LEN / SPAN_LEN,
+};
+
+struct region {
+    struct list link;   /* of heap->regions or heap->full */
+    uint64_t free;      /* a bit for each span that nobody uses */
+    char *base;
+};
+
+/* At the start of each span in use. */
+struct span {
+    struct list link;   /* of heap->partial when it has room */
+    struct region *region;
+    void *free;         /* chain through the first word of each */
+    uint16_t n_used, n_made, n_max; /* out; ever taken; what fits */
+    uint16_t class;
+};
+
+static const uint16_t large_class[] = {576,  680,  816,  904,  1016, 1160, 1248, 1360,
+                                       1480, 1632, 1808, 2040, 2328, 2720, 3264, 4080};
+
+_Static_assert(sizeof(struct span) <= SPAN_HEAD, "objects begin behind the head");
+_Static_assert(N_SMALL + sizeof(large_class) / sizeof(large_class[0]) == SPAN_CLASSES,
+               "every class has a list");
+_Static_assert(SPANS == 64, "a region's spans are the bits of a word");
+
+static void push_front(struct list *head, struct list *node)
+{
+    list_push(head->next, node);
+}
+
+static unsigned class_of(size_t len)
+{
+    if (len <= SMALL_MAX) return len <= STEP ? 0 : (unsigned)((len - 1) / STEP);
+
+    unsigned i = 0;
+    while (large_class[i] < len) i++;
+    return N_SMALL + i;
+}
+
+static size_t class_len(unsigned class)
+{
+    return class < N_SMALL ? (class + 1) * (size_t)STEP : large_class[class - N_SMALL];
+}
+
+size_t span_heap_room(size_t len)
+{
+    return len > SPAN_OBJECT_MAX ? len : class_len(class_of(len));
+}
+
+void span_heap_init(struct span_heap *heap, struct account *account)
+{
+    *heap = (struct span_heap){.account = account};
+    for (unsigned i = 0; i < SPAN_CLASSES; i++) list_init(&heap->partial[i]);
+    list_init(&heap->regions);
+    list_init(&heap->full);
+}
+
+static void free_region(struct span_heap *heap, struct region *region)
+{
+    list_remove(&region->link);
+    UNPOISON(region->base, SPAN_REGION_LEN);
+    mem_free_region(region->base, SPAN_REGION_LEN);
+    mem_free(region);
+    heap->n_regions--;
+}
+
+void span_heap_release(struct span_heap *heap)
+{
+    if (!heap->regions.next) return; /* zeroed */
+    while (!list_empty(&heap->regions))
+        free_region(heap, container_of(heap->regions.next, struct region, link));
+    while (!list_empty(&heap->full))
+        free_region(heap, container_of(heap->full.next, struct region, link));
+    account_release(heap->account, heap->n_spans * SPAN_LEN);
+    span_heap_init(heap, heap->account);
+}
+
+static struct region *add_region(struct span_heap *heap)
+{
+    struct region *region = mem_try(sizeof(*region));
+    char *base = region ? mem_try_region(SPAN_REGION_LEN) : NULL;
+    if (!base) {
+        mem_free(region);
+        return NULL;
+    }
+    POISON(base, SPAN_REGION_LEN);
+    *region = (struct region){.free = UINT64_MAX, .base = base};
+    push_front(&heap->regions, &region->link);
+    heap->n_regions++;
+    heap->n_idle_regions++;
+    return region;
+}
+
+static struct span *take_span(struct span_heap *heap, unsigned class)
+{
+    if (!account_charge(heap->account, SPAN_LEN)) return NULL;
+    struct region *region = list_empty(&heap->regions)
+                                ? add_region(heap)
+                                : container_of(heap->regions.next, struct region, link);
+    if (!region) {
+        account_release(heap->account, SPAN_LEN);
+        return NULL;
+    }
+    if (region->free == UINT64_MAX) heap->n_idle_regions--;
+    unsigned idx = (unsigned)__builtin_ctzll(region->free);
+    region->free &= region->free - 1;
+    if (!region->free) {
+        list_remove(&region->link);
+        list_push(&heap->full, &region->link);
+    }
+    struct span *span = (struct span *)(void *)(region->base + (size_t)idx * SPAN_LEN);
+    UNPOISON(span, SPAN_HEAD);
+    *span = (struct span){.region = region,
+                          .class = (uint16_t)class,
+                          .n_max = (uint16_t)((SPAN_LEN - SPAN_HEAD) / class_len(class))};
+    push_front(&heap->partial[class], &span->link);
+    heap->n_spans++;
+    return span;
+}
+
+static void give_span(struct span_heap *heap, struct span *span)
+{
+    struct region *region = span->region;
+    list_remove(&span->link);
+    POISON(span, SPAN_LEN);
+    if (!region->free) {
+        list_remove(&region->link);
+        list_push(&heap->regions, &region->link);
+    }
+    region->free |= 1ull << ((size_t)((char *)span - region->base) / SPAN_LEN);
+    heap->n_spans--;
+    account_release(heap->account, SPAN_LEN);
+    if (region->free != UINT64_MAX) return;
+    if (heap->n_idle_regions)
+        free_region(heap, region);
+    else
+        heap->n_idle_regions++;
+}
+
+static void *try_large(struct span_heap *heap, size_t len)
+{
+    if (!account_charge(heap->account, len)) return NULL;
+    void *ptr = mem_try(len);
+    if (ptr)
+        heap->used_bytes += len;
+    else
+        account_release(heap->account, len);
+    return ptr;
+}
+
+void *span_heap_try(struct span_heap *heap, size_t len)
+{
+    if (len > SPAN_OBJECT_MAX) return try_large(heap, len);
+
+    unsigned class = class_of(len);
+    size_t room = class_len(class);
+    struct list *partial = &heap->partial[class];
+    struct span *span = list_empty(partial) ? take_span(heap, class)
+                                            : container_of(partial->next, struct span, link);
+    if (!span) return NULL;
+    void *ptr = span->free;
+    if (ptr) {
+        UNPOISON(ptr, room);
+        span->free = *(void **)ptr;
+    } else {
+        ptr = (char *)span + SPAN_HEAD + room * span->n_made++;
+        UNPOISON(ptr, room);
+    }
+    if (++span->n_used == span->n_max) list_remove(&span->link);
+    heap->used_bytes += room;
+    return ptr;
+}
+
+void span_heap_put(struct span_heap *heap, void *ptr, size_t len)
+{
+    if (!ptr) return;
+    if (len > SPAN_OBJECT_MAX) {
+        mem_free(ptr);
+        heap->used_bytes -= len;
+        account_release(heap->account, len);
+        return;
+    }
+    struct span *span = (struct span *)((uintptr_t)ptr & ~(uintptr_t)(SPAN_LEN - 1));
+    size_t room = class_len(span->class);
+    DASSERT(len <= room && span->n_used > 0);
+    *(void **)ptr = span->free;
+    span->free = ptr;
+    POISON(ptr, room);
+    heap->used_bytes -= room;
+    if (span->n_used-- == span->n_max)
+        push_front(&heap->partial[span->class], &span->link);
+    if (span->n_used == 0) give_span(heap, span);
+}
