@@ -166,9 +166,10 @@ status decimal_decode(union value *val, enum value_type type, size_t n, const ui
 
     TRY(decimal_open(&rd, type, n, src, len));
     for (size_t at = 0; at < n; at += got) {
-        bool whole = n - at >= DECIMAL_BLOCK;
-        TRY(decimal_next(&rd, whole ? val + at : block, &got));
-        if (!whole) memcpy(val + at, block, got * sizeof(val[0]));
+        /* Kernels write whole vectors: eights of values go straight to their place. */
+        bool in_place = n - at >= DECIMAL_BLOCK || (n - at) % 8 == 0;
+        TRY(decimal_next(&rd, in_place ? val + at : block, &got));
+        if (!in_place) memcpy(val + at, block, got * sizeof(val[0]));
     }
     return ST_OK;
 }

@@ -108,14 +108,19 @@ static void undo_delta2(uint64_t *v, const uint64_t *r, size_t n, uint64_t facto
     *delta = d;
 }
 
+/* Two doubles at any address: every 64-bit machine divides two in the time of one. */
+typedef double f64_pair __attribute__((vector_size(16), aligned(8), may_alias));
+
 static void to_f64(uint64_t *bits, const uint64_t *ints, size_t n, unsigned e)
 {
-    double p = kernel_pow10[e];
+    f64_pair p = {kernel_pow10[e], kernel_pow10[e]};
 
-    if (e == 0) {
-        for (size_t i = 0; i < n; i++) bits[i] = f64_bits((double)(int64_t)ints[i]);
-    } else {
-        for (size_t i = 0; i < n; i++) bits[i] = f64_bits((double)(int64_t)ints[i] / p);
+    for (size_t i = 0; i < n; i++) bits[i] = f64_bits((double)(int64_t)ints[i]);
+    if (e == 0) return;
+    if (n % 2) bits[n] = 0;
+    for (size_t i = 0; i < n; i += 2) {
+        f64_pair *at = (f64_pair *)(void *)(bits + i);
+        *at /= p;
     }
 }
 

@@ -2,9 +2,9 @@
  *
  *     bits(w) = n * w + (patches ? 16 or 24 + patches * (position + widest - w) : 8)
  *
- * where a patch is a value of more than w bits. A patched value keeps its low w bits in place, so decoding is: unpack, then OR the
- * high bits in. Kernels read whole vectors; near the end of the bytes a block is copied
- * to where they may. */
+ * where a patch is a value of more than w bits. A patched value keeps its low w bits in
+ * place, so decoding is: unpack, then OR the high bits in. Kernels read whole vectors;
+ * near the end of the bytes a block is copied to where they may. */
 #include "codec/pfor.h"
 
 #include "base/bits.h"
