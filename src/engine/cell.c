@@ -156,6 +156,31 @@ void cell_attrs_changed(struct cell *cell, uint32_t ordinal)
     cell->attrs_dirty = true;
 }
 
+bool cell_remove_series(struct cell *cell, uint32_t ordinal)
+{
+    struct head *head = cell_head(cell, ordinal);
+    series_id id = registry_entry(cell->registry, ordinal)->id;
+    ASSERT(head->flags & HEAD_BORN);
+    DASSERT(write_idle(cell));
+    if (cell->flush || (head->flags & (HEAD_QUEUED | HEAD_HELD))) return false;
+
+    struct node *node = word_node(head_root(head));
+    if (node) {
+        head_touch(cell, head, ordinal);
+        atomic_store_explicit(&head->root, 0, memory_order_release);
+    }
+    while (node) {
+        struct node *older = word_node(node_older(node));
+        node_retire(node, &cell->retire);
+        node = older;
+    }
+    if (head->flags & HEAD_CHOOSY) cell->n_choosy--;
+    head->flags = 0;
+    registry_remove(cell->registry, ordinal);
+    if (!vec_push(&cell->pending_deaths, id)) cell->lost_deaths = true;
+    return true;
+}
+
 status cell_restart_registry(struct cell *cell)
 {
     struct reclaim reclaim = {.retire = retire_index, .ctx = cell};

@@ -138,6 +138,12 @@ CHECKED status cell_add_series(struct cell *cell, uint32_t *ordinal, struct labe
 /* The head of a series that the registry has already (recovery). */
 void cell_adopt_series(struct cell *cell, uint32_t ordinal);
 
+/* The series dies: nobody finds it any more, its nodes are retired, its id goes to
+ * pending_deaths. False, and nothing is changed, while a flush, an encode job or a deferred
+ * batch is at it: ask again later. Whoever calls this knows that no sample of it is to be
+ * kept. Between batches only (write_idle()). */
+CHECKED bool cell_remove_series(struct cell *cell, uint32_t ordinal);
+
 /* Takes over what changed attributes mean for the head. */
 void cell_attrs_changed(struct cell *cell, uint32_t ordinal);
 

@@ -4,6 +4,8 @@
  * generation: a node made before the delete has a smaller one. The series' newest nodes
  * are cut, so that later samples go to nodes of the new generation. The record travels
  * through the WAL and is in the tombstone file before the WAL that holds it is released.
+ * A record whose ids do not fit one frame is several in the WAL, one run with one COMMIT:
+ * after a crash all of it holds or none.
  */
 #include "engine/delete.h"
 
@@ -93,32 +95,75 @@ status delete_apply(struct cell *cell, const uint64_t *ids, size_t n, struct tim
     return ST_OK;
 }
 
+/* --- into the WAL ------------------------------------------------------------------ */
+
+enum { DELETE_BYTES = 40, DELETE_ID_BYTES = 10 }; /* bounds: of a frame without ids, of an id */
+
+/* Ids that are certain to fit one frame. */
+static size_t ids_a_frame(const struct cell *cell)
+{
+    return (wal_payload_max(cell->wal) - DELETE_BYTES) / DELETE_ID_BYTES;
+}
+
+/* What wal_room() must say for n ids. */
+static size_t room_for(const struct cell *cell, size_t n)
+{
+    size_t frame = WAL_HEAD_LEN + WAL_RUN_LEN + DELETE_BYTES;
+    return 2 * ((n / ids_a_frame(cell) + 1) * frame + n * DELETE_ID_BYTES);
+}
+
+/* One run of frames; there is room for it. */
+static lsn log_delete(struct cell *cell, const uint64_t *ids, size_t n, struct time_range range)
+{
+    size_t max = ids_a_frame(cell);
+    uint64_t run = n > max ? cell->next_run++ : 0;
+    lsn at = 0;
+    for (size_t i = 0; i < n; i += max) {
+        size_t part = n - i < max ? n - i : max;
+        uint8_t *dst = wal_begin(cell->wal, DELETE_BYTES + DELETE_ID_BYTES * part);
+        ASSERT(dst);
+        size_t len = wal_delete_put(dst, ids + i, part, range, cell->flush_order);
+        at = wal_end(cell->wal, WAL_DELETE, i + part == n ? WAL_COMMIT : 0, run, len);
+    }
+    wal_publish(cell->wal);
+    return at;
+}
+
+/* The ids of the series, ascending, each once. */
+static uint64_t *list_ids(const struct cell *cell, const uint32_t *ordinals, size_t n, size_t *out)
+{
+    uint64_t *ids = mem_try_array(n ? n : 1, sizeof(*ids));
+    if (!ids) return NULL;
+    for (size_t i = 0; i < n; i++) ids[i] = registry_entry(cell->registry, ordinals[i])->id;
+    qsort(ids, n, sizeof(*ids), by_value);
+    size_t unique = 0;
+    for (size_t i = 0; i < n; i++)
+        if (unique == 0 || ids[unique - 1] != ids[i]) ids[unique++] = ids[i];
+    *out = unique;
+    return ids;
+}
+
 status db_delete(struct db *db, const uint32_t *ordinals, size_t n, struct time_range range,
                  lsn *at, struct err *err)
 {
     struct cell *cell = &db->cell;
-    size_t bound = 40 + 10 * n, n_ids = 0;
+    size_t unique;
     *at = wal_head(cell->wal);
     TRY(db_refusing(db, err));
-    if (bound > wal_payload_max(cell->wal))
-        return err_set(err, ST_LIMIT, "a delete of %zu series is too large for one record", n);
+    if (range_empty(range)) return ST_OK;
     if (!write_idle(cell)) write_finish_batch(cell);
 
-    uint64_t *ids = mem_try_array(n ? n : 1, sizeof(*ids));
+    uint64_t *ids = list_ids(cell, ordinals, n, &unique);
     if (!ids) return err_set(err, ST_NO_MEMORY, "delete of %zu series", n);
-    for (size_t i = 0; i < n; i++) ids[n_ids++] = registry_entry(cell->registry, ordinals[i])->id;
-    qsort(ids, n_ids, sizeof(*ids), by_value);
-    size_t unique = 0;
-    for (size_t i = 0; i < n_ids; i++)
-        if (unique == 0 || ids[unique - 1] != ids[i]) ids[unique++] = ids[i];
-
-    uint8_t *dst = unique ? wal_begin(cell->wal, bound) : NULL;
-    status st = dst || !unique ? ST_OK : err_set(err, ST_OVERLOAD, "the WAL has no room now");
-    if (st == ST_OK) st = delete_apply(cell, ids, unique, range, cell->flush_order, err);
-    if (st == ST_OK && dst) {
-        *at = wal_end(cell->wal, WAL_DELETE, WAL_COMMIT, 0,
-                      wal_delete_put(dst, ids, unique, range, cell->flush_order));
-        wal_publish(cell->wal);
+    status st = ST_OK;
+    if (room_for(cell, unique) > db_options(db)->wal_buffer_bytes)
+        st = err_set(err, ST_LIMIT, "a delete of %zu series does not fit wal-buffer", unique);
+    else if (unique && wal_room(cell->wal) < room_for(cell, unique))
+        st = err_set(err, ST_OVERLOAD, "the WAL has no room now");
+    else
+        st = delete_apply(cell, ids, unique, range, cell->flush_order, err);
+    if (st == ST_OK && unique) {
+        *at = log_delete(cell, ids, unique, range);
         db_step_wal(db);
     }
     mem_free(ids);

@@ -37,7 +37,7 @@ status db_options_check(const struct db_options *o, struct err *err)
         {"future-skew-window", (uint64_t)o->future_skew_ms, 0, INT64_MAX / 1000000},
         {"wal-sync-interval", (uint64_t)o->wal_sync_interval_ms, 1, 3600 * 1000},
         {"wal-file-size", o->wal_file_bytes, 64 << 10, 4ull << 30},
-        {"wal-buffer-size", o->wal_buffer_bytes, 64 << 10, 4ull << 30},
+        {"wal-buffer", o->wal_buffer_bytes, 64 << 10, 4ull << 30},
         {"wal-flush-size", o->wal_flush_bytes, 1 << 10, o->wal_size_limit},
         {"wal-size-limit", o->wal_size_limit, 64 << 10, 1ull << 40},
         {"flush-interval", (uint64_t)o->flush_interval_ms, 1, 3600 * 1000},

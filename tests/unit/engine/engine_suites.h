@@ -5,6 +5,7 @@
 #include "tests/unit/unit.h"
 
 Suite *suite_db(void);
+Suite *suite_delete(void);
 Suite *suite_flush(void);
 Suite *suite_head(void);
 Suite *suite_history(void);
