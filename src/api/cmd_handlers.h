@@ -76,4 +76,7 @@ status cmd_ts_query(struct call *call, const void *args);
 status cmd_ts_queryrange(struct call *call, const void *args);
 extern const struct arg_shape ts_query_shape, ts_queryrange_shape;
 
+/* cmd_snapshot.c */
+status cmd_ts_snapshot(struct call *call, const void *args);
+
 #endif

@@ -3,6 +3,8 @@
  * A file is a run of frames (codec/frame.h): first a head {file id, database}, then one
  * for each record {order, gen, from, to, n, ids as differences}. Each append is one
  * write and one sync, so only the last frame can be torn; it is cut at the next opening.
+ * Then a mark follows, {records before it}, written after that sync: damage before a mark
+ * is no torn write, and a delete that was stored is never taken for one and dropped.
  * The highest-numbered file counts. A rewrite publishes a complete new one, then removes
  * the old: a crash in between leaves both, and the next opening removes the older.
  */
@@ -19,9 +21,11 @@
 #include "storage/layout.h"
 
 enum {
-    STORE_VERSION = 1,
+    STORE_VERSION = 2,
     FRAME_HEAD = 1,
     FRAME_RECORD = 2,
+    FRAME_MARK = 3,            /* since version 2 */
+    MARK_PAYLOAD_LEN = 8,
     HEAD_PAYLOAD_LEN = 8 + DATABASE_ID_LEN,
     RECORD_FIXED_LEN = 32,
     RECORD_MAX = 64 << 20,
@@ -100,6 +104,15 @@ static status put_record(struct strbuf *out, const struct delete_rec *rec, struc
     bool failed = payload.failed || out->failed;
     strbuf_release(&payload);
     return failed ? err_set(err, ST_NO_MEMORY, "deletes") : ST_OK;
+}
+
+/* What comes before it had been synced when it was written. */
+static void put_mark(struct strbuf *out, uint64_t n_records)
+{
+    uint8_t payload[MARK_PAYLOAD_LEN];
+
+    store_u64(payload, n_records);
+    put_frame(out, FRAME_MARK, payload, sizeof(payload));
 }
 
 struct id_list {
@@ -204,7 +217,11 @@ static status parse_store(struct tombstone_file *file, struct tombstones **set,
             break;
         }
         if (st == ST_OK && *end == 0) st = check_head(&f, file, err);
-        else if (st == ST_OK && f.type != FRAME_RECORD) {
+        else if (st == ST_OK && f.type == FRAME_MARK) {
+            if (f.len != MARK_PAYLOAD_LEN || load_u64(f.payload) != file->n_records) {
+                st = err_set(err, ST_CORRUPT, "a mark counts other records");
+            }
+        } else if (st == ST_OK && f.type != FRAME_RECORD) {
             st = err_set(err, ST_UNSUPPORTED, "unknown record type %d", f.type);
         } else if (st == ST_OK) {
             st = apply_record(set, &ids, &f, err);
@@ -383,6 +400,17 @@ void tombstone_file_close(struct tombstone_file *file)
 
 /* ---- writing ---- */
 
+static status write_synced(struct tombstone_file *file, const struct strbuf *bytes,
+                           struct err *err)
+{
+    if (bytes->failed) return err_set(err, ST_NO_MEMORY, "deletes");
+    status st = vfs_write(file->file, file->len, bytes->ptr, bytes->len, err);
+    if (st == ST_OK) st = vfs_sync(file->file, err);
+    if (st != ST_OK) file->poisoned = true;
+    else file->len += bytes->len;
+    return st;
+}
+
 status tombstone_file_append(struct tombstone_file *file, const struct delete_rec *rec,
                              struct err *err)
 {
@@ -391,14 +419,12 @@ status tombstone_file_append(struct tombstone_file *file, const struct delete_re
     if (file->poisoned) return err_set(err, ST_POISONED, "the store of deletes has failed");
     strbuf_init(&bytes, 0);
     status st = put_record(&bytes, rec, err);
+    if (st == ST_OK) st = write_synced(file, &bytes, err);
     if (st == ST_OK) {
-        st = vfs_write(file->file, file->len, bytes.ptr, bytes.len, err);
-        if (st == ST_OK) st = vfs_sync(file->file, err);
-        if (st != ST_OK) file->poisoned = true;
-    }
-    if (st == ST_OK) {
-        file->len += bytes.len;
         file->n_records++;
+        strbuf_reset(&bytes);
+        put_mark(&bytes, file->n_records);
+        st = write_synced(file, &bytes, err);
     }
     strbuf_release(&bytes);
     return st;
@@ -450,6 +476,7 @@ status tombstone_file_rewrite(struct tombstone_file *file, const struct tombston
     status st = tombstones_each(set, gather_entry, &rw);
     if (st == ST_OK) st = flush_record(&rw);
     if (st == ST_OK) {
+        put_mark(&rw.content, rw.n_records);
         st = create_store(file, old + 1, &rw.content, err);
         /* Which of the two files counts now is unknown: no appends until it is opened. */
         if (st != ST_OK) file->poisoned = true;

@@ -4,6 +4,7 @@
 
 #include "tests/unit/unit.h"
 
+Suite *suite_corrupt(void);
 Suite *suite_crash(void);
 Suite *suite_fault(void);
 Suite *suite_view_exact(void);
