@@ -117,7 +117,7 @@ struct db_stats {
     uint64_t n_deletes, n_segments_expired;
     uint64_t n_job_failures;
     uint64_t n_segments, n_segment_bytes, n_segment_samples;
-    uint64_t n_series, n_unflushed, n_retired, n_journal_max;
+    uint64_t n_series, n_unflushed, n_retired, n_retired_bytes, n_journal_max;
     uint64_t head_bytes, registry_bytes;
     uint64_t wal_bytes, wal_frames, wal_syncs, wal_sync_ns, wal_live_bytes;
     uint64_t replay_frames, replay_samples, replay_ns, replay_torn_bytes, replay_damaged;

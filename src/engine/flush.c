@@ -27,7 +27,13 @@
 #include "engine/flush_priv.h"
 #include "engine/view_priv.h"
 
-enum { CUT_SLICE = 4096, UNLINK_SLICE = 1024 };
+enum {
+    CUT_SLICE = 1024,
+    UNLINK_SLICE = 1024,
+    CUTS_KEPT = 64 << 10,  /* unused entries of the list of cuts that are not worth a call */
+    HEAD_AHEAD = 16,
+    NODE_AHEAD = 8,
+};
 
 /* --- cut ------------------------------------------------------------------------- */
 
@@ -139,9 +145,9 @@ static status write_run(struct job *job)
 {
     struct flush *f = container_of(job, struct flush, job);
     struct db *db = f->db;
-    int slot = db_reader_enter(db);
+    f->reader_slot = db_reader_enter(db);
     status st = flush_write_segments(f, &job->err);
-    db_reader_leave(db, slot);
+    db_reader_leave(db, f->reader_slot);
     return st;
 }
 
@@ -377,21 +383,45 @@ static void unlink_series(struct flush *f, const struct cut *cut)
     }
 }
 
+/* Heads and nodes are cold by now. */
+static void prefetch_cut(const struct flush *f, size_t i)
+{
+    const struct cut *cuts = f->cuts.ptr;
+    if (i >= HEAD_AHEAD)
+        __builtin_prefetch(cell_head(&f->db->cell, cuts[i - HEAD_AHEAD].ordinal), 1);
+    if (i >= NODE_AHEAD) __builtin_prefetch(word_node(cuts[i - NODE_AHEAD].root));
+}
+
+/* From the end, so that the list of cuts can be given back piece by piece: 40 MB at once
+ * are milliseconds of the owner. */
 static void unlink_step(struct flush *f)
 {
     struct cell *cell = &f->db->cell;
     if (cell_oldest_version(cell) < f->version) return; /* view_unpin comes by again */
-    size_t end = f->n_unlinked + UNLINK_SLICE;
-    if (end > f->cuts.len) end = f->cuts.len;
-    for (; f->n_unlinked < end; f->n_unlinked++) unlink_series(f, &f->cuts.ptr[f->n_unlinked]);
-    if (f->n_unlinked == f->cuts.len) end_flush(f, ST_OK);
+    for (size_t n = 0; n < UNLINK_SLICE && f->cuts.len; n++) {
+        size_t i = --f->cuts.len;
+        prefetch_cut(f, i);
+        unlink_series(f, &f->cuts.ptr[i]);
+    }
+    if (f->cuts.len == 0) {
+        end_flush(f, ST_OK);
+    } else if (f->cuts.cap - f->cuts.len >= CUTS_KEPT) {
+        struct cut *less = mem_try_grow(f->cuts.ptr, f->cuts.len * sizeof(*less));
+        if (!less) return;
+        f->cuts.ptr = less;
+        f->cuts.cap = f->cuts.len;
+    }
 }
 
 static void cut_step(struct flush *f)
 {
+    const struct cell *cell = &f->db->cell;
     uint32_t end = f->next_ordinal + CUT_SLICE;
     if (end > f->end_ordinal) end = f->end_ordinal;
     for (; f->next_ordinal < end; f->next_ordinal++) {
+        if (f->next_ordinal + NODE_AHEAD < end)
+            __builtin_prefetch(
+                word_node(head_root(cell_head(cell, f->next_ordinal + NODE_AHEAD))), 1);
         if (cut_series(f, f->next_ordinal)) continue;
         fail_flush(f, ST_NO_MEMORY);
         return;

@@ -30,7 +30,7 @@ struct flush {
     const char *why;
     uint32_t next_ordinal, end_ordinal; /* of the cut */
     VEC(struct cut) cuts;
-    size_t n_unlinked;
+    int reader_slot;         /* of the job that writes */
     uint64_t n_samples;
     lsn begin_lsn, end_lsn;
     uint64_t begin_bytes;    /* of log, ever written */

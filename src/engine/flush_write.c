@@ -13,6 +13,8 @@
 #include "engine/overlay.h"
 #include "engine/wal_payload.h"
 
+enum { RENEW_EVERY = 64 };   /* series, between two looks at what may be freed */
+
 struct writing {
     struct flush *flush;
     struct segment_writer *out[N_LANES];
@@ -190,6 +192,9 @@ status flush_write_segments(struct flush *f, struct err *err)
     if (f->cuts.len) qsort(f->cuts.ptr, f->cuts.len, sizeof(f->cuts.ptr[0]), by_key_and_id);
     f->n_samples = 0;
     for (size_t i = 0; i < f->cuts.len && st == ST_OK; i++) {
+        /* Nodes stay because this flush took them; the slot is for the registry's texts,
+         * and none of those is held from one series to the next. */
+        if (i % RENEW_EVERY == 0) reader_renew(&f->db->cell.retire, f->reader_slot);
         st = job_cancelled(&f->job) ? ST_CANCELLED : write_series(&w, &f->cuts.ptr[i]);
     }
     for (int lane = 0; lane < N_LANES && st == ST_OK; lane++)

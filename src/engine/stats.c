@@ -19,6 +19,7 @@ void db_stats(struct db *db, struct db_stats *out)
     out->n_series = registry_counts(cell->registry).n_series;
     out->n_unflushed = cell->n_unflushed;
     out->n_retired = cell->retire.n_items;
+    out->n_retired_bytes = cell->retire.n_bytes;
     out->n_journal_max = cell->journal.n_max;
     out->head_bytes = account_used(&db->head_account);
     out->registry_bytes = account_used(&db->registry_account);

@@ -125,6 +125,7 @@ static void section_tsink(const struct info *info)
     LINE(info, "segment_samples:%llu", (unsigned long long)info->now->db.n_segment_samples);
     LINE(info, "views:%llu", (unsigned long long)info->now->db.n_views_live);
     LINE(info, "retired_items:%llu", (unsigned long long)info->now->db.n_retired);
+    LINE(info, "retired_bytes:%llu", (unsigned long long)info->now->db.n_retired_bytes);
     for (size_t i = 0; i < info->srv->app.loops.n; i++) {
         struct loop *loop = conn_loop_loop(info->srv->app.loops.ptr[i]);
         const struct histogram_us *steps = loop_step_times(loop);

@@ -9,7 +9,11 @@
  *
  * Times are processor time of the owner's thread. Lines:
  * BENCH engine.<series>.known.ns_per_sample=... The first argument is the largest number
- * of series (default 1000000); a tenth of it is measured first. */
+ * of series (default 1000000); a tenth of it is measured first.
+ *
+ * "memory N" instead: what a series costs, with 1, 5, 10, 120 and 480 samples of a mix of
+ * constants, counters and gauges (performance.md, set C), put into the heads directly. RSS
+ * is what the process holds of the system beyond what it held before the first series. */
 #include <math.h>
 #include <sched.h>
 #include <stdio.h>
@@ -23,7 +27,7 @@
 #include "base/panic.h"
 #include "base/thread.h"
 #include "base/workers.h"
-#include "engine/db.h"
+#include "engine/db_priv.h"
 #include "engine/view.h"
 
 enum { BATCH = 2000, ROUNDS = 40, STEP_MS = 15000 };
@@ -285,11 +289,114 @@ static void bench(size_t n_series)
     host_close(&host);
 }
 
+/* --- memory a series ---------------------------------------------------------------- */
+
+/* Without the files, which are in memory here. */
+static double rss_bytes(struct host *host)
+{
+    struct vfs_space space;
+    ASSERT(vfs_space(host->vfs, &space, NULL) == ST_OK);
+    FILE *file = fopen("/proc/self/statm", "r");
+    unsigned long total, resident;
+    ASSERT(file && fscanf(file, "%lu %lu", &total, &resident) == 2);
+    fclose(file);
+    return (double)resident * 4096 + (double)space.free_bytes;
+}
+
+/* Sample k of series i. */
+static double mixed_value(size_t i, int k)
+{
+    uint64_t noise = hash_mix(i * 1000003 + (uint64_t)k);
+    double base = (double)(hash_mix(i) % 1000000);
+    switch (i % 20) {
+    case 0: case 1: case 2: case 3: case 4: case 5: return base;
+    case 6: case 7: case 8: return base + (double)(k / 64);             /* an idle counter */
+    case 9: case 10: return base + k * 3 + (double)(noise % 3);         /* events */
+    case 11: case 12: return base + k * 15000.0 + (double)(noise % 9000); /* bytes */
+    case 13: case 14: return floor(base + k * 150 + (double)(noise % 90)) / 100;
+    case 15: case 16: return 4096.0 * (double)(base + (double)(noise % 200));
+    case 17: case 18: return (double)(noise % 900) / 100;
+    default: return sin((double)(noise % 100000));
+    }
+}
+
+static void put_round(struct host *host, int k)
+{
+    struct cell *cell = &host->db->cell;
+    for (size_t i = 0; i < host->n_series; i += BATCH) {
+        double v[BATCH];
+        size_t end = i + BATCH < host->n_series ? i + BATCH : host->n_series;
+        for (size_t s = i; s < end; s++) v[s - i] = mixed_value(s, k);
+        int64_t begun = cpu_ns();
+        ASSERT(head_reserve(cell, BATCH) == ST_OK);
+        for (size_t s = i; s < end; s++) {
+            if (s + 16 < end) __builtin_prefetch(cell_head(cell, (uint32_t)s + 16), 1);
+            if (s + 8 < end) head_prefetch(cell_head(cell, (uint32_t)s + 8));
+            head_append(cell, (uint32_t)s, host->now, (union value){.bits = f64_bits(v[s - i])});
+        }
+        encode_plan(cell);
+        cell_collect(cell);
+        note(host, begun);
+        while (cell->encode.ordinals.len > 4096) serve(host);
+    }
+    host->now += STEP_MS;
+}
+
+static void print_memory(struct host *host, int n_samples, double rss_before)
+{
+    static const int points[] = {1, 5, 10, 120, 480};
+    struct db_stats stats;
+    char what[64];
+    double n = (double)host->n_series;
+    bool wanted = false;
+    for (size_t i = 0; i < ARRAY_LEN(points); i++) wanted |= points[i] == n_samples;
+    if (!wanted) return;
+    settle(host);
+    db_stats(host->db, &stats);
+    const struct node_space *space = &host->db->cell.space;
+    const struct {
+        const char *name;
+        double bytes;
+    } rows[] = {
+        {"rss", rss_bytes(host) - rss_before},
+        {"registry", (double)stats.registry_bytes},
+        {"heads_and_nodes", (double)stats.head_bytes},
+        {"tails", (double)space->own.used_bytes},
+        {"runs", (double)space->shared.used_bytes},
+        {"spans", (double)(space->own.n_spans + space->shared.n_spans) * SPAN_LEN},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        snprintf(what, sizeof(what), "memory.%d.%s_bytes_per_series", n_samples, rows[i].name);
+        print(host, what, rows[i].bytes / n);
+    }
+}
+
+static void bench_memory(size_t n_series)
+{
+    static struct host host;
+    host_open(&host, n_series);
+    double rss_before = rss_bytes(&host);
+    one_round(&host, true);
+    print_owner(&host, "memory.new", "series", (double)n_series);
+    print_memory(&host, 1, rss_before);
+    for (int k = 1; k < 480; k++) {
+        put_round(&host, k);
+        if (k == 9) print_owner(&host, "memory.young", "sample", 9.0 * (double)n_series);
+        print_memory(&host, k + 1, rss_before);
+    }
+    print_owner(&host, "memory.old", "sample", 470.0 * (double)n_series);
+    host_close(&host);
+}
+
 int main(int argc, char **argv)
 {
-    size_t n = argc > 1 ? strtoull(argv[1], NULL, 10) : 1000000;
     log_set_level(LOG_WARN);
     hash_seed(1);
+    if (argc > 1 && strcmp(argv[1], "memory") == 0) {
+        bench_memory(argc > 2 ? strtoull(argv[2], NULL, 10) : 1000000);
+        return 0;
+    }
+    size_t n = argc > 1 ? strtoull(argv[1], NULL, 10) : 1000000;
     if (n >= 20000) bench(n / 10);
     bench(n);
     return 0;
