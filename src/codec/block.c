@@ -1,6 +1,7 @@
 /* Mini-blocks. 17 to 32 points are the rule, so every byte of the head counts:
  *
- *     n - 1 | fixed << 7     value codec     [tick codec, tick_len]  ticks...  values...
+ *     n - 1 | fixed << 7     first - base, step            value codec, values...
+ *     n - 1                  tick codec, length, ticks...  value codec, values...
  *
  * Layout: docs/formats/chunk.md. */
 #include "codec/block.h"
@@ -9,6 +10,7 @@
 
 #include "base/panic.h"
 #include "codec/codec_priv.h"
+#include "codec/decimal.h"
 #include "codec/tick_codec.h"
 #include "codec/value_codec.h"
 
@@ -23,19 +25,51 @@ _Static_assert((int)BLOCK_POINTS_MAX <= (int)TICK_POINTS_MAX &&
 
 size_t block_bound(enum value_type type, const union value *val, size_t n)
 {
-    return BLOCK_HEAD_MAX + tick_bound(n) + value_bound(type, val, n);
+    size_t values = value_bound(type, val, n), decimal = decimal_bound(n);
+    return BLOCK_HEAD_MAX + tick_bound(n) + (values > decimal ? values : decimal);
+}
+
+static inline bool is_number(enum value_type type)
+{
+    return type == VALUE_F64 || type == VALUE_I64 || type == VALUE_U64;
+}
+
+/* Numbers are constant or decimal: nothing is gained by comparing here. */
+static size_t put_values(uint8_t *dst, enum value_type type, const union value *val, size_t n)
+{
+    uint8_t exponent = 0;
+    enum value_codec codec = VALUE_CODEC_CONST;
+
+    if (is_number(type) && const_rle_cost(type, val, n) == SIZE_MAX) {
+        dst[0] = VALUE_CODEC_DECIMAL;
+        return 1 + decimal_encode_block(dst + 1, type, val, n, &exponent);
+    }
+    if (!is_number(type)) codec = value_choose(type, val, n);
+    dst[0] = (uint8_t)codec;
+    return 1 + value_encode(dst + 1, codec, type, val, n);
+}
+
+static status get_values(union value *val, size_t n, enum value_type type, struct arena *arena,
+                         struct span *in)
+{
+    unsigned codec;
+
+    if (!span_byte(&codec, in)) return ST_CORRUPT;
+    if (codec != VALUE_CODEC_DECIMAL) {
+        return value_decode(val, n, (enum value_codec)codec, type, arena, in->src, in->len);
+    }
+    if (!is_number(type)) return ST_CORRUPT;
+    return decimal_decode(val, type, n, in->src, in->len);
 }
 
 size_t block_encode(uint8_t *dst, enum value_type type, ts_time base, const ts_time *ts,
                     const union value *val, size_t n)
 {
     enum tick_codec tick = tick_choose(ts, n);
-    enum value_codec value = value_choose(type, val, n);
     bool fixed = tick == TICK_FIXED_STEP;
     size_t at = 0;
 
     dst[at++] = (uint8_t)((n - 1) | (fixed ? BLOCK_FIXED : 0));
-    dst[at++] = (uint8_t)value;
     if (fixed) {
         at += svarint_put(dst + at, wrap_sub(ts[0], base));
         if (n > 1) at += varint_put(dst + at, ts_gap(ts[0], ts[1]));
@@ -47,7 +81,7 @@ size_t block_encode(uint8_t *dst, enum value_type type, ts_time base, const ts_t
         memmove(dst + at, body, len);
         at += len;
     }
-    return at + value_encode(dst + at, value, type, val, n);
+    return at + put_values(dst + at, type, val, n);
 }
 
 static status decode_fixed(ts_time *ts, size_t n, ts_time base, struct span *in)
@@ -79,14 +113,14 @@ status block_decode(struct points *out, struct arena *arena, enum value_type typ
                     const uint8_t *src, size_t len)
 {
     struct span in = {src, len};
-    unsigned head, value;
+    unsigned head;
 
-    if (!span_byte(&head, &in) || !span_byte(&value, &in)) return ST_CORRUPT;
+    if (!span_byte(&head, &in)) return ST_CORRUPT;
     size_t n = (head & (BLOCK_FIXED - 1)) + 1;
     if (!points_reserve(out, n)) return ST_NO_MEMORY;
     if (head & BLOCK_FIXED) TRY(decode_fixed(out->ts + out->n, n, base, &in));
     else TRY(decode_ticks(out->ts + out->n, n, base, &in));
-    TRY(value_decode(out->val + out->n, n, (enum value_codec)value, type, arena, in.src, in.len));
+    TRY(get_values(out->val + out->n, n, type, arena, &in));
     out->n += n;
     return ST_OK;
 }

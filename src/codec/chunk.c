@@ -1,6 +1,10 @@
-/* Chunks: the two columns and what lies between them and a caller.
+/* Chunks: two columns and what their keeper knows. Ticks are the business of
+ * tick_column.c (or, a few of them, of tick_codec.c), values of value_column.c; here is
+ * what holds for both.
  *
- * Both columns are sections of 128 points, each behind its length. Layout:
+ * All times of a chunk are decoded for any range: they cost little, and often nothing.
+ * Of the values only the sections that the range needs are made. What the keeper says is
+ * checked against the ticks: they ascend from ts.from to ts.to. Layout:
  * docs/formats/chunk.md. */
 #include "codec/chunk.h"
 
@@ -9,9 +13,16 @@
 #include "base/panic.h"
 #include "codec/codec_priv.h"
 #include "codec/tick_codec.h"
-#include "codec/value_codec.h"
+#include "codec/tick_column.h"
+#include "codec/value_column.h"
+#include "codec/column_work_priv.h"
 
-enum { SECTION = 128 };
+enum {
+    SECTION = VALUE_SECTION,
+    FEW = 16, /* up to so many times the codecs of sections are smaller */
+};
+
+_Static_assert((int)SECTION <= (int)TICK_POINTS_MAX, "a section is coded in one call");
 
 static inline size_t section_points(size_t n, size_t at)
 {
@@ -28,63 +39,72 @@ static void assert_ascending(const ts_time *ts, size_t n)
 
 /* ---- encoding ------------------------------------------------------------- */
 
-size_t chunk_ticks_bound(size_t n)
+static size_t ticks_sections_bound(size_t n)
 {
     size_t len = 1;
     for (size_t i = 0; i < n; i += SECTION) len += VARINT_MAX + tick_bound(section_points(n, i));
     return len;
 }
 
+size_t chunk_ticks_bound(size_t n)
+{
+    size_t sections = ticks_sections_bound(n), column = tick_column_bound(n);
+    return sections > column ? sections : column;
+}
+
 size_t chunk_values_bound(enum value_type type, const union value *val, size_t n)
 {
-    size_t len = 1;
+    size_t len = 1, column;
     for (size_t i = 0; i < n; i += SECTION) {
         len += VARINT_MAX + value_bound(type, val ? val + i : NULL, section_points(n, i));
     }
-    return len;
+    column = 1 + decimal_bound(n);
+    return len > column ? len : column;
 }
 
-/* Puts the length before the section that stands VARINT_MAX behind it. */
-static size_t close_section(uint8_t *dst, size_t len)
+/* Sections of one codec, each behind its length; a single one has none. For few points,
+ * and when there is no memory for a column. */
+static size_t put_tick_sections(uint8_t *dst, enum tick_codec codec, const ts_time *ts, size_t n)
 {
-    size_t head = varint_put(dst, len);
-    memmove(dst + head, dst + VARINT_MAX, len);
-    return head + len;
+    size_t at = 0;
+    ts_time base = ts[0];
+
+    dst[at++] = (uint8_t)codec;
+    if (n <= SECTION) return at + tick_encode(dst + at, codec, base, ts, n);
+    for (size_t i = 0; i < n; i += SECTION) {
+        size_t points = section_points(n, i);
+        uint8_t *body = dst + at + VARINT_MAX;
+        size_t len = tick_encode(body, codec, base, ts + i, points);
+        at += varint_put(dst + at, len);
+        memmove(dst + at, body, len);
+        at += len;
+        base = ts[i + points - 1];
+    }
+    return at;
 }
 
 size_t chunk_ticks_encode(uint8_t *dst, const ts_time *ts, size_t n)
 {
     assert_ascending(ts, n);
-    enum tick_codec codec = tick_choose_run(ts, n);
-    if (codec == TICK_FIXED_STEP) return 0;
+    if (tick_fixed_cost(ts, n) != SIZE_MAX) return 0;
+    if (n <= FEW) return put_tick_sections(dst, tick_choose(ts, n), ts, n);
 
-    size_t at = 0;
-    ts_time base = ts[0];
-    dst[at++] = (uint8_t)codec;
-    for (size_t i = 0; i < n; i += SECTION) {
-        size_t points = section_points(n, i);
-        size_t len = tick_encode(dst + at + VARINT_MAX, codec, base, ts + i, points);
-        at += close_section(dst + at, len);
-        base = ts[i + points - 1];
-    }
-    return at;
+    struct work *work = work_take();
+    uint64_t *words = work ? work_words(work, tick_column_words(n)) : NULL;
+    size_t len = words ? tick_column_encode(dst, ts, n, words)
+                       : put_tick_sections(dst, TICK_DELTA_VARINT, ts, n);
+    work_give(work);
+    return len;
 }
 
 size_t chunk_values_encode(uint8_t *dst, enum value_type type, const union value *val, size_t n,
                            enum chunk_effort effort)
 {
     ASSERT(n >= 1 && n <= CHUNK_POINTS_MAX);
-    (void)effort;
-    enum value_codec codec = value_choose_run(type, val, n);
-    size_t at = 0;
-    dst[at++] = (uint8_t)((unsigned)codec << 3 | (unsigned)type);
-    if (codec == VALUE_CODEC_CONST) return at + value_encode(dst + at, codec, type, val, 1);
-    for (size_t i = 0; i < n; i += SECTION) {
-        size_t len = value_encode(dst + at + VARINT_MAX, codec, type, val + i,
-                                  section_points(n, i));
-        at += close_section(dst + at, len);
-    }
-    return at;
+    struct work *work = work_take();
+    size_t len = value_column_encode(dst, type, val, n, effort, work);
+    work_give(work);
+    return len;
 }
 
 /* ---- decoding ------------------------------------------------------------- */
@@ -96,100 +116,120 @@ status chunk_values_type(enum value_type *out, const uint8_t *values, size_t len
     return ST_OK;
 }
 
-static status next_section(struct span *out, struct span *in)
+static status decode_fixed(ts_time *ts, const struct chunk_ref *chunk, uint64_t gap)
 {
-    uint64_t len;
-    if (!span_varint(&len, in)) return ST_CORRUPT;
-    out->src = span_take(in, len);
-    out->len = (size_t)len;
-    return out->src ? ST_OK : ST_CORRUPT;
-}
+    uint64_t step = 0;
 
-static status decode_ticks(ts_time *ts, const struct chunk_ref *chunk)
-{
-    struct span in = {chunk->ticks, chunk->ticks_len}, section;
-    uint64_t gap = ts_gap(chunk->ts.from, chunk->ts.to);
-    ts_time base = chunk->ts.from;
-    unsigned codec;
-
-    if (gap < chunk->n - 1) return ST_CORRUPT;
-    if (chunk->ticks_len == 0) {
-        if (chunk->n == 1) {
-            ts[0] = base;
-            return gap == 0 ? ST_OK : ST_CORRUPT;
-        }
+    if (chunk->n > 1) {
+        step = gap / (chunk->n - 1);
         if (gap % (chunk->n - 1)) return ST_CORRUPT;
-        for (uint64_t i = 0; i < chunk->n; i++) {
-            ts[i] = wrap_add(base, (int64_t)(i * (gap / (chunk->n - 1))));
-        }
-        return ST_OK;
+    } else if (gap != 0) {
+        return ST_CORRUPT;
     }
-    if (!span_byte(&codec, &in)) return ST_CORRUPT;
-    for (size_t i = 0; i < chunk->n; i += SECTION) {
-        size_t points = section_points(chunk->n, i);
-        TRY(next_section(&section, &in));
-        TRY(tick_decode(ts + i, points, (enum tick_codec)codec, base, section.src, section.len));
-        if (i > 0 && ts[i] <= base) return ST_CORRUPT;
-        base = ts[i + points - 1];
-    }
-    if (in.len || ts[0] != chunk->ts.from || base != chunk->ts.to) return ST_CORRUPT;
+    for (uint64_t i = 0; i < chunk->n; i++) ts[i] = (ts_time)((uint64_t)chunk->ts.from + i * step);
     return ST_OK;
 }
 
-static status decode_values(union value *val, struct arena *arena, const struct chunk_ref *chunk)
+static status decode_tick_sections(ts_time *ts, const struct chunk_ref *chunk)
 {
-    struct span in = {chunk->values, chunk->values_len}, section;
-    unsigned head;
+    struct span in = {chunk->ticks, chunk->ticks_len};
+    ts_time base = chunk->ts.from;
+    unsigned codec;
 
-    if (!span_byte(&head, &in) || (head & 7) != (unsigned)chunk->type) return ST_CORRUPT;
-    enum value_codec codec = (enum value_codec)(head >> 3);
+    if (!span_byte(&codec, &in)) return ST_CORRUPT;
     for (size_t i = 0; i < chunk->n; i += SECTION) {
-        if (codec == VALUE_CODEC_CONST) section = in;
-        else TRY(next_section(&section, &in));
-        TRY(value_decode(val + i, section_points(chunk->n, i), codec, chunk->type, arena,
-                         section.src, section.len));
+        size_t points = section_points(chunk->n, i);
+        uint64_t len = in.len;
+        if (chunk->n > SECTION && !span_varint(&len, &in)) return ST_CORRUPT;
+        const uint8_t *src = span_take(&in, len);
+        if (!src) return ST_CORRUPT;
+        TRY(tick_decode(ts + i, points, (enum tick_codec)codec, base, src, (size_t)len));
+        base = ts[i + points - 1];
     }
-    return codec == VALUE_CODEC_CONST || in.len == 0 ? ST_OK : ST_CORRUPT;
+    return in.len == 0 ? ST_OK : ST_CORRUPT;
 }
 
-/* Drops what lies outside the range from the n points at pts->n. */
-static size_t trim(struct points *pts, size_t n, struct time_range range)
+/* All times; that they ascend from `from` to `to` holds afterwards. */
+static status decode_ticks(ts_time *ts, const struct chunk_ref *chunk)
 {
-    ts_time *ts = pts->ts + pts->n;
-    union value *val = pts->val + pts->n;
-    size_t from = 0, to = n;
+    uint64_t gap = ts_gap(chunk->ts.from, chunk->ts.to);
+    unsigned head = chunk->ticks_len ? chunk->ticks[0] : 0;
+    bool ascending = true;
 
-    while (from < to && ts[from] < range.from) from++;
-    while (to > from && ts[to - 1] > range.to) to--;
-    if (from > 0) {
-        memmove(ts, ts + from, (to - from) * sizeof(ts[0]));
-        memmove(val, val + from, (to - from) * sizeof(val[0]));
+    if (gap < chunk->n - 1) return ST_CORRUPT;
+    if (chunk->ticks_len == 0) return decode_fixed(ts, chunk, gap);
+    if (tick_codec_valid(head)) {
+        TRY(decode_tick_sections(ts, chunk));
+    } else {
+        TRY(tick_column_decode(ts, chunk->n, chunk->ts.from, chunk->ticks, chunk->ticks_len));
     }
-    return to - from;
+    for (size_t i = 1; i < chunk->n; i++) ascending &= ts[i - 1] < ts[i];
+    if (!ascending || ts[0] != chunk->ts.from || ts[chunk->n - 1] != chunk->ts.to) {
+        return ST_CORRUPT;
+    }
+    return ST_OK;
 }
 
-/* All points to the place behind out->n, which stays as it is. */
-static status decode_all(struct points *out, struct arena *arena, const struct chunk_ref *chunk)
+static struct value_column values_of(const struct chunk_ref *chunk, struct arena *arena)
+{
+    return (struct value_column){.type = chunk->type,
+                                 .n = chunk->n,
+                                 .src = chunk->values,
+                                 .len = chunk->values_len,
+                                 .arena = arena};
+}
+
+/* The first of n ascending times that is >= t (or, after, > t). */
+static size_t find_time(const ts_time *ts, size_t n, ts_time t, bool after)
+{
+    size_t from = 0, to = n;
+    while (from < to) {
+        size_t mid = from + (to - from) / 2;
+        if (ts[mid] < t || (after && ts[mid] == t)) from = mid + 1;
+        else to = mid;
+    }
+    return from;
+}
+
+/* Room for whole sections behind out->n. */
+static status reserve(struct points *out, const struct chunk_ref *chunk)
 {
     if (chunk->n < 1 || chunk->n > CHUNK_POINTS_MAX || range_empty(chunk->ts)) return ST_CORRUPT;
-    if (!points_reserve(out, chunk->n)) return ST_NO_MEMORY;
-    TRY(decode_ticks(out->ts + out->n, chunk));
-    return decode_values(out->val + out->n, arena, chunk);
+    return points_reserve(out, value_sections(chunk->n) * SECTION) ? ST_OK : ST_NO_MEMORY;
 }
 
 status chunk_decode_range(struct points *out, struct arena *arena, const struct chunk_ref *chunk,
                           struct time_range range)
 {
+    struct value_column col = values_of(chunk, arena);
+
     if (range_empty(range) || !range_overlaps(range, chunk->ts)) return ST_OK;
-    TRY(decode_all(out, arena, chunk));
-    out->n += trim(out, chunk->n, range);
+    TRY(reserve(out, chunk));
+    ts_time *ts = out->ts + out->n;
+    union value *val = out->val + out->n;
+    TRY(decode_ticks(ts, chunk));
+    size_t from = find_time(ts, chunk->n, range.from, false);
+    size_t to = find_time(ts, chunk->n, range.to, true), n = to - from;
+    if (n == 0) return ST_OK;
+
+    size_t first = from / SECTION;
+    TRY(value_column_decode(val, &col, first, (to + SECTION - 1) / SECTION));
+    if (from > 0) {
+        memmove(ts, ts + from, n * sizeof(ts[0]));
+        memmove(val, val + (from - first * SECTION), n * sizeof(val[0]));
+    }
+    out->n += n;
     return ST_OK;
 }
 
 status chunk_check(struct arena *arena, const struct chunk_ref *chunk, struct err *err)
 {
+    struct value_column col = values_of(chunk, arena);
     struct points pts = {0};
-    status st = decode_all(&pts, arena, chunk);
+
+    status st = reserve(&pts, chunk);
+    if (st == ST_OK) st = decode_ticks(pts.ts, chunk);
+    if (st == ST_OK) st = value_column_decode(pts.val, &col, 0, value_sections(chunk->n));
     points_release(&pts);
     if (st == ST_OK) return ST_OK;
     return err_set(err, st, "chunk of %u points, %zu + %zu bytes", chunk->n, chunk->ticks_len,

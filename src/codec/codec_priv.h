@@ -24,9 +24,11 @@
                            size_t n);                                                          \
     CHECKED status prefix##_decode(union value *val, size_t n, enum value_type type,           \
                                    struct arena *arena, const uint8_t *src, size_t len);
+#define COLUMN_CODEC(code, id, name, types, decoder)
 #include "codec/codecs.def"
 #undef TICK_CODEC
 #undef VALUE_CODEC
+#undef COLUMN_CODEC
 
 /* The codec with the fewest bytes for n points of any number, cut into sections of
  * CHUNK_SECTION that are coded alone; but fixed steps and constants are stored once

@@ -5,6 +5,7 @@
  * A dry heap is told from bad input by the library's error code. */
 #include "codec/compress.h"
 
+#include <string.h>
 #include <zstd.h>
 #include <zstd_errors.h>
 
@@ -44,6 +45,76 @@ status zstd_encode(size_t *out, void *dst, size_t cap, const void *src, size_t l
 status zstd_decode_exact(void *dst, size_t dst_len, const void *src, size_t len)
 {
     size_t n = ZSTD_decompress(dst, dst_len, src, len);
+    if (ZSTD_isError(n)) {
+        return status_of(n, ST_CORRUPT) == ST_NO_MEMORY ? ST_NO_MEMORY : ST_CORRUPT;
+    }
+    return n == dst_len ? ST_OK : ST_CORRUPT;
+}
+
+struct zstd_pack {
+    ZSTD_CCtx *enc;
+    ZSTD_DCtx *dec;
+    uint8_t *frame; /* with its magic */
+    size_t cap;
+};
+
+static const uint8_t zstd_magic[4] = {0x28, 0xb5, 0x2f, 0xfd}; /* RFC 8878, 3.1.1 */
+
+struct zstd_pack *zstd_pack_new(void)
+{
+    return mem_try_zero(sizeof(struct zstd_pack));
+}
+
+void zstd_pack_free(struct zstd_pack *pack)
+{
+    if (!pack) return;
+    ZSTD_freeCCtx(pack->enc);
+    ZSTD_freeDCtx(pack->dec);
+    mem_free(pack->frame);
+    mem_free(pack);
+}
+
+/* Room for a frame of len bytes with its magic. */
+static bool reserve_frame(struct zstd_pack *pack, size_t len)
+{
+    if (len + sizeof(zstd_magic) <= pack->cap) return true;
+    mem_free(pack->frame);
+    pack->cap = len + sizeof(zstd_magic);
+    pack->frame = mem_try(pack->cap);
+    if (!pack->frame) pack->cap = 0;
+    return pack->frame != NULL;
+}
+
+static bool open_encoder(struct zstd_pack *pack, int level)
+{
+    if (!pack->enc) pack->enc = ZSTD_createCCtx();
+    if (!pack->enc) return false;
+    return !ZSTD_isError(ZSTD_CCtx_setParameter(pack->enc, ZSTD_c_compressionLevel, level)) &&
+           !ZSTD_isError(ZSTD_CCtx_setParameter(pack->enc, ZSTD_c_contentSizeFlag, 0)) &&
+           !ZSTD_isError(ZSTD_CCtx_setParameter(pack->enc, ZSTD_c_checksumFlag, 0));
+}
+
+size_t zstd_pack_encode(struct zstd_pack *pack, uint8_t *dst, size_t cap, const uint8_t *src,
+                        size_t len, int level)
+{
+    if (!open_encoder(pack, level) || !reserve_frame(pack, cap)) return 0;
+    size_t n = ZSTD_compress2(pack->enc, pack->frame, cap + sizeof(zstd_magic), src, len);
+    if (ZSTD_isError(n) || n <= sizeof(zstd_magic)) return 0;
+    ASSERT(memcmp(pack->frame, zstd_magic, sizeof(zstd_magic)) == 0);
+    n -= sizeof(zstd_magic);
+    memcpy(dst, pack->frame + sizeof(zstd_magic), n);
+    return n;
+}
+
+status zstd_pack_decode(struct zstd_pack *pack, uint8_t *dst, size_t dst_len, const uint8_t *src,
+                        size_t len)
+{
+    if (!pack->dec) pack->dec = ZSTD_createDCtx();
+    if (!pack->dec || !reserve_frame(pack, len)) return ST_NO_MEMORY;
+    memcpy(pack->frame, zstd_magic, sizeof(zstd_magic));
+    memcpy(pack->frame + sizeof(zstd_magic), src, len);
+    size_t n = ZSTD_decompressDCtx(pack->dec, dst, dst_len, pack->frame,
+                                   len + sizeof(zstd_magic));
     if (ZSTD_isError(n)) {
         return status_of(n, ST_CORRUPT) == ST_NO_MEMORY ? ST_NO_MEMORY : ST_CORRUPT;
     }

@@ -37,6 +37,21 @@ CHECKED status zstd_decode(struct strbuf *out, const void *src, size_t len, size
  * completely or fails with ST_CORRUPT. */
 CHECKED status zstd_decode_exact(void *dst, size_t dst_len, const void *src, size_t len);
 
+/* Small blocks of a file that knows their lengths: frames without magic, content size and
+ * checksum, 2 bytes each besides the data. The contexts are kept from block to block. */
+struct zstd_pack;
+
+CHECKED struct zstd_pack *zstd_pack_new(void); /* NULL when the heap refuses */
+void zstd_pack_free(struct zstd_pack *pack);   /* accepts NULL */
+
+/* Compresses to dst[0..cap); the length, or 0 when it does not fit or memory ends. */
+size_t zstd_pack_encode(struct zstd_pack *pack, uint8_t *dst, size_t cap, const uint8_t *src,
+                        size_t len, int level);
+
+/* Fills dst[0..dst_len) exactly or fails with ST_CORRUPT, ST_NO_MEMORY. */
+CHECKED status zstd_pack_decode(struct zstd_pack *pack, uint8_t *dst, size_t dst_len,
+                                const uint8_t *src, size_t len);
+
 /* Streaming, for bodies that arrive in pieces and answers that leave in pieces. */
 struct zstd_reader;
 struct zstd_writer;

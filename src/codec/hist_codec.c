@@ -4,16 +4,16 @@
  *     run      n, length, the first histogram as model/histogram.h encodes it,
  *              then for n > 1 one column for each number of the other n - 1:
  *              count, sum, zero count, positive buckets, negative buckets
- *     column   codec, length, payload: a value codec of this room over the n - 1
- *              numbers, as i64 when all are whole (bit 7 of the codec), else as f64
+ *     column   codec, length, payload: constant, or decimal.h's integers and decimals,
+ *              over the n - 1 numbers
  *
- * A new layout begins a new run. Whole numbers under 2^53 lose nothing as i64 and
- * pack far better; -0 does not count as whole. Decoding shares the spans and bounds
+ * A new layout begins a new run. Decoding shares the spans and bounds
  * of a run's first histogram among all of them. Layout: docs/formats/chunk.md. */
 #include <string.h>
 
 #include "base/panic.h"
 #include "codec/codec_priv.h"
+#include "codec/decimal.h"
 #include "codec/value_codec.h"
 #include "model/histogram.h"
 
@@ -22,8 +22,7 @@ enum {
     COLUMN_SUM,
     COLUMN_ZERO,
     COLUMN_BUCKETS, /* the first of the buckets */
-    COLUMN_WHOLE = 0x80,
-    COLUMN_BOUND = 34, /* bytes of a column for each value, its head included */
+    COLUMN_BOUND = 64, /* bytes of a column for each value, its head included */
     RUN_HEAD_BOUND = 2 + VARINT_MAX,
 };
 
@@ -41,8 +40,8 @@ static double get_number(const struct histogram *h, size_t column)
     return i < h->pos.n_counts ? h->pos.counts[i] : h->neg.counts[i - h->pos.n_counts];
 }
 
-/* A column of n numbers takes a codec byte, a length of at most 2 bytes, and what
- * value_bound() says: less than COLUMN_BOUND * n in all, also for n = 1. */
+/* A column of n numbers takes a codec byte, a length of at most 2 bytes, heads of at
+ * most 50 and 9 for each number: less than COLUMN_BOUND * n in all, also for n = 1. */
 size_t hist_codec_bound(const struct histogram *h)
 {
     return RUN_HEAD_BOUND + histogram_bound(h) + COLUMN_BOUND * n_columns(h);
@@ -74,37 +73,21 @@ static bool same_layout(const struct histogram *a, const struct histogram *b)
            memcmp(a->custom, b->custom, a->n_custom * sizeof(a->custom[0])) == 0;
 }
 
-static const double whole_max = 9007199254740992.0; /* 2^53 */
-
-/* v as an integer that converts back to the same bits. */
-static bool whole_number(int64_t *out, double v)
-{
-    if (!(v > -whole_max && v < whole_max)) return false;
-    *out = (int64_t)v;
-    return f64_bits((double)*out) == f64_bits(v);
-}
-
 static size_t put_column(uint8_t *dst, const union value *val, size_t n, size_t column)
 {
-    union value real[VALUE_POINTS_MAX], whole[VALUE_POINTS_MAX];
-    bool all_whole = true;
+    uint8_t payload[VALUE_POINTS_MAX * 8 + 512];
+    union value number[VALUE_POINTS_MAX];
+    size_t len, at = 0;
 
-    for (size_t i = 0; i < n; i++) {
-        double v = get_number(val[i].hist, column);
-        int64_t number = 0;
-        real[i].bits = f64_bits(v);
-        all_whole = all_whole && whole_number(&number, v);
-        whole[i].bits = (uint64_t)number;
+    ASSERT(decimal_bound(n) <= sizeof(payload));
+    for (size_t i = 0; i < n; i++) number[i].bits = f64_bits(get_number(val[i].hist, column));
+    dst[at] = VALUE_CODEC_DECIMAL;
+    len = decimal_encode(payload, VALUE_F64, number, n, NULL);
+    if (len > 8 && const_rle_cost(VALUE_F64, number, n) != SIZE_MAX) {
+        dst[at] = VALUE_CODEC_CONST;
+        len = value_encode(payload, VALUE_CODEC_CONST, VALUE_F64, number, n);
     }
-    enum value_type type = all_whole ? VALUE_I64 : VALUE_F64;
-    const union value *numbers = all_whole ? whole : real;
-    enum value_codec codec = value_choose(type, numbers, n);
-    uint8_t payload[VALUE_POINTS_MAX * 10 + 24];
-    size_t len = value_encode(payload, codec, type, numbers, n);
-    size_t at = 0;
-
-    ASSERT(len <= sizeof(payload));
-    dst[at++] = (uint8_t)(codec | (all_whole ? COLUMN_WHOLE : 0));
+    at++;
     at += varint_put(dst + at, len);
     memcpy(dst + at, payload, len);
     return at + len;
@@ -139,30 +122,26 @@ size_t hist_codec_encode(uint8_t *dst, enum value_type type, const union value *
 }
 
 /* The n numbers of the next column. */
-static status get_column(double *out, size_t n, struct span *in)
+static status get_column(union value *out, size_t n, struct span *in)
 {
-    union value val[VALUE_POINTS_MAX];
-    unsigned head;
+    unsigned codec;
     uint64_t len;
 
-    if (!span_byte(&head, in) || !span_varint(&len, in)) return ST_CORRUPT;
+    if (!span_byte(&codec, in) || !span_varint(&len, in)) return ST_CORRUPT;
     const uint8_t *payload = span_take(in, len);
     if (!payload) return ST_CORRUPT;
-    bool whole = head & COLUMN_WHOLE;
-    unsigned codec = head & ~(unsigned)COLUMN_WHOLE;
-    TRY(value_decode(val, n, (enum value_codec)codec, whole ? VALUE_I64 : VALUE_F64, NULL,
-                     payload, (size_t)len));
-    for (size_t i = 0; i < n; i++) {
-        out[i] = whole ? (double)(int64_t)val[i].bits : bits_f64(val[i].bits);
+    if (codec == VALUE_CODEC_DECIMAL) {
+        return decimal_decode(out, VALUE_F64, n, payload, (size_t)len);
     }
-    return ST_OK;
+    if (codec != VALUE_CODEC_CONST) return ST_CORRUPT;
+    return value_decode(out, n, VALUE_CODEC_CONST, VALUE_F64, NULL, payload, (size_t)len);
 }
 
 /* The n histograms of a run after its first, whose layout they share. */
 static status get_others(union value *val, size_t n, const struct histogram *first,
                          struct arena *arena, struct span *in)
 {
-    double numbers[VALUE_POINTS_MAX];
+    union value numbers[VALUE_POINTS_MAX];
     size_t n_buckets = first->pos.n_counts + first->neg.n_counts;
 
     /* A column is at least a codec, a length and a byte: hostile counts end here,
@@ -181,14 +160,15 @@ static status get_others(union value *val, size_t n, const struct histogram *fir
     for (size_t c = 0; c < n_columns(first); c++) {
         TRY(get_column(numbers, n, in));
         for (size_t i = 0; i < n; i++) {
+            double v = bits_f64(numbers[i].bits);
             if (c == COLUMN_COUNT) {
-                hist[i].count = numbers[i];
+                hist[i].count = v;
             } else if (c == COLUMN_SUM) {
-                hist[i].sum = numbers[i];
+                hist[i].sum = v;
             } else if (c == COLUMN_ZERO) {
-                hist[i].zero_count = numbers[i];
+                hist[i].zero_count = v;
             } else {
-                counts[i * n_buckets + c - COLUMN_BUCKETS] = numbers[i];
+                counts[i * n_buckets + c - COLUMN_BUCKETS] = v;
             }
         }
     }

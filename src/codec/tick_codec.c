@@ -13,9 +13,11 @@ static const struct tick_row {
 #define TICK_CODEC(code, id, name, prefix)                                                     \
     [code] = {name, prefix##_cost, prefix##_encode, prefix##_decode},
 #define VALUE_CODEC(code, id, name, types, prefix)
+#define COLUMN_CODEC(code, id, name, types, decoder)
 #include "codec/codecs.def"
 #undef TICK_CODEC
 #undef VALUE_CODEC
+#undef COLUMN_CODEC
 };
 
 bool tick_codec_valid(unsigned codec)

@@ -28,9 +28,11 @@
 enum tick_codec {
 #define TICK_CODEC(code, id, name, prefix) code = id,
 #define VALUE_CODEC(code, id, name, types, prefix)
+#define COLUMN_CODEC(code, id, name, types, decoder)
 #include "codec/codecs.def"
 #undef TICK_CODEC
 #undef VALUE_CODEC
+#undef COLUMN_CODEC
 };
 
 /* One call codes at most this many timestamps: the section of a chunk. */

@@ -18,9 +18,11 @@ static const struct value_row {
 #define TICK_CODEC(code, id, name, prefix)
 #define VALUE_CODEC(code, id, name, types, prefix)                                             \
     [code] = {name, types, prefix##_cost, prefix##_encode, prefix##_decode},
+#define COLUMN_CODEC(code, id, name, types, decoder)
 #include "codec/codecs.def"
 #undef TICK_CODEC
 #undef VALUE_CODEC
+#undef COLUMN_CODEC
 };
 
 bool value_codec_valid(unsigned codec)

@@ -8,6 +8,13 @@
  *     VALUE_CODEC_BYTES    bytes      lengths, then the bytes
  *     VALUE_CODEC_HIST     histogram  one layout a run, then columns of numbers
  *
+ * These take up to 128 values at a time. Those of whole columns are value_column.h's:
+ *
+ *     VALUE_CODEC_DECIMAL  numeric    decimals, integers: patched frame of reference
+ *     VALUE_CODEC_CLASSES  numeric    the same, its residuals entropy-coded
+ *     VALUE_CODEC_DICT     bytes      few distinct ones
+ *     VALUE_CODEC_ZSTD     all        another codec's bytes, compressed
+ *
  * What goes in comes out bit for bit: -0, every NaN, denormals. codecs.def is the
  * table; the smallest wins. Bytes and histograms come out as copies in the caller's
  * arena. Encoders cannot fail; decoders trust nothing. Pure, any thread; only the
@@ -28,9 +35,11 @@
 enum value_codec {
 #define TICK_CODEC(code, id, name, prefix)
 #define VALUE_CODEC(code, id, name, types, prefix) code = id,
+#define COLUMN_CODEC(code, id, name, types, decoder) code = id,
 #include "codec/codecs.def"
 #undef TICK_CODEC
 #undef VALUE_CODEC
+#undef COLUMN_CODEC
 };
 
 /* One call codes at most this many values: the section of a chunk. */

@@ -5,7 +5,7 @@
  *     BENCH codec.decimal.2048.bytes.encode_ns=3.1
  *     BENCH codec.decimal.2048.bytes.decode_ns.avx2=0.8
  *     BENCH codec.xor.2048.bytes.size=3.6               beside it: Gorilla XOR
- *     BENCH codec.chunk.steady.mix.size=...             whole chunks, times included
+ *     BENCH codec.chunk.fast.steady.mix.size=...        whole chunks, times included
  *
  * "mix" is data set C: the kinds by their shares, constants by the constant codec. Best
  * of several rounds, one thread. Nothing is asserted: the machine decides. */
@@ -211,7 +211,21 @@ static void make_ticks(ts_time *ts, bool jitter, struct rng *rng)
     }
 }
 
-static void bench_chunks(bool jitter)
+static void print_chunk(bool jitter, enum chunk_effort effort, const char *kind,
+                        const struct cost *c)
+{
+    static const char *const efforts[] = {"fast", "small", "smallest"};
+    const char *ticks = jitter ? "jitter20ms" : "steady";
+
+    printf("BENCH codec.chunk.%s.%s.%s.size=%.3f\n", efforts[effort], ticks, kind, c->size);
+    printf("BENCH codec.chunk.%s.%s.%s.encode_ns=%.2f\n", efforts[effort], ticks, kind,
+           c->encode_ns);
+    printf("BENCH codec.chunk.%s.%s.%s.decode_ns=%.2f\n", efforts[effort], ticks, kind,
+           c->decode_ns[0]);
+    fflush(stdout);
+}
+
+static void bench_chunks(bool jitter, enum chunk_effort effort)
 {
     static ts_time ts[POINTS];
     static union value val[POINTS];
@@ -235,7 +249,7 @@ static void bench_chunks(bool jitter)
             chunk.ticks_len = chunk_ticks_encode(bytes, ts, POINTS);
             chunk.values = bytes + chunk.ticks_len;
             chunk.values_len = chunk_values_encode(bytes + chunk.ticks_len, VALUE_F64, val,
-                                                   POINTS, CHUNK_FAST);
+                                                   POINTS, effort);
             len = chunk.ticks_len + chunk.values_len;
             double t1 = now_ns();
             pts.n = 0;
@@ -246,22 +260,24 @@ static void bench_chunks(bool jitter)
         }
         struct cost c = {(double)len / POINTS, encode / POINTS, {decode / POINTS}};
         add_share(&mix, &c, kind_share((enum series_kind)kind));
+        print_chunk(jitter, effort, kind_name((enum series_kind)kind), &c);
     }
-    const char *ticks = jitter ? "jitter20ms" : "steady";
-    printf("BENCH codec.chunk.%s.mix.size=%.3f\n", ticks, mix.size);
-    printf("BENCH codec.chunk.%s.mix.encode_ns=%.2f\n", ticks, mix.encode_ns);
-    printf("BENCH codec.chunk.%s.mix.decode_ns=%.2f\n", ticks, mix.decode_ns[0]);
+    print_chunk(jitter, effort, "mix", &mix);
     points_release(&pts);
     free(bytes);
 }
 
-int main(void)
+/* `bench_codec chunk` measures whole chunks only. */
+int main(int argc, char **argv)
 {
     static const size_t lengths[] = {16, 32, 120, 512, POINTS};
 
     printf("# kernels: %s\n", kernels()->name);
-    for (size_t i = 0; i < ARRAY_LEN(lengths); i++) bench_columns(lengths[i]);
-    bench_chunks(false);
-    bench_chunks(true);
+    bool all = argc < 2 || strcmp(argv[1], "chunk") != 0;
+    for (size_t i = 0; all && i < ARRAY_LEN(lengths); i++) bench_columns(lengths[i]);
+    for (int effort = CHUNK_FAST; effort <= CHUNK_SMALLEST; effort++) {
+        bench_chunks(false, (enum chunk_effort)effort);
+        bench_chunks(true, (enum chunk_effort)effort);
+    }
     return 0;
 }

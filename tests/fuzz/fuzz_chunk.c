@@ -36,7 +36,7 @@ static void check_parts(struct arena *arena, const struct points *all,
 /* u8 type, u16 points, u16 length of the ticks, i64 from, u32 to - from; ticks, values. */
 static void fuzz_whole_chunk(struct arena *arena, const uint8_t *src, size_t len)
 {
-    enum { HEAD = 17 };
+    enum { HEAD = 17 }; /* behind the choice */
     struct points all = {0};
     struct time_range always = {TS_MIN, TS_MAX};
 
