@@ -96,6 +96,7 @@ static void put_entry(struct json_writer *w, const struct catalog_entry *entry)
     json_field_u64(w, "series", info->n_series);
     json_field_u64(w, "chunks", info->n_chunks);
     json_field_u64(w, "points", info->n_points);
+    json_field_u64(w, "ticks", info->n_ticks);
     json_field_u64(w, "bytes", info->n_bytes);
     json_field_i64(w, "min_time", info->ts.from);
     json_field_i64(w, "max_time", info->ts.to);
@@ -141,6 +142,7 @@ static status parse_bounds(struct segment_info *info, const struct json *obj, st
     TRY(json_file_u64(&info->n_series, obj, "series", err));
     TRY(json_file_u64(&info->n_chunks, obj, "chunks", err));
     TRY(json_file_u64(&info->n_points, obj, "points", err));
+    TRY(json_file_u64(&info->n_ticks, obj, "ticks", err));
     TRY(json_file_u64(&info->n_bytes, obj, "bytes", err));
     TRY(json_file_i64(&info->ts.from, obj, "min_time", err));
     TRY(json_file_i64(&info->ts.to, obj, "max_time", err));

@@ -54,6 +54,7 @@
 
 /* Files of a segment directory. */
 #define LAYOUT_SEG_CHUNKS "chunks.bin"
+#define LAYOUT_SEG_TICKS "ticks.bin"
 #define LAYOUT_SEG_INDEX "chunk_index.bin"
 #define LAYOUT_SEG_SERIES "series.bin"
 #define LAYOUT_SEG_POSTINGS "postings.bin"

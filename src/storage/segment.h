@@ -1,10 +1,13 @@
 /* A segment: an immutable, self-contained directory of one lane, made by a flush or a
  * compaction (docs/formats/segment.md).
  *
- *     chunks.bin        encoded chunks, back to back
+ *     chunks.bin        the values of chunks, back to back
+ *     ticks.bin         their ticks, each pattern once: series that are scraped together
+ *                       share them; a fixed step has none
  *     chunk_index.bin   who has which chunk: sorted by (shard, series id, min time),
- *                       columns in blocks of 128 entries, a CRC32C each; and a CRC32C
- *                       for every 64 KiB page of chunks.bin
+ *                       columns in blocks of 128 entries, a CRC32C each; where each
+ *                       pattern of ticks is; and a CRC32C for every 64 KiB page of
+ *                       chunks.bin and ticks.bin
  *     series.bin        the series at write time: labels (pair-coded), type, place
  *     manifest.json     what the segment is; with its own CRC32C
  *
@@ -12,7 +15,7 @@
  * synced, so a short or missing file is damage and never an unfinished write. Every
  * byte lies under a checksum that is verified before the byte is used: the manifest,
  * headers and the directory of the index at open, index blocks when they are read,
- * pages of chunks.bin at their first use, series.bin as a whole when it is read.
+ * pages of chunks.bin and ticks.bin at their first use, series.bin as a whole when it is read.
  *
  * Writer: one owner at a time. Reader: any number of threads once open.
  */
@@ -32,13 +35,13 @@
 #include "storage/database_file.h"
 
 enum {
-    SEGMENT_FORMAT = 1,
+    SEGMENT_FORMAT = 2,
     SEGMENT_SHARDS = 64,             /* shard of a series: place mod 64 */
     SEGMENT_BLOCK = 128,             /* entries in a block of the chunk index */
-    SEGMENT_PAGE = 64 << 10,         /* bytes of chunks.bin under one CRC32C */
+    SEGMENT_PAGE = 64 << 10,         /* bytes of values or ticks under one CRC32C */
     SEGMENT_IDENTITY_MAX = 1 << 20,  /* bytes of a series' identity */
     SEGMENT_ATTRS_MAX = 64 << 10,
-    SEGMENT_CHUNK_MAX = 64 << 20,    /* bytes of a chunk */
+    SEGMENT_CHUNK_MAX = 64 << 20,    /* bytes of a chunk's values */
     SEGMENT_SOURCES_MAX = 16,        /* segments that one compaction merges */
 };
 
@@ -54,6 +57,7 @@ struct segment_info {
     unsigned level;
     struct database_id db;
     uint64_t n_series, n_chunks, n_points;
+    uint64_t n_ticks;                 /* patterns in ticks.bin */
     struct time_range ts;             /* of all points */
     uint64_t order_min, order_max;    /* flush orders it holds */
     uint64_t wal_lsn;                 /* the WAL is covered up to here */
@@ -82,8 +86,9 @@ struct segment_entry {
     unsigned shard;
     uint32_t n_points;
     struct time_range ts;       /* of the first and the last point */
-    uint64_t off;               /* in chunks.bin */
-    uint32_t len;
+    uint64_t off;               /* of its values, in chunks.bin */
+    uint32_t len;               /* of its values */
+    uint32_t ticks;             /* number of its ticks plus 1; 0: a fixed step */
 };
 
 /* ---- writing ---- */
@@ -117,7 +122,7 @@ CHECKED status segment_add_series(struct segment_writer *w, const struct segment
 CHECKED status segment_add_chunk(struct segment_writer *w, const struct chunk_ref *chunk,
                                  struct err *err);
 
-/* Bytes of chunks so far, to end a segment at a size. */
+/* Bytes of values and ticks so far, to end a segment at a size; 0 without a chunk. */
 uint64_t segment_writer_bytes(const struct segment_writer *w);
 
 /* Writes the tables, syncs all and renames the directory to its place: from then on the
@@ -153,7 +158,7 @@ struct segment_range {
 CHECKED status segment_find(struct segment_range *out, const struct segment *seg, unsigned shard,
                             uint64_t series, struct err *err);
 
-/* Entries in order, a block decoded at a time. About 6 KiB; owns nothing. */
+/* Entries in order, a block decoded at a time. About 7 KiB; owns nothing. */
 struct segment_cursor {
     const struct segment *seg;
     uint64_t next;               /* the entry that segment_next() gives */

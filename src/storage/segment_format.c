@@ -1,18 +1,10 @@
 /* Headers, checksums and index blocks of a segment: bytes <-> structs, pure. See
  * segment_priv.h and docs/formats/segment.md.
  *
- * An index block holds up to 128 entries in five columns of varints: whose chunk, first
- * time, duration, points, bytes. Neighbours are alike (a fleet is scraped together), so
- * each column keeps differences; an entry of a million-series flush takes 6 to 9 bytes.
- *
- *     flags            bit 0: no series has two chunks here
- *     series column    for each series: [chunks - 1], unless flag 0;
- *                      from the second on: step << 1 (same shard, step >= 1), or
- *                      shard step << 1 | 1, then the id
- *     first times      zigzag(first - first of the series before), or for a further chunk
- *                      of a series first - last of the chunk before (at least 1)
- *     durations        zigzag(difference to the duration before)
- *     points, bytes    zigzag(difference to the one before)
+ * An index block holds up to 128 entries in columns: whose chunk, first time, duration,
+ * points, bytes of values, ticks. Neighbours are alike (a fleet is scraped together), so
+ * each is an integer column (codec/int_column.h), which finds a common base, step or
+ * factor; an entry of a jittered fleet takes 5 to 6 bytes. Drawn in segment.md.
  */
 #include "base/bits.h"
 #include "base/bytes.h"
@@ -20,6 +12,7 @@
 #include "base/panic.h"
 #include "base/varint.h"
 #include "codec/chunk.h"
+#include "codec/int_column.h"
 #include "storage/segment_priv.h"
 
 #define SEG_MAGIC 0x47535354u /* "TSSG" */
@@ -94,11 +87,39 @@ uint32_t seg_crc(uint64_t segment, enum seg_kind kind, uint64_t number, const vo
 
 /* ---- encoding a block ---- */
 
-enum { BLOCK_SINGLE = 1 };
+enum {
+    BLOCK_SINGLE = 1,      /* no series has two chunks */
+    BLOCK_STEPS = 2,       /* one shard, single: the ids' steps are a column */
+    BLOCK_TICKS = 4,       /* some chunk has ticks */
+    BLOCK_FLAGS = 7,
+    COLUMN_MAX = INT_PARAMS_MAX + 8 * SEGMENT_BLOCK + 256, /* int_column_bound(128) */
+};
+
+_Static_assert(1 + SEGMENT_BLOCK * 3 * VARINT_MAX + 6 * (3 + COLUMN_MAX) <= SEG_BLOCK_BYTES_MAX,
+               "a block has room for its columns");
 
 static bool same_series(const struct segment_entry *a, const struct segment_entry *b)
 {
     return a->series == b->series && a->shard == b->shard;
+}
+
+static size_t put_column(uint8_t *dst, const uint64_t *v, size_t n)
+{
+    uint8_t bytes[COLUMN_MAX];
+
+    ASSERT(int_column_bound(n) <= sizeof(bytes));
+    size_t len = int_column_encode(bytes, v, n, 0);
+    size_t at = varint_put(dst, len);
+    memcpy(dst + at, bytes, len);
+    return at + len;
+}
+
+static size_t put_steps(uint8_t *dst, const struct segment_entry *e, size_t n)
+{
+    uint64_t step[SEGMENT_BLOCK];
+
+    for (size_t i = 1; i < n; i++) step[i - 1] = e[i].series - e[i - 1].series;
+    return put_column(dst, step, n - 1);
 }
 
 static size_t put_series(uint8_t *dst, const struct segment_entry *e, size_t n, bool single)
@@ -127,51 +148,49 @@ static size_t put_series(uint8_t *dst, const struct segment_entry *e, size_t n, 
     return at;
 }
 
+/* First times: of a series' first chunk from the earliest of these, of a further one from
+ * the end of the one before. */
 static size_t put_times(uint8_t *dst, const struct segment_entry *e, size_t n)
 {
+    uint64_t v[SEGMENT_BLOCK];
+    ts_time least = e[0].ts.from;
     size_t at = 0;
-    ts_time first = 0; /* of the series before */
 
-    for (size_t i = 0; i < n; i++) {
-        if (i > 0 && same_series(&e[i], &e[i - 1])) {
-            at += varint_put(dst + at, (uint64_t)wrap_sub(e[i].ts.from, e[i - 1].ts.to));
-        } else {
-            at += varint_put(dst + at, zigzag(wrap_sub(e[i].ts.from, first)));
-            first = e[i].ts.from;
-        }
+    for (size_t i = 1; i < n; i++) {
+        if (e[i].ts.from < least) least = e[i].ts.from;
     }
-    int64_t before = 0;
+    at += varint_put(dst + at, zigzag(least));
     for (size_t i = 0; i < n; i++) {
-        int64_t span = wrap_sub(e[i].ts.to, e[i].ts.from);
-        at += varint_put(dst + at, zigzag(wrap_sub(span, before)));
-        before = span;
+        bool further = i > 0 && same_series(&e[i], &e[i - 1]);
+        v[i] = (uint64_t)wrap_sub(e[i].ts.from, further ? e[i - 1].ts.to : least);
     }
-    return at;
+    at += put_column(dst + at, v, n);
+    for (size_t i = 0; i < n; i++) v[i] = (uint64_t)wrap_sub(e[i].ts.to, e[i].ts.from);
+    return at + put_column(dst + at, v, n);
 }
 
 size_t seg_block_encode(uint8_t *dst, const struct segment_entry *entries, size_t n)
 {
-    bool single = true;
-    int64_t before = 0;
+    uint64_t v[SEGMENT_BLOCK];
+    bool single = true, one_shard = entries[0].shard == entries[n - 1].shard, ticks = false;
 
     ASSERT(n >= 1 && n <= SEGMENT_BLOCK);
-    for (size_t i = 1; i < n; i++) {
-        if (same_series(&entries[i], &entries[i - 1])) single = false;
+    for (size_t i = 0; i < n; i++) {
+        if (i > 0 && same_series(&entries[i], &entries[i - 1])) single = false;
+        if (entries[i].ticks) ticks = true;
     }
+    bool steps = single && one_shard && n > 1;
     size_t at = 0;
-    dst[at++] = single ? BLOCK_SINGLE : 0;
-    at += put_series(dst + at, entries, n, single);
+    dst[at++] = (uint8_t)((single ? BLOCK_SINGLE : 0) | (steps ? BLOCK_STEPS : 0) |
+                          (ticks ? BLOCK_TICKS : 0));
+    at += steps ? put_steps(dst + at, entries, n) : put_series(dst + at, entries, n, single);
     at += put_times(dst + at, entries, n);
-    for (size_t i = 0; i < n; i++) {
-        at += varint_put(dst + at, zigzag((int64_t)entries[i].n_points - before));
-        before = (int64_t)entries[i].n_points;
-    }
-    before = 0;
-    for (size_t i = 0; i < n; i++) {
-        at += varint_put(dst + at, zigzag((int64_t)entries[i].len - before));
-        before = (int64_t)entries[i].len;
-    }
-    return at;
+    for (size_t i = 0; i < n; i++) v[i] = entries[i].n_points;
+    at += put_column(dst + at, v, n);
+    for (size_t i = 0; i < n; i++) v[i] = entries[i].len;
+    at += put_column(dst + at, v, n);
+    for (size_t i = 0; i < n; i++) v[i] = entries[i].ticks;
+    return ticks ? at + put_column(dst + at, v, n) : at;
 }
 
 /* ---- decoding a block ---- */
@@ -185,6 +204,29 @@ static bool get(struct reader *r, uint64_t *out)
     size_t n = varint_get(out, r->at, (size_t)(r->end - r->at));
     r->at += n;
     return n > 0;
+}
+
+static bool get_column(struct reader *r, uint64_t *v, size_t n)
+{
+    uint64_t len;
+
+    if (!get(r, &len) || len > (size_t)(r->end - r->at)) return false;
+    const uint8_t *src = r->at;
+    r->at += len;
+    return int_column_decode(v, n, src, (size_t)len) == ST_OK;
+}
+
+static bool get_steps(struct reader *r, struct segment_entry *e, size_t n)
+{
+    uint64_t step[SEGMENT_BLOCK];
+
+    if (n < 2 || !get_column(r, step, n - 1)) return false;
+    for (size_t i = 1; i < n; i++) {
+        e[i].shard = e[0].shard;
+        if (step[i - 1] == 0) return false;
+        if (__builtin_add_overflow(e[i - 1].series, step[i - 1], &e[i].series)) return false;
+    }
+    return true;
 }
 
 static bool get_key(struct reader *r, struct segment_entry *e, const struct segment_entry *prev)
@@ -221,50 +263,49 @@ static bool get_series(struct reader *r, struct segment_entry *e, size_t n, bool
 
 static bool get_times(struct reader *r, struct segment_entry *e, size_t n)
 {
-    uint64_t from[SEGMENT_BLOCK], v;
-    int64_t span = 0;
-    ts_time first = 0;
+    uint64_t from[SEGMENT_BLOCK], span[SEGMENT_BLOCK], least;
 
+    if (!get(r, &least) || !get_column(r, from, n) || !get_column(r, span, n)) return false;
     for (size_t i = 0; i < n; i++) {
-        if (!get(r, &from[i])) return false;
-    }
-    for (size_t i = 0; i < n; i++) {
-        if (!get(r, &v)) return false;
-        span = wrap_add(span, unzigzag(v));
-        if (i > 0 && same_series(&e[i], &e[i - 1])) {
-            e[i].ts.from = wrap_add(e[i - 1].ts.to, (int64_t)from[i]);
-            if (e[i].ts.from <= e[i - 1].ts.to) return false;
-        } else {
-            first = wrap_add(first, unzigzag(from[i]));
-            e[i].ts.from = first;
-        }
-        e[i].ts.to = wrap_add(e[i].ts.from, span);
-        if (e[i].ts.to < e[i].ts.from) return false;
+        bool further = i > 0 && same_series(&e[i], &e[i - 1]);
+        ts_time base = further ? e[i - 1].ts.to : unzigzag(least);
+        e[i].ts.from = wrap_add(base, (int64_t)from[i]);
+        e[i].ts.to = wrap_add(e[i].ts.from, (int64_t)span[i]);
+        if (e[i].ts.to < e[i].ts.from || (further && e[i].ts.from <= base)) return false;
     }
     return true;
 }
 
 static bool get_sizes(struct reader *r, struct segment_entry *e, size_t n, uint64_t chunks_len)
 {
-    int64_t points = 0, len = 0;
-    uint64_t v, off = e[0].off;
+    uint64_t v[SEGMENT_BLOCK], off = e[0].off;
 
+    if (!get_column(r, v, n)) return false;
     for (size_t i = 0; i < n; i++) {
-        if (!get(r, &v)) return false;
-        points = wrap_add(points, unzigzag(v));
-        if (points < 1 || points > CHUNK_POINTS_MAX) return false;
-        e[i].n_points = (uint32_t)points;
+        if (v[i] < 1 || v[i] > CHUNK_POINTS_MAX) return false;
+        e[i].n_points = (uint32_t)v[i];
     }
+    if (!get_column(r, v, n)) return false;
     for (size_t i = 0; i < n; i++) {
-        if (!get(r, &v)) return false;
-        len = wrap_add(len, unzigzag(v));
-        if (len < 1 || len > SEGMENT_CHUNK_MAX || off > chunks_len ||
-            (uint64_t)len > chunks_len - off) {
+        if (v[i] < 1 || v[i] > SEGMENT_CHUNK_MAX || off > chunks_len ||
+            v[i] > chunks_len - off) {
             return false;
         }
         e[i].off = off;
-        e[i].len = (uint32_t)len;
-        off += (uint64_t)len;
+        e[i].len = (uint32_t)v[i];
+        off += v[i];
+    }
+    return true;
+}
+
+static bool get_ticks(struct reader *r, struct segment_entry *e, size_t n, bool any)
+{
+    uint64_t v[SEGMENT_BLOCK] = {0};
+
+    if (any && !get_column(r, v, n)) return false;
+    for (size_t i = 0; i < n; i++) {
+        if (v[i] > UINT32_MAX) return false;
+        e[i].ticks = (uint32_t)v[i];
     }
     return true;
 }
@@ -276,9 +317,13 @@ status seg_block_decode(struct segment_entry *entries, size_t n, uint64_t chunks
 
     if (n < 1 || n > SEGMENT_BLOCK || len < 1) return ST_CORRUPT;
     uint8_t flags = *r.at++;
-    if (flags & ~BLOCK_SINGLE) return ST_CORRUPT;
-    if (!get_series(&r, entries, n, flags & BLOCK_SINGLE)) return ST_CORRUPT;
+    if (flags & ~BLOCK_FLAGS) return ST_CORRUPT;
+    bool single = flags & BLOCK_SINGLE, steps = flags & BLOCK_STEPS;
+    if (steps && !single) return ST_CORRUPT;
+    if (steps && !get_steps(&r, entries, n)) return ST_CORRUPT;
+    if (!steps && !get_series(&r, entries, n, single)) return ST_CORRUPT;
     if (!get_times(&r, entries, n)) return ST_CORRUPT;
     if (!get_sizes(&r, entries, n, chunks_len)) return ST_CORRUPT;
+    if (!get_ticks(&r, entries, n, flags & BLOCK_TICKS)) return ST_CORRUPT;
     return r.at == r.end ? ST_OK : ST_CORRUPT;
 }

@@ -12,6 +12,7 @@ static const struct file_row {
     size_t field;
 } file_rows[] = {
     {LAYOUT_SEG_CHUNKS, offsetof(struct seg_files, chunks)},
+    {LAYOUT_SEG_TICKS, offsetof(struct seg_files, ticks)},
     {LAYOUT_SEG_INDEX, offsetof(struct seg_files, index)},
     {LAYOUT_SEG_SERIES, offsetof(struct seg_files, series)},
 };
@@ -54,6 +55,7 @@ status seg_manifest_write(struct vfs *vfs, const char *dir, const struct segment
     json_field_u64(&w, "series", info->n_series);
     json_field_u64(&w, "chunks", info->n_chunks);
     json_field_u64(&w, "points", info->n_points);
+    json_field_u64(&w, "ticks", info->n_ticks);
     json_field_i64(&w, "min_time", info->ts.from);
     json_field_i64(&w, "max_time", info->ts.to);
     json_file_put_hex(&w, "order_min", info->order_min);
@@ -93,6 +95,7 @@ static status parse_counts(struct segment_info *info, const struct json *obj, st
     TRY(json_file_u64(&info->n_series, obj, "series", err));
     TRY(json_file_u64(&info->n_chunks, obj, "chunks", err));
     TRY(json_file_u64(&info->n_points, obj, "points", err));
+    TRY(json_file_u64(&info->n_ticks, obj, "ticks", err));
     TRY(json_file_i64(&info->ts.from, obj, "min_time", err));
     TRY(json_file_i64(&info->ts.to, obj, "max_time", err));
     TRY(json_file_hex(&info->order_min, obj, "order_min", err));
@@ -138,7 +141,8 @@ static status parse_manifest(struct segment_info *info, struct seg_files *files,
         info->n_bytes += *file_len(files, i);
     }
     if (info->n_series < 1 || info->n_chunks < info->n_series ||
-        info->n_points < info->n_chunks || info->ts.from > info->ts.to ||
+        info->n_points < info->n_chunks || info->n_ticks > info->n_chunks ||
+        info->ts.from > info->ts.to ||
         info->order_min > info->order_max) {
         return err_set(err, ST_CORRUPT, "counts or bounds contradict each other");
     }

@@ -1,4 +1,4 @@
-/* Reading a segment. See segment.h. chunks.bin and chunk_index.bin are mapped; nothing of
+/* Reading a segment. See segment.h. All files but series.bin are mapped; nothing of
  * their payload is read before it is asked for. The directory of the index (32 bytes for
  * 128 chunks) is checked when the segment is opened, so look-ups trust it.
  *
@@ -10,7 +10,6 @@
 #include "base/bytes.h"
 #include "base/mem.h"
 #include "base/panic.h"
-#include "base/varint.h"
 #include "storage/segment_priv.h"
 
 /* ---- opening ---- */
@@ -91,12 +90,16 @@ static status open_index(struct segment *seg, struct err *err)
 
     TRY(seg_head_get(&head, base, len, &expect, err));
     seg->n_blocks = seg->info.n_chunks / SEGMENT_BLOCK + (seg->info.n_chunks % SEGMENT_BLOCK > 0);
-    seg->n_pages = seg->files.chunks / SEGMENT_PAGE + (seg->files.chunks % SEGMENT_PAGE > 0);
+    seg->chunks.n_pages = seg_n_pages(seg->files.chunks);
+    seg->ticks.n_pages = seg_n_pages(seg->files.ticks);
+    uint64_t n_pages = seg->chunks.n_pages + seg->ticks.n_pages;
+    uint64_t n_groups = seg_ticks_groups(seg->info.n_ticks);
     seg->dir_off = head.b;
     if (head.a != seg->info.n_chunks || head.c != seg->files.chunks ||
         head.b < SEG_HEAD_LEN || head.b > len || seg->n_blocks > len / SEG_DIR_LEN ||
-        seg->n_pages > len / 4 ||
-        head.b + seg->n_blocks * SEG_DIR_LEN + seg->n_pages * 4 + 4 != len) {
+        n_pages > len / 4 || n_groups > len / SEG_TICKS_GROUP_LEN ||
+        head.b + seg->n_blocks * SEG_DIR_LEN + n_groups * SEG_TICKS_GROUP_LEN + n_pages * 4 + 4 !=
+            len) {
         return err_set(err, ST_CORRUPT, "the index contradicts the manifest");
     }
     size_t dir_len = len - 4 - head.b;
@@ -105,28 +108,41 @@ static status open_index(struct segment *seg, struct err *err)
         return err_set(err, ST_CORRUPT, "the checksum of the index directory is wrong");
     }
     seg->blocks = base + head.b;
-    seg->pages = seg->blocks + seg->n_blocks * SEG_DIR_LEN;
+    seg->tick_table = seg->blocks + seg->n_blocks * SEG_DIR_LEN;
+    seg->chunks.crcs = seg->tick_table + n_groups * SEG_TICKS_GROUP_LEN;
+    seg->ticks.crcs = seg->chunks.crcs + seg->chunks.n_pages * 4;
     return check_directory(seg, err);
+}
+
+static status open_mapped(struct seg_mapped *out, struct segment *seg, enum seg_kind kind,
+                          const char *name, uint64_t len, struct err *err)
+{
+    struct seg_head expect = expect_head(seg, kind), head;
+
+    if (len < SEG_HEAD_LEN + CHUNK_PAD) return err_set(err, ST_CORRUPT, "%s is short", name);
+    TRY(map_file(&out->map, seg, name, len, err));
+    out->kind = kind;
+    out->ok = mem_try_zero((size_t)(seg_n_pages(len) / 64 + 1) * sizeof(out->ok[0]));
+    if (!out->ok) return err_set(err, ST_NO_MEMORY, "segment");
+    status st = seg_head_get(&head, out->map.ptr, out->map.len, &expect, err);
+    return st == ST_OK ? ST_OK : err_wrap(err, st, "%s", name);
 }
 
 static status open_files(struct segment *seg, struct err *err)
 {
-    struct seg_head expect = expect_head(seg, SEG_CHUNKS), head;
     struct vfs_file *series;
     status st;
 
     TRY(open_file(&series, seg, LAYOUT_SEG_SERIES, seg->files.series, err));
     vfs_close(series); /* its content when somebody asks */
-    TRY(map_file(&seg->chunks, seg, LAYOUT_SEG_CHUNKS, seg->files.chunks, err));
-    st = seg_head_get(&head, seg->chunks.ptr, seg->chunks.len, &expect, err);
-    if (st != ST_OK) return err_wrap(err, st, LAYOUT_SEG_CHUNKS);
+    TRY(open_mapped(&seg->chunks, seg, SEG_CHUNKS, LAYOUT_SEG_CHUNKS, seg->files.chunks, err));
+    TRY(open_mapped(&seg->ticks, seg, SEG_TICKS, LAYOUT_SEG_TICKS, seg->files.ticks, err));
     TRY(map_file(&seg->index, seg, LAYOUT_SEG_INDEX, seg->files.index, err));
     st = open_index(seg, err);
     if (st != ST_OK) return err_wrap(err, st, LAYOUT_SEG_INDEX);
 
-    seg->pages_ok = mem_try_zero((size_t)(seg->n_pages / 64 + 1) * sizeof(seg->pages_ok[0]));
     seg->blocks_ok = mem_try_zero((size_t)(seg->n_blocks / 64 + 1) * sizeof(seg->blocks_ok[0]));
-    if (!seg->pages_ok || !seg->blocks_ok) return err_set(err, ST_NO_MEMORY, "segment");
+    if (!seg->blocks_ok) return err_set(err, ST_NO_MEMORY, "segment");
     return ST_OK;
 }
 
@@ -166,9 +182,11 @@ struct segment *segment_ref(struct segment *seg)
 void segment_unref(struct segment *seg)
 {
     if (!seg || atomic_fetch_sub_explicit(&seg->refs, 1, memory_order_acq_rel) != 1) return;
-    vfs_unmap(&seg->chunks);
+    vfs_unmap(&seg->chunks.map);
+    vfs_unmap(&seg->ticks.map);
     vfs_unmap(&seg->index);
-    mem_free(seg->pages_ok);
+    mem_free(seg->chunks.ok);
+    mem_free(seg->ticks.ok);
     mem_free(seg->blocks_ok);
     mem_free(seg);
 }
@@ -219,7 +237,7 @@ status segment_load_block(const struct segment *seg, struct segment_entry *entri
                                         .shard = row[SEG_DIR_SHARD],
                                         .off = load_u64(row + SEG_DIR_CHUNK_OFF)};
     *n = row[SEG_DIR_N];
-    status st = seg_block_decode(entries, *n, seg->files.chunks, src, len);
+    status st = seg_block_decode(entries, *n, seg->files.chunks - CHUNK_PAD, src, len);
     if (st == ST_OK) return ST_OK;
     return err_set(err, st, "%s: " LAYOUT_SEG_INDEX ": block %llu does not decode", seg->dir,
                    (unsigned long long)block);
@@ -344,48 +362,73 @@ status segment_find(struct segment_range *out, const struct segment *seg, unsign
 
 /* ---- chunks ---- */
 
-static status verify_page(struct segment *seg, uint64_t page, struct err *err)
+static status verify_page(struct segment *seg, struct seg_mapped *file, uint64_t page,
+                          struct err *err)
 {
-    uint64_t off = page * SEGMENT_PAGE;
-    uint64_t left = seg->files.chunks - off;
+    uint64_t off = page * SEGMENT_PAGE, left = file->map.len - off;
     size_t len = left < SEGMENT_PAGE ? (size_t)left : SEGMENT_PAGE;
-    uint32_t crc = seg_crc(seg->info.id, SEG_CHUNKS, page, seg->chunks.ptr + off, len);
+    uint32_t crc = seg_crc(seg->info.id, file->kind, page, file->map.ptr + off, len);
 
-    if (load_u32(seg->pages + page * 4) != crc) {
-        return err_set(err, ST_CORRUPT, "%s: " LAYOUT_SEG_CHUNKS ": page %llu: wrong checksum",
-                       seg->dir, (unsigned long long)page);
+    if (load_u32(file->crcs + page * 4) != crc) {
+        return err_set(err, ST_CORRUPT, "%s: %s: page %llu: wrong checksum", seg->dir,
+                       file->kind == SEG_TICKS ? LAYOUT_SEG_TICKS : LAYOUT_SEG_CHUNKS,
+                       (unsigned long long)page);
     }
-    set_verified(seg->pages_ok, page);
+    set_verified(file->ok, page);
+    return ST_OK;
+}
+
+status segment_verify_pages(struct segment *seg, struct seg_mapped *file, uint64_t off,
+                            uint64_t len, struct err *err)
+{
+    uint64_t last = (off + len - 1) / SEGMENT_PAGE;
+
+    DASSERT(len > 0 && off <= file->map.len && len <= file->map.len - off);
+    for (uint64_t page = off / SEGMENT_PAGE; page <= last; page++) {
+        if (!is_verified(file->ok, page)) TRY(verify_page(seg, file, page, err));
+    }
+    return ST_OK;
+}
+
+/* Whether [off, off + len) lies before the pad of the file, and is not empty. */
+static bool is_inside(const struct seg_mapped *file, uint64_t off, uint64_t len)
+{
+    uint64_t end = file->map.len - CHUNK_PAD;
+    return off >= SEG_HEAD_LEN && off <= end && len > 0 && len <= end - off;
+}
+
+static status find_ticks(struct chunk_ref *out, struct segment *seg, uint32_t number,
+                         struct err *err)
+{
+    uint64_t off, len;
+
+    if (number >= seg->info.n_ticks || !seg_ticks_at(&off, &len, seg->tick_table, number) ||
+        !is_inside(&seg->ticks, off, len)) {
+        return err_set(err, ST_CORRUPT, "%s: ticks %u are not there", seg->dir, number);
+    }
+    TRY(segment_verify_pages(seg, &seg->ticks, off, len, err));
+    out->ticks = seg->ticks.map.ptr + off;
+    out->ticks_len = (size_t)len;
     return ST_OK;
 }
 
 status segment_chunk(struct chunk_ref *out, struct segment *seg,
                      const struct segment_entry *entry, struct err *err)
 {
-    uint64_t ticks_len;
+    struct chunk_ref chunk = {.n = entry->n_points, .ts = entry->ts};
 
-    if (entry->off > seg->files.chunks || entry->len > seg->files.chunks - entry->off ||
-        entry->len == 0) {
+    if (!is_inside(&seg->chunks, entry->off, entry->len)) {
         return err_set(err, ST_CORRUPT, "%s: chunk outside its file", seg->dir);
     }
-    uint64_t last = (entry->off + entry->len - 1) / SEGMENT_PAGE;
-    for (uint64_t page = entry->off / SEGMENT_PAGE; page <= last; page++) {
-        if (!is_verified(seg->pages_ok, page)) TRY(verify_page(seg, page, err));
+    TRY(segment_verify_pages(seg, &seg->chunks, entry->off, entry->len, err));
+    chunk.values = seg->chunks.map.ptr + entry->off;
+    chunk.values_len = entry->len;
+    if (chunk_values_type(&chunk.type, chunk.values, chunk.values_len) != ST_OK) {
+        return err_set(err, ST_CORRUPT, "%s: chunk of no type", seg->dir);
     }
-    const uint8_t *src = seg->chunks.ptr + entry->off;
-    size_t head = varint_get(&ticks_len, src, entry->len);
-    enum value_type type;
-    if (head == 0 || ticks_len > entry->len - head ||
-        chunk_values_type(&type, src + head + ticks_len, entry->len - head - ticks_len) != ST_OK) {
-        return err_set(err, ST_CORRUPT, "%s: not a chunk", seg->dir);
-    }
-    *out = (struct chunk_ref){.type = type,
-                              .n = entry->n_points,
-                              .ts = entry->ts,
-                              .ticks = src + head,
-                              .ticks_len = (size_t)ticks_len,
-                              .values = src + head + ticks_len,
-                              .values_len = entry->len - head - (size_t)ticks_len};
+    chunk.ticks = chunk.values; /* of length 0 unless there are any */
+    if (entry->ticks) TRY(find_ticks(&chunk, seg, entry->ticks - 1, err));
+    *out = chunk;
     return ST_OK;
 }
 

@@ -101,6 +101,26 @@ static status check_index(struct check *c)
     }
 }
 
+/* Patterns of ticks lie back to back and fill their file. */
+static status check_ticks(struct check *c)
+{
+    struct segment *seg = c->seg;
+    uint64_t at = SEG_HEAD_LEN, off, len;
+
+    for (uint64_t i = 0; i < seg->info.n_ticks; i++) {
+        if (!seg_ticks_at(&off, &len, seg->tick_table, i) || off != at) {
+            return err_set(c->err, ST_CORRUPT, "%s: ticks %llu do not follow those before",
+                           seg->dir, (unsigned long long)i);
+        }
+        at += len;
+    }
+    if (at + CHUNK_PAD != seg->files.ticks) {
+        return err_set(c->err, ST_CORRUPT, "%s: ticks do not fill their file", seg->dir);
+    }
+    TRY(segment_verify_pages(seg, &seg->ticks, 0, seg->files.ticks, c->err));
+    return segment_verify_pages(seg, &seg->chunks, 0, seg->files.chunks, c->err);
+}
+
 static status see_series(void *ctx, const struct segment_series *series)
 {
     struct check *c = ctx;
@@ -146,6 +166,7 @@ static status verify(struct segment *seg, bool quick, const _Atomic bool *cancel
 
     arena_init(&c.arena, NULL, 64 << 10);
     status st = check_index(&c);
+    if (st == ST_OK) st = check_ticks(&c);
     if (st == ST_OK) st = segment_each_series(seg, see_series, &c, err);
     if (st == ST_OK) st = check_sums(&c);
     arena_release(&c.arena);

@@ -1,14 +1,15 @@
 /* Writing a segment. See segment.h.
  *
- *     begin         staging directory, chunks.bin with its header
- *     add           chunk bytes go through one buffer of whole pages; index entries
- *                   gather to blocks of 128; series go to the table's builder
- *     finish        last page, index, series table, manifest: each file synced, then
+ *     begin         staging directory, chunks.bin and ticks.bin with their headers
+ *     add           values and ticks go through buffers of whole pages, ticks only when
+ *                   they are new; index entries gather to blocks of 128; series go to
+ *                   the table's builder
+ *     finish        last pages, index, series table, manifest: each file synced, then
  *                   durable_rename_dir(): the one moment at which the segment appears
  *
- * Memory: about 10 bytes a chunk for the index, the series table compressed as it grows,
- * and the buffer. A failure leaves the staging directory, which abort (or the next
- * start's sweep) removes.
+ * Memory: about 6 bytes a chunk for the index, 3.5 a pattern of ticks and at most 6 MiB to
+ * find them again, the series table compressed as it grows, and the buffers. A failure
+ * leaves the staging directory, which abort (or the next start's sweep) removes.
  */
 #include "base/bytes.h"
 #include "base/crc32c.h"
@@ -16,13 +17,12 @@
 #include "base/mem.h"
 #include "base/panic.h"
 #include "base/sync_point.h"
-#include "base/varint.h"
 #include "codec/chunk.h"
 #include "storage/segment_priv.h"
 
 enum {
-    BUFFER_PAGES = 16,                          /* 1 MiB a write */
-    BUFFER_LEN = BUFFER_PAGES * SEGMENT_PAGE,
+    CHUNKS_BUFFER = 16 * SEGMENT_PAGE, /* 1 MiB a write */
+    TICKS_BUFFER = 4 * SEGMENT_PAGE,
 };
 
 struct segment_writer {
@@ -30,11 +30,8 @@ struct segment_writer {
     struct segment_info info;
     layout_path staging;
 
-    struct vfs_file *chunks;
-    uint8_t *buf;              /* BUFFER_LEN; begins at a page */
-    size_t buf_len;
-    uint64_t buf_off;          /* in the file */
-    struct strbuf pages;       /* CRCs */
+    struct seg_pages chunks, ticks;
+    struct seg_ticks known;    /* what is in ticks.bin */
 
     struct segment_entry block[SEGMENT_BLOCK];
     size_t n_block;
@@ -72,6 +69,16 @@ static status make_staging(struct segment_writer *w, struct err *err)
     return vfs_mkdir(w->vfs, w->staging, err);
 }
 
+static status begin_pages(struct seg_pages *out, struct segment_writer *w, enum seg_kind kind,
+                          const char *name, size_t cap, struct err *err)
+{
+    struct seg_head head = head_of(w, kind);
+    struct vfs_file *file;
+
+    TRY(create_file(&file, w, name, err));
+    return seg_pages_begin(out, file, &head, cap, err);
+}
+
 status segment_begin(struct segment_writer **out, struct vfs *vfs,
                      const struct segment_options *opt, struct err *err)
 {
@@ -92,24 +99,21 @@ status segment_begin(struct segment_writer **out, struct vfs *vfs,
                                     .ts = {TS_MAX, TS_MIN},
                                     .n_sources = opt->n_sources};
     for (size_t i = 0; i < opt->n_sources; i++) w->info.sources[i] = opt->sources[i];
-    strbuf_init(&w->pages, 0);
     strbuf_init(&w->blocks, 0);
     strbuf_init(&w->dir, 0);
+    strbuf_init(&w->known.table, 0);
     layout_segment_staging(w->staging, opt->lane, opt->level, opt->id);
     w->table = series_table_new(opt->id);
-    w->buf = mem_try(BUFFER_LEN);
-    if (!w->table || !w->buf) {
+    if (!w->table) {
         st = err_set(err, ST_NO_MEMORY, "segment writer");
         goto fail;
     }
     st = make_staging(w, err);
     if (st != ST_OK) goto fail;
-    st = create_file(&w->chunks, w, LAYOUT_SEG_CHUNKS, err);
+    st = begin_pages(&w->chunks, w, SEG_CHUNKS, LAYOUT_SEG_CHUNKS, CHUNKS_BUFFER, err);
     if (st != ST_OK) goto fail;
-
-    struct seg_head head = head_of(w, SEG_CHUNKS);
-    seg_head_put(w->buf, &head);
-    w->buf_len = SEG_HEAD_LEN;
+    st = begin_pages(&w->ticks, w, SEG_TICKS, LAYOUT_SEG_TICKS, TICKS_BUFFER, err);
+    if (st != ST_OK) goto fail;
     *out = w;
     return ST_OK;
 
@@ -120,9 +124,9 @@ fail:
 
 static void free_writer(struct segment_writer *w)
 {
-    vfs_close(w->chunks);
-    mem_free(w->buf);
-    strbuf_release(&w->pages);
+    seg_pages_release(&w->chunks);
+    seg_pages_release(&w->ticks);
+    seg_ticks_release(&w->known);
     strbuf_release(&w->blocks);
     strbuf_release(&w->dir);
     series_table_free(w->table);
@@ -160,38 +164,6 @@ static status flush_block(struct segment_writer *w, struct err *err)
     return ST_OK;
 }
 
-/* Writes what is in the buffer; only the last call may have a part of a page. */
-static status flush_pages(struct segment_writer *w, struct err *err)
-{
-    for (size_t off = 0; off < w->buf_len; off += SEGMENT_PAGE) {
-        uint8_t crc[4];
-        size_t len = w->buf_len - off < SEGMENT_PAGE ? w->buf_len - off : SEGMENT_PAGE;
-        uint64_t number = (w->buf_off + off) / SEGMENT_PAGE;
-        store_u32(crc, seg_crc(w->info.id, SEG_CHUNKS, number, w->buf + off, len));
-        strbuf_put(&w->pages, crc, sizeof(crc));
-    }
-    if (w->pages.failed) return err_set(err, ST_NO_MEMORY, "checksums of pages");
-    TRY(vfs_write(w->chunks, w->buf_off, w->buf, w->buf_len, err));
-    w->buf_off += w->buf_len;
-    w->buf_len = 0;
-    return ST_OK;
-}
-
-static status put_bytes(struct segment_writer *w, const uint8_t *src, size_t len,
-                        struct err *err)
-{
-    while (len > 0) {
-        size_t room = BUFFER_LEN - w->buf_len;
-        size_t n = len < room ? len : room;
-        memcpy(w->buf + w->buf_len, src, n);
-        w->buf_len += n;
-        src += n;
-        len -= n;
-        if (w->buf_len == BUFFER_LEN) TRY(flush_pages(w, err));
-    }
-    return ST_OK;
-}
-
 status segment_add_series(struct segment_writer *w, const struct segment_series *series,
                           struct err *err)
 {
@@ -218,17 +190,32 @@ status segment_add_series(struct segment_writer *w, const struct segment_series 
     return ST_OK;
 }
 
+/* The chunk's ticks, unless they are there already; *ticks as in the index. */
+static status put_ticks(uint32_t *ticks, struct segment_writer *w, const struct chunk_ref *chunk,
+                        struct err *err)
+{
+    uint32_t number;
+
+    *ticks = 0;
+    if (chunk->ticks_len == 0) return ST_OK;
+    struct hash128 hash = hash128(chunk->ticks, chunk->ticks_len);
+    if (!seg_ticks_find(&number, &w->known, hash)) {
+        TRY(seg_ticks_put(&number, &w->known, hash, seg_pages_at(&w->ticks), chunk->ticks_len,
+                          err));
+        TRY(seg_pages_put(&w->ticks, chunk->ticks, chunk->ticks_len, err));
+    }
+    *ticks = number + 1;
+    return ST_OK;
+}
+
 status segment_add_chunk(struct segment_writer *w, const struct chunk_ref *chunk,
                          struct err *err)
 {
-    uint8_t head[VARINT_MAX];
-    size_t head_len = varint_put(head, chunk->ticks_len);
-    size_t len = head_len + chunk->ticks_len + chunk->values_len;
     struct time_range ts = chunk->ts;
 
     if (w->info.n_series == 0) return err_set(err, ST_INVALID, "chunk without a series");
     if (chunk->n < 1 || chunk->n > CHUNK_POINTS_MAX || chunk->values_len < 1 ||
-        len > SEGMENT_CHUNK_MAX || range_empty(ts) || chunk->type != w->type) {
+        chunk->values_len > SEGMENT_CHUNK_MAX || range_empty(ts) || chunk->type != w->type) {
         return err_set(err, ST_INVALID, "chunk over its limits or of another type");
     }
     if (w->has_chunk && ts.from <= w->last.ts.to) {
@@ -238,11 +225,10 @@ status segment_add_chunk(struct segment_writer *w, const struct chunk_ref *chunk
     if (w->n_block == SEGMENT_BLOCK) TRY(flush_block(w, err));
     w->last.ts = ts;
     w->last.n_points = chunk->n;
-    w->last.off = w->buf_off + w->buf_len;
-    w->last.len = (uint32_t)len;
-    TRY(put_bytes(w, head, head_len, err));
-    TRY(put_bytes(w, chunk->ticks, chunk->ticks_len, err));
-    TRY(put_bytes(w, chunk->values, chunk->values_len, err));
+    w->last.off = seg_pages_at(&w->chunks);
+    w->last.len = (uint32_t)chunk->values_len;
+    TRY(put_ticks(&w->last.ticks, w, chunk, err));
+    TRY(seg_pages_put(&w->chunks, chunk->values, chunk->values_len, err));
     w->block[w->n_block++] = w->last;
     w->has_chunk = true;
     w->info.n_chunks++;
@@ -254,19 +240,19 @@ status segment_add_chunk(struct segment_writer *w, const struct chunk_ref *chunk
 
 uint64_t segment_writer_bytes(const struct segment_writer *w)
 {
-    return w->buf_off + w->buf_len;
+    return seg_pages_at(&w->chunks) + seg_pages_at(&w->ticks) - 2 * SEG_HEAD_LEN;
 }
 
 /* ---- finish ---- */
 
-static status finish_chunks(struct segment_writer *w, struct err *err)
+static status finish_pages(struct segment_writer *w, struct err *err)
 {
-    static const uint8_t pad[CHUNK_PAD];
-
-    TRY(put_bytes(w, pad, sizeof(pad), err));
-    if (w->buf_len > 0) TRY(flush_pages(w, err));
-    w->files.chunks = w->buf_off;
-    return vfs_sync(w->chunks, err);
+    TRY(seg_pages_finish(&w->chunks, err));
+    TRY(seg_pages_finish(&w->ticks, err));
+    w->files.chunks = w->chunks.off;
+    w->files.ticks = w->ticks.off;
+    w->info.n_ticks = w->known.n;
+    return ST_OK;
 }
 
 static status write_index(struct segment_writer *w, struct vfs_file *file, struct err *err)
@@ -280,8 +266,11 @@ static status write_index(struct segment_writer *w, struct vfs_file *file, struc
     fields.c = w->files.chunks;
     seg_head_put(head, &fields);
 
-    /* Directory and page checksums are one part, under one checksum at the end. */
-    strbuf_put(&w->dir, w->pages.ptr, w->pages.len);
+    /* Directory, table of ticks and page checksums are one part, under one checksum at
+     * the end. */
+    strbuf_put(&w->dir, w->known.table.ptr, w->known.table.len);
+    strbuf_put(&w->dir, w->chunks.crcs.ptr, w->chunks.crcs.len);
+    strbuf_put(&w->dir, w->ticks.crcs.ptr, w->ticks.crcs.len);
     if (w->dir.failed) return err_set(err, ST_NO_MEMORY, "chunk index");
     store_u32(crc, seg_crc(w->info.id, SEG_INDEX, UINT64_MAX, w->dir.ptr, w->dir.len));
     strbuf_put(&w->dir, crc, sizeof(crc));
@@ -337,13 +326,13 @@ status segment_finish(struct segment_writer *w, struct segment_info *out, struct
     if (w->info.n_series == 0 || !w->has_chunk) {
         st = err_set(err, ST_INVALID, "nothing in it, or a series without a chunk");
     }
-    if (st == ST_OK) st = finish_chunks(w, err);
+    if (st == ST_OK) st = finish_pages(w, err);
     if (st == ST_OK) st = finish_index(w, err);
     if (st == ST_OK) st = finish_series(w, err);
     w->info.keyed = w->sums.keyed;
     w->info.id_max = w->sums.id_max;
     w->info.fingerprint = w->sums.fingerprint;
-    w->info.n_bytes = w->files.chunks + w->files.index + w->files.series;
+    w->info.n_bytes = w->files.chunks + w->files.ticks + w->files.index + w->files.series;
     if (st == ST_OK) st = seg_manifest_write(w->vfs, w->staging, &w->info, &w->files, err);
     if (st == ST_OK) st = publish(w, err);
     if (st != ST_OK) {

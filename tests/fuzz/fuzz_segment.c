@@ -42,6 +42,7 @@ static void fuzz_block(const uint8_t *src, size_t len)
         ASSERT(a[i].series == b[i].series && a[i].shard == b[i].shard);
         ASSERT(a[i].ts.from == b[i].ts.from && a[i].ts.to == b[i].ts.to);
         ASSERT(a[i].n_points == b[i].n_points && a[i].off == b[i].off && a[i].len == b[i].len);
+        ASSERT(a[i].ticks == b[i].ticks);
     }
 }
 

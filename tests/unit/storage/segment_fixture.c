@@ -69,6 +69,8 @@ static void make_points(ts_time *ts, union value *val, size_t i, size_t chunk)
 {
     for (size_t k = 0; k < FIXTURE_POINTS; k++) {
         ts[k] = (ts_time)(1000 * chunk + 10 * k);
+        if (i % 3 == 1 && k % 4 == 1) ts[k]++;  /* two patterns of ticks, shared */
+        if (i % 3 == 2 && k % 7 == 3) ts[k] += 2;
         val[k].bits = i % 4 ? f64_bits((double)(i + k)) : (uint64_t)(i + k);
     }
 }

@@ -14,7 +14,8 @@ extern const struct database_id segment_fixture_db;
 struct segment_series segment_fixture_series(size_t i);
 
 /* Chunks of series i: 1 to 3, or 200 for the series 17. Points of chunk c:
- * (1000 * c + 10 * k, i + k), k < 20. */
+ * (1000 * c + 10 * k, i + k), k < 20, some of them late in two of three series: two
+ * patterns of ticks in all. */
 size_t segment_fixture_n_chunks(size_t i);
 enum { FIXTURE_POINTS = 20 };
 

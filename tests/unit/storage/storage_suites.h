@@ -6,6 +6,7 @@
 
 Suite *suite_wal(void);
 Suite *suite_wal_replay(void);
+Suite *suite_golden_segment(void);
 Suite *suite_segment(void);
 Suite *suite_merge(void);
 Suite *suite_tombstone(void);

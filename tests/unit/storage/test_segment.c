@@ -4,6 +4,7 @@
  * ones, and every call to the file system. */
 #include "tests/unit/storage/segment_fixture.h"
 
+#include "base/bytes.h"
 #include "base/durable.h"
 #include "base/mem.h"
 #include "storage/layout.h"
@@ -49,6 +50,9 @@ START_TEST(test_segment_round_trip)
 
     ck_assert_uint_eq(info->n_series, n);
     ck_assert_uint_eq(info->n_points, info->n_chunks * FIXTURE_POINTS);
+    ck_assert_uint_eq(info->n_ticks, n < 3 ? n - 1 : 2);
+    ck_assert_uint_eq(info->id_max, segment_fixture_series(n - 1).id);
+    ck_assert(info->keyed); /* series 0 is */
     ck_assert_int_eq(info->ts.from, 0);
     segment_fixture_check(seg, n, "round trip");
     status st = segment_verify(seg, NULL, &err);
@@ -97,44 +101,101 @@ START_TEST(test_segment_finds_nothing_where_nothing_is)
 }
 END_TEST
 
-START_TEST(test_segment_overhead_per_chunk)
+/* What a compaction of a fleet looks like: 200 series a target, jittered times, similar
+ * sizes. Returns the bytes of everything but values and series. */
+static double overhead(uint64_t id, bool shared, uint64_t *n_ticks)
 {
-    struct segment_options opt = segment_fixture_options(3);
+    enum { N = 20000, TARGET = 200, TICKS = 240 };
+    struct segment_options opt = segment_fixture_options(id);
+    static uint8_t values[300] = {VALUE_F64};
+    uint8_t ticks[TICKS] = {0};
     struct segment_writer *w;
     struct segment_info info;
-    static uint8_t values[300] = {VALUE_F64};
-    enum { N = 20000 };
+    struct seg_files files;
+    layout_path dir;
     uint64_t payload = 0;
 
-    /* What a flush of a fleet looks like: jittered times, similar sizes. */
     ck_assert_int_eq(segment_begin(&w, disk, &opt, NULL), ST_OK);
     for (size_t i = 0; i < N; i++) {
         struct segment_series s = segment_fixture_series(1);
-        uint64_t jitter = i * 2654435761u % 15000;
-        s.id = 64 * i;
-        s.place = i * SEGMENT_SHARDS / N;
-        struct time_range ts = {1767225600000 + (ts_time)jitter,
-                                1767225600000 + 7200000 + (ts_time)(i * 40503u % 15000)};
-        size_t len = 200 + i * 7919 % 100;
+        /* A shard has every 64th series. */
+        size_t number = i % (N / SEGMENT_SHARDS) * SEGMENT_SHARDS;
+        size_t target = shared ? number / TARGET : i;
+        s.id = 64 + number;
+        s.place = i / (N / SEGMENT_SHARDS);
+        struct chunk_ref chunk = {.type = VALUE_F64,
+                                  .n = 478 + (uint32_t)(target % 5),
+                                  .ts.from = 1767225600000 +
+                                             (ts_time)(target * 2654435761u % 15000),
+                                  .ticks = ticks,
+                                  .ticks_len = sizeof(ticks),
+                                  .values = values,
+                                  .values_len = 200 + i * 7919 % 100};
+        chunk.ts.to = chunk.ts.from + 7200000 + (ts_time)(target * 40503u % 15000);
+        if (i / (N / SEGMENT_SHARDS) >= SEGMENT_SHARDS) break;
+        store_u64(ticks, target);
         ck_assert_int_eq(segment_add_series(w, &s, NULL), ST_OK);
-        ck_assert_int_eq(segment_add_chunk(w,
-                                           &(struct chunk_ref){.type = VALUE_F64,
-                                                               .n = 478 + (uint32_t)(i % 5),
-                                                               .ts = ts,
-                                                               .values = values,
-                                                               .values_len = len},
-                                           NULL),
-                         ST_OK);
-        payload += len;
+        ck_assert_int_eq(segment_add_chunk(w, &chunk, NULL), ST_OK);
+        payload += chunk.values_len;
     }
     ck_assert_int_eq(segment_finish(w, &info, NULL), ST_OK);
-    struct seg_files files;
-    layout_path dir;
-    layout_segment(dir, LANE_NUMERIC, 0, 3);
+    layout_segment(dir, LANE_NUMERIC, 0, id);
     ck_assert_int_eq(seg_manifest_read(&info, &files, disk, dir, NULL), ST_OK);
-    double each = (double)(files.chunks - payload + files.index) / N;
-    printf("# index and page checksums: %.2f bytes a chunk\n", each);
-    ck_assert_msg(each <= 14, "%.2f bytes a chunk", each);
+    *n_ticks = info.n_ticks;
+    double each = (double)(files.chunks - payload + files.index + files.ticks -
+                           info.n_ticks * TICKS) /
+                  (double)info.n_chunks;
+    printf("# %s ticks: %.2f bytes a chunk besides values and ticks\n",
+           shared ? "shared" : "unshared", each);
+    return each;
+}
+
+START_TEST(test_segment_overhead_per_chunk)
+{
+    uint64_t n_ticks;
+
+    double each = overhead(3, true, &n_ticks);
+    ck_assert_msg(each <= 7, "%.2f bytes a chunk", each);
+    ck_assert_uint_eq(n_ticks, 100);
+    each = overhead(4, false, &n_ticks);
+    ck_assert_msg(each <= 11, "%.2f bytes a chunk", each);
+    ck_assert_uint_gt(n_ticks, 19000);
+}
+END_TEST
+
+/* More patterns than are remembered: some are stored again, and all are found. */
+START_TEST(test_segment_table_of_ticks)
+{
+    enum { N = 3000 };
+    struct seg_ticks ticks = {.n = 0};
+    uint64_t off = SEG_HEAD_LEN, at, len;
+    uint32_t number;
+
+    strbuf_init(&ticks.table, 0);
+    for (uint64_t i = 0; i < N; i++) {
+        struct hash128 hash = hash128(&i, sizeof(i));
+        ck_assert(!seg_ticks_find(&number, &ticks, hash));
+        ck_assert_int_eq(seg_ticks_put(&number, &ticks, hash, off, 1 + i % 90, NULL), ST_OK);
+        ck_assert_uint_eq(number, i);
+        off += 1 + i % 90;
+    }
+    off = SEG_HEAD_LEN;
+    size_t found = 0;
+    for (uint64_t i = 0; i < N; i++) {
+        const uint8_t *table = (const uint8_t *)ticks.table.ptr;
+        ck_assert(seg_ticks_at(&at, &len, table, i));
+        ck_assert_uint_eq(at, off);
+        ck_assert_uint_eq(len, 1 + i % 90);
+        off += len;
+        if (seg_ticks_find(&number, &ticks, hash128(&i, sizeof(i)))) {
+            ck_assert_uint_eq(number, i);
+            found++;
+        }
+    }
+    ck_assert_uint_gt(found, N * 9 / 10);
+    ck_assert_int_eq(seg_ticks_put(&number, &ticks, hash128("", 0), off, 1 << 24, NULL),
+                     ST_INVALID);
+    seg_ticks_release(&ticks);
 }
 END_TEST
 
@@ -191,8 +252,8 @@ END_TEST
 
 /* ---- damage ---- */
 
-static const char *const names[] = {LAYOUT_SEG_CHUNKS, LAYOUT_SEG_INDEX, LAYOUT_SEG_SERIES,
-                                    LAYOUT_SEG_MANIFEST};
+static const char *const names[] = {LAYOUT_SEG_CHUNKS, LAYOUT_SEG_TICKS, LAYOUT_SEG_INDEX,
+                                    LAYOUT_SEG_SERIES, LAYOUT_SEG_MANIFEST};
 
 static status ignore_series(void *ctx, const struct segment_series *series)
 {
@@ -254,7 +315,7 @@ START_TEST(test_segment_notices_every_flipped_bit)
     }
     vfs_remove_best_effort(disk, path);
     ck_assert_int_eq(segment_open(&seg, disk, dir, NULL, NULL),
-                     _i == 3 ? ST_NOT_FOUND : ST_CORRUPT);
+                     _i == 4 ? ST_NOT_FOUND : ST_CORRUPT);
     mem_free(bytes);
 }
 END_TEST
@@ -378,8 +439,9 @@ Suite *suite_segment(void)
     tcase_add_loop_test(tc, test_segment_round_trip, 0, 6);
     tcase_add_test(tc, test_segment_finds_nothing_where_nothing_is);
     tcase_add_test(tc, test_segment_overhead_per_chunk);
+    tcase_add_test(tc, test_segment_table_of_ticks);
     tcase_add_test(tc, test_segment_refuses_broken_callers);
-    tcase_add_loop_test(tc, test_segment_notices_every_flipped_bit, 0, 4);
+    tcase_add_loop_test(tc, test_segment_notices_every_flipped_bit, 0, 5);
     tcase_add_test(tc, test_segment_of_another_database_is_refused);
     tcase_add_test(tc, test_segment_verify_decodes_chunks);
     tcase_add_test(tc, test_segment_write_survives_each_failed_call);
