@@ -4,8 +4,8 @@
  * on (the last time before it; its first time itself, which then takes no room). Not
  * protected by a checksum: it lives in memory.
  *
- * Encoding cannot fail; decoding trusts nothing. CHUNK_PAD bytes behind a block must
- * be readable. Pure, any thread. Layout: docs/formats/chunk.md, "Mini-block".
+ * Encoding cannot fail; decoding trusts nothing. Pure, any thread. Layout:
+ * docs/formats/chunk.md, "Mini-block".
  */
 #ifndef TSINK_CODEC_BLOCK_H
 #define TSINK_CODEC_BLOCK_H

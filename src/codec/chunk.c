@@ -126,7 +126,8 @@ static status decode_fixed(ts_time *ts, const struct chunk_ref *chunk, uint64_t 
     } else if (gap != 0) {
         return ST_CORRUPT;
     }
-    for (uint64_t i = 0; i < chunk->n; i++) ts[i] = (ts_time)((uint64_t)chunk->ts.from + i * step);
+    uint64_t at = (uint64_t)chunk->ts.from;
+    for (size_t i = 0; i < chunk->n; i++, at += step) ts[i] = (ts_time)at;
     return ST_OK;
 }
 

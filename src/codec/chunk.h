@@ -8,8 +8,9 @@
  * all. Values begin with one byte that names codec and type.
  *
  * Encoding cannot fail; decoding trusts nothing, but the checksum is the business of
- * the file that holds the columns. The kernels that decode read ahead: CHUNK_PAD bytes
- * behind either column must be readable (their content does not matter).
+ * the file that holds the columns. CHUNK_PAD bytes behind either column are readable,
+ * whatever is in them: today's decoders touch nothing but the columns, and one that
+ * reads ahead will need no new format.
  *
  * Any thread. Codecs that need memory to work (zstd, entropy classes) take it from a
  * small pool of this room and give it back before they return; what lands in `out` and

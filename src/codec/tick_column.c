@@ -165,16 +165,40 @@ static size_t put_grid(uint8_t *dst, const struct grid *g, size_t n, bool center
     return at + int_column_encode(dst + at, centered ? g->z : g->r, n, 0);
 }
 
-/* The better of both; what is there afterwards is what is returned. */
-static size_t put_best_grid(uint8_t *dst, struct grid *g, size_t n)
+/* What some residuals look like: how far they lie from the center, and from the one
+ * before, on the average. */
+struct look {
+    uint64_t apart, rough;
+};
+
+static struct look look_at(const struct grid *g, size_t n)
 {
-    for (size_t i = 0; i < n; i++) {
+    struct look look = {0, 0};
+    size_t stride = n / SAMPLES + 1, count = 0;
+
+    for (size_t i = 1; i < n; i += stride, count++) {
+        look.apart += zigzag(wrap_sub((int64_t)g->r[i], g->center)) / 2;
+        look.rough += zigzag(wrap_sub((int64_t)g->r[i], (int64_t)g->r[i - 1])) / 2;
+    }
+    look.apart /= count;
+    look.rough /= count;
+    return look;
+}
+
+/* Whether neighbours are no nearer to each other than to the center. */
+static inline bool is_jitter(struct look look)
+{
+    return look.rough + 1 >= look.apart / 2;
+}
+
+/* Jitter as distances from the center; what wanders as it is. */
+static size_t put_residuals(uint8_t *dst, struct grid *g, size_t n, struct look look)
+{
+    bool centered = is_jitter(look);
+    for (size_t i = 0; centered && i < n; i++) {
         g->z[i] = zigzag(wrap_sub((int64_t)g->r[i], g->center));
     }
-    size_t len = put_grid(dst, g, n, true);
-    if (len <= n / 2 + 16) return len;
-    size_t plain = put_grid(dst, g, n, false);
-    return plain < len ? plain : put_grid(dst, g, n, true);
+    return put_grid(dst, g, n, centered);
 }
 
 size_t tick_column_encode(uint8_t *dst, const ts_time *ts, size_t n, uint64_t *words)
@@ -184,15 +208,19 @@ size_t tick_column_encode(uint8_t *dst, const ts_time *ts, size_t n, uint64_t *w
                      .miss = (uint32_t *)(words + 2 * n),
                      .z = words + 3 * n};
     size_t grid_len = SIZE_MAX;
+    struct look look = {0, 0};
 
     for (size_t i = 0; i < n; i++) g.off[i] = ts_gap(ts[0], ts[i]);
-    bool on_grid = find_grid(&g, n);
-    if (on_grid) grid_len = put_best_grid(dst, &g, n);
-    /* A good grid is not beaten; only a poor one is worth a second look. */
-    if (grid_len <= n / 8 + 16) return grid_len;
+    if (find_grid(&g, n)) {
+        look = look_at(&g, n);
+        grid_len = put_residuals(dst, &g, n, look);
+        /* A good grid is not beaten, nor is one with mere jitter. */
+        bool jitter = is_jitter(look) && look.apart < g.step >> (g.shift + 4);
+        if (grid_len <= n / 8 + 16 || jitter) return grid_len;
+    }
     dst[0] = TICK_COLUMN_OFFSETS;
     size_t len = 1 + int_column_encode(dst + 1, g.off, n, 0);
-    return len <= grid_len ? len : put_best_grid(dst, &g, n);
+    return len <= grid_len ? len : put_residuals(dst, &g, n, look);
 }
 
 /* ---- decoding ------------------------------------------------------------- */
@@ -260,8 +288,9 @@ static status decode_grid(ts_time *ts, size_t n, ts_time from, unsigned flags, s
                 if (!next_miss(&m, n)) return ST_CORRUPT;
             }
             size_t end = m.next - at < got ? m.next - at : got;
-            for (; i < end; i++) {
-                ts[at + i] = (ts_time)((uint64_t)from + ((k + at + i) * step >> shift) + r[i]);
+            uint64_t grid = (k + at + i) * step;
+            for (; i < end; i++, grid += step) {
+                ts[at + i] = (ts_time)((uint64_t)from + (grid >> shift) + r[i]);
             }
         }
     }

@@ -297,7 +297,11 @@ static status load_catalog(struct verify *v, struct catalog *cat)
         /* The same reading as recovery's: a directory newer than the catalog makes it
          * stale. Manifests are read again one by one below. */
         struct catalog seen;
-        TRY(catalog_load(&seen, &scanned, v->vfs, &v->out->db.id, NULL, NULL, v->err));
+        st = catalog_load(&seen, &scanned, v->vfs, &v->out->db.id, NULL, NULL, v->err);
+        if (st != ST_OK) {
+            catalog_release(cat);
+            return st;
+        }
         catalog_release(&seen);
         if (!scanned) return ST_OK;
         catalog_release(cat);

@@ -101,7 +101,7 @@ int fuzz_chunk(const uint8_t *input, size_t len)
     struct arena arena;
     if (len == 0) return 0;
 
-    /* Decoders read ahead: CHUNK_PAD bytes behind what they are given. */
+    /* What is behind a column does not matter: CHUNK_PAD bytes of something. */
     uint8_t *src = mem_try(len + CHUNK_PAD);
     if (!src) return 0;
     memcpy(src, input, len);

@@ -1,7 +1,8 @@
 /* The parts of a segment. The first byte chooses: 0 an index block (byte 1: entries), 1 a
  * series table whose checksums are made right first, 2 a manifest with its checksum made
- * right, 3 a catalog likewise. Checked: an accepted block is in order and encodes to
- * something that decodes to the same; accepted series ascend. */
+ * right, 3 a catalog likewise, 4 changes to a whole segment, whose checksums are then made
+ * right, so that what is behind them is reached. Checked: an accepted block is in order and
+ * encodes to something that decodes to the same; accepted series ascend. */
 #include <stdio.h>
 
 #include "base/bytes.h"
@@ -137,14 +138,131 @@ static void fuzz_json(bool catalog, const uint8_t *src, size_t len)
     vfs_free(vfs);
 }
 
+/* ---- a whole segment ---- */
+
+enum { WHOLE_SERIES = 3, WHOLE_POINTS = 150, WHOLE_FILES = 3 };
+
+static status add_series(struct segment_writer *w, uint64_t id)
+{
+    static const uint8_t identity[] = {1, 'm', 1, 'a', 1, 'b'};
+    uint8_t *bytes = mem_try(chunk_ticks_bound(WHOLE_POINTS) +
+                             chunk_values_bound(VALUE_F64, NULL, WHOLE_POINTS));
+    ts_time ts[WHOLE_POINTS];
+    union value val[WHOLE_POINTS];
+    struct segment_series s = {
+        .id = id, .place = 64 * id, .type = VALUE_F64, .identity = slice_of(identity, 6)};
+    if (!bytes) return ST_NO_MEMORY;
+
+    for (size_t i = 0; i < WHOLE_POINTS; i++) {
+        ts[i] = (ts_time)(1000 * i + i * i % 7);
+        val[i].bits = f64_bits((double)(i * id % 50) / 4);
+    }
+    struct chunk_ref chunk = {
+        .type = VALUE_F64, .n = WHOLE_POINTS, .ts = {ts[0], ts[WHOLE_POINTS - 1]}};
+    chunk.ticks = bytes;
+    chunk.ticks_len = chunk_ticks_encode(bytes, ts, WHOLE_POINTS);
+    chunk.values = bytes + chunk.ticks_len;
+    chunk.values_len = chunk_values_encode(bytes + chunk.ticks_len, VALUE_F64, val, WHOLE_POINTS,
+                                           (enum chunk_effort)(id % 3));
+    status st = segment_add_series(w, &s, NULL);
+    if (st == ST_OK) st = segment_add_chunk(w, &chunk, NULL);
+    mem_free(bytes);
+    return st;
+}
+
+static status write_whole(struct vfs *vfs)
+{
+    struct segment_options opt = {.id = 1, .lane = LANE_NUMERIC};
+    struct segment_writer *w;
+    struct segment_info info;
+
+    TRY(segment_begin(&w, vfs, &opt, NULL));
+    for (uint64_t id = 1; id <= WHOLE_SERIES; id++) ASSERT(add_series(w, id) == ST_OK);
+    return segment_finish(w, &info, NULL);
+}
+
+struct whole {
+    uint8_t *bytes[WHOLE_FILES]; /* chunks, ticks, index */
+    size_t len[WHOLE_FILES];
+};
+
+/* Makes the checksums of block, pages and directory right. One block, one page a file. */
+static void seal_index(struct whole *w)
+{
+    uint8_t *index = w->bytes[2];
+    size_t len = w->len[2], dir_off = (size_t)load_u64(index + 40); /* b, under its CRC */
+
+    store_u32(index + dir_off + SEG_DIR_CRC,
+              seg_crc(1, SEG_INDEX, 0, index + SEG_HEAD_LEN, dir_off - SEG_HEAD_LEN));
+    store_u32(index + len - 12, seg_crc(1, SEG_CHUNKS, 0, w->bytes[0], w->len[0]));
+    store_u32(index + len - 8, seg_crc(1, SEG_TICKS, 0, w->bytes[1], w->len[1]));
+    store_u32(index + len - 4,
+              seg_crc(1, SEG_INDEX, UINT64_MAX, index + dir_off, len - 4 - dir_off));
+}
+
+static void read_whole(struct vfs *vfs, const char *dir)
+{
+    struct segment_cursor cur;
+    const struct segment_entry *e;
+    struct segment_range range;
+    struct segment *seg;
+
+    if (segment_open(&seg, vfs, dir, NULL, NULL) != ST_OK) return;
+    segment_cursor_init(&cur, seg, (struct segment_range){0, 0});
+    while (segment_next(&cur, &e, NULL) == ST_OK && e) {
+        struct chunk_ref chunk;
+        if (segment_chunk(&chunk, seg, e, NULL) != ST_OK) continue;
+        if (value_lane_of(chunk.type) == LANE_NUMERIC && chunk.type != VALUE_HISTOGRAM) {
+            (void)!chunk_check(NULL, &chunk, NULL);
+        }
+    }
+    (void)!segment_find(&range, seg, 0, 2, NULL);
+    (void)!segment_verify(seg, NULL, NULL);
+    segment_unref(seg);
+}
+
+/* Four bytes each: which file, where behind its header (u16), and the byte there. */
+static void fuzz_whole(const uint8_t *src, size_t len)
+{
+    static const char *const names[WHOLE_FILES] = {LAYOUT_SEG_CHUNKS, LAYOUT_SEG_TICKS,
+                                                   LAYOUT_SEG_INDEX};
+    struct vfs *vfs = vfs_mem_new();
+    struct whole w = {.len = {0}};
+    struct vfs_file *file;
+    layout_path dir, path;
+
+    ASSERT(write_whole(vfs) == ST_OK);
+    layout_segment(dir, LANE_NUMERIC, 0, 1);
+    for (int i = 0; i < WHOLE_FILES; i++) {
+        ASSERT(layout_join(path, dir, slice_str(names[i]), NULL) == ST_OK);
+        ASSERT(vfs_read_file(vfs, path, 1 << 20, &w.bytes[i], &w.len[i], NULL) == ST_OK);
+    }
+    for (size_t at = 0; at + 4 <= len; at += 4) {
+        unsigned i = src[at] % WHOLE_FILES;
+        w.bytes[i][SEG_HEAD_LEN + load_u16(src + at + 1) % (w.len[i] - SEG_HEAD_LEN)] =
+            src[at + 3];
+    }
+    seal_index(&w);
+    for (int i = 0; i < WHOLE_FILES; i++) {
+        ASSERT(layout_join(path, dir, slice_str(names[i]), NULL) == ST_OK);
+        ASSERT(vfs_open(vfs, &file, path, VFS_TRUNCATE, NULL) == ST_OK);
+        ASSERT(vfs_write(file, 0, w.bytes[i], w.len[i], NULL) == ST_OK);
+        vfs_close(file);
+        mem_free(w.bytes[i]);
+    }
+    read_whole(vfs, dir);
+    vfs_free(vfs);
+}
+
 int fuzz_segment(const uint8_t *src, size_t len)
 {
     if (len < 1) return 0;
-    switch (src[0] & 3) {
+    switch (src[0] % 5) {
     case 0: fuzz_block(src + 1, len - 1); break;
     case 1: fuzz_series(src + 1, len - 1); break;
     case 2: fuzz_json(false, src + 1, len - 1); break;
     case 3: fuzz_json(true, src + 1, len - 1); break;
+    case 4: fuzz_whole(src + 1, len - 1); break;
     }
     return 0;
 }
