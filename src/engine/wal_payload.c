@@ -6,6 +6,7 @@
 #include "base/bits.h"
 #include "base/bytes.h"
 #include "base/mem.h"
+#include "base/panic.h"
 #include "base/varint.h"
 #include "model/value.h"
 
@@ -116,15 +117,33 @@ static bool is_blob(uint8_t type)
     return type == VALUE_BYTES || type == VALUE_HISTOGRAM;
 }
 
-static uint8_t *put_who(uint8_t *at, const struct wal_row *rows, size_t n)
+/* Differences are small: one byte for most, two for nearly all. */
+static inline uint8_t *put_small(uint8_t *at, uint64_t v)
+{
+    if (likely(v < 0x80)) {
+        *at = (uint8_t)v;
+        return at + 1;
+    }
+    if (likely(v < 0x4000)) {
+        at[0] = (uint8_t)(v | 0x80);
+        at[1] = (uint8_t)(v >> 7);
+        return at + 2;
+    }
+    return at + varint_put(at, v);
+}
+
+/* *any_blob: whether a value has a length of its own. */
+static uint8_t *put_who(uint8_t *at, const struct wal_row *rows, size_t n, bool *any_blob)
 {
     series_id prev = 0;
+    *any_blob = false;
     for (size_t i = 0, len; i < n; i += len) {
         for (len = 1; i + len < n && rows[i + len].id == rows[i].id; len++) {
         }
-        at += varint_put(at, zigzag((int64_t)(rows[i].id - prev)));
-        at += varint_put(at, (uint64_t)len << 3 | rows[i].type);
+        at = put_small(at, zigzag((int64_t)(rows[i].id - prev)));
+        at = put_small(at, (uint64_t)len << 3 | rows[i].type);
         prev = rows[i].id;
+        *any_blob |= is_blob(rows[i].type);
     }
     return at;
 }
@@ -132,11 +151,16 @@ static uint8_t *put_who(uint8_t *at, const struct wal_row *rows, size_t n)
 size_t wal_samples_put(uint8_t *dst, const struct wal_row *rows, size_t n)
 {
     uint8_t *at = dst + varint_put(dst, n);
-    at = put_who(at, rows, n);
+    bool any_blob;
+    at = put_who(at, rows, n, &any_blob);
     ts_time prev = 0;
     for (size_t i = 0; i < n; i++) {
-        at += varint_put(at, zigzag(wrap_sub(rows[i].ts, prev)));
+        at = put_small(at, zigzag(wrap_sub(rows[i].ts, prev)));
         prev = rows[i].ts;
+    }
+    if (!any_blob) {
+        for (size_t i = 0; i < n; i++) store_u64(at + 8 * i, rows[i].bits);
+        return (size_t)(at - dst) + 8 * n;
     }
     for (size_t i = 0; i < n; i++) {
         if (!is_blob(rows[i].type)) {

@@ -25,7 +25,7 @@ struct link {
     int fd;
     const struct batches *all;  /* borrowed */
     size_t next, last;          /* batches of this phase: [next, last) */
-    const struct batch *now;    /* being sent or answered; NULL: none */
+    const struct parcel *now;    /* being sent or answered; NULL: none */
     size_t sent;                /* bytes of now */
     uint64_t done_before;       /* replies read when now was begun */
     mono_ns begun;
@@ -45,7 +45,7 @@ struct drive {
 
 /* --- connecting ---------------------------------------------------------------------- */
 
-static int connect_to(const char *host, uint64_t port, char *err, size_t err_len)
+int drive_connect(const char *host, uint64_t port, char *err, size_t err_len)
 {
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *found = NULL;
     char service[24];
@@ -81,7 +81,7 @@ static bool watch(struct drive *d, struct link *l, int op, bool wants_write)
 struct drive *drive_open(const struct options *opt, struct batches *all, char *err, size_t err_len)
 {
     struct drive *d = calloc(1, sizeof(*d));
-    uint64_t port = opt->mode == BENCH_WRITE ? opt->http_port : opt->port;
+    uint64_t port = bench_is_http(opt->mode) ? opt->http_port : opt->port;
     if (d) d->links = calloc(opt->connections, sizeof(*d->links));
     if (!d || !d->links) {
         snprintf(err, err_len, "out of memory");
@@ -93,8 +93,8 @@ struct drive *drive_open(const struct options *opt, struct batches *all, char *e
     for (; d->n < opt->connections; d->n++) {
         struct link *l = &d->links[d->n];
         l->all = &all[d->n];
-        l->reader.http = opt->mode == BENCH_WRITE;
-        l->fd = connect_to(opt->host, port, err, err_len);
+        l->reader.http = bench_is_http(opt->mode);
+        l->fd = drive_connect(opt->host, port, err, err_len);
         if (l->fd >= 0 && watch(d, l, EPOLL_CTL_ADD, false)) continue;
         if (l->fd >= 0) {
             snprintf(err, err_len, "epoll: %s", strerror(errno));
@@ -190,7 +190,8 @@ static void collect_errors(const struct drive *d, struct figures *f)
 
 static bool begin_all(struct drive *d, enum drive_phase phase)
 {
-    bool by_time = phase == DRIVE_RUN && d->opt->requests == 0;
+    bool by_time = phase == DRIVE_RUN && d->opt->requests == 0 && d->opt->rounds == 0 &&
+                   d->opt->mode != BENCH_REPLAY;
     d->allowed = phase == DRIVE_RUN && d->opt->requests ? d->opt->requests : UINT64_MAX;
     d->deadline = by_time ? clock_mono(clock_system()) + (mono_ns)d->opt->seconds * 1000000000
                           : INT64_MAX;
@@ -209,7 +210,8 @@ static bool is_used_up(const struct drive *d)
 {
     bool out = false;
     for (size_t i = 0; i < d->n; i++) out |= d->links[i].next == d->links[i].last;
-    return out && d->opt->mode != BENCH_PING && d->opt->requests == 0;
+    return out && d->opt->mode != BENCH_PING && d->opt->requests == 0 && d->opt->rounds == 0 &&
+           d->opt->mode != BENCH_REPLAY;
 }
 
 bool drive_phase(struct drive *d, enum drive_phase phase, struct figures *f, char *err,
@@ -250,7 +252,7 @@ uint64_t drive_server_pid(const struct options *opt)
     size_t len = 0;
     uint64_t pid = 0;
     struct timeval patience = {.tv_sec = 5};
-    int fd = connect_to(opt->host, opt->port, err, sizeof(err));
+    int fd = drive_connect(opt->host, opt->port, err, sizeof(err));
     if (fd < 0) return 0;
     (void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
     if (send(fd, ask, sizeof(ask) - 1, MSG_NOSIGNAL) != (ssize_t)(sizeof(ask) - 1)) goto out;

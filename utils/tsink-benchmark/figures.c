@@ -68,6 +68,19 @@ double process_cpu_s(uint64_t pid)
     return (double)(user + kernel) / (double)sysconf(_SC_CLK_TCK);
 }
 
+uint64_t process_rss(uint64_t pid)
+{
+    char path[64], line[256];
+    unsigned long kb = 0;
+    snprintf(path, sizeof(path), "/proc/%llu/status", (unsigned long long)pid);
+    FILE *file = fopen(path, "re");
+    if (!file) return 0;
+    while (fgets(line, sizeof(line), file))
+        if (sscanf(line, "VmRSS: %lu", &kb) == 1) break;
+    fclose(file);
+    return (uint64_t)kb << 10;
+}
+
 static bool probe_file(struct hist *h, int fd)
 {
     static const char block[PROBE_BYTES] = {'t'};
@@ -115,6 +128,12 @@ static uint64_t units(const struct figures *f)
     return f->opt->mode == BENCH_PING ? f->replies : f->samples;
 }
 
+/* A page has one sample of each series. */
+static uint64_t n_series(const struct figures *f)
+{
+    return f->opt->mode == BENCH_REPLAY ? f->create_samples : f->opt->series;
+}
+
 static double per_second(uint64_t n, double s)
 {
     return s > 0 ? (double)n / s : 0;
@@ -145,13 +164,13 @@ static void print_json(const struct figures *f)
     json_writer_init(&w, &out);
     json_open_object(&w);
     json_field_text(&w, "mode", slice_str(options_mode_name(opt->mode)));
-    json_field_u64(&w, "series", opt->series);
+    json_field_u64(&w, "series", n_series(f));
     json_field_u64(&w, "samples_per_request", opt->per_request);
     json_field_u64(&w, "labels", opt->labels);
     json_field_u64(&w, "connections", opt->connections);
     json_field_u64(&w, "pipeline", opt->pipeline);
     json_field_f64(&w, "create_seconds", f->create_s);
-    json_field_f64(&w, "series_per_second", per_second(opt->series, f->create_s));
+    json_field_f64(&w, "series_per_second", per_second(n_series(f), f->create_s));
     json_field_f64(&w, "seconds", f->run_s);
     json_field_u64(&w, "requests", f->batches);
     json_field_u64(&w, "commands", f->replies);
@@ -163,6 +182,12 @@ static void print_json(const struct figures *f)
     if (f->cpu_s >= 0) {
         json_field_f64(&w, "server_cpu_seconds", f->cpu_s);
         json_field_f64(&w, "server_cpu_seconds_per_million", cpu_per_million(f));
+    }
+    if (f->create_cpu_s >= 0) json_field_f64(&w, "create_cpu_seconds", f->create_cpu_s);
+    if (f->rss) json_field_u64(&w, "server_rss_bytes", f->rss);
+    if (f->n_body) {
+        json_field_f64(&w, "body_bytes_per_sample", (double)f->n_body / (double)f->n_encoded);
+        json_field_f64(&w, "raw_bytes_per_sample", (double)f->n_raw / (double)f->n_encoded);
     }
     json_hist(&w, "latency_seconds", &f->latency);
     if (f->fdatasync.n) json_hist(&w, "fdatasync_seconds", &f->fdatasync);
@@ -189,19 +214,26 @@ static void print_text(const struct figures *f)
     else
         printf("%s: %llu series of %llu labels, %llu connections, %llu samples a request, "
                "pipelines of %llu\n", options_mode_name(opt->mode),
-               (unsigned long long)opt->series, (unsigned long long)opt->labels,
+               (unsigned long long)n_series(f), (unsigned long long)opt->labels,
                (unsigned long long)opt->connections,
                (unsigned long long)(opt->mode == BENCH_ADD ? 1 : opt->per_request),
                (unsigned long long)opt->pipeline);
     if (!is_ping)
         printf("  %-12s%.3f s, %.0f series/s\n", "created in", f->create_s,
-               per_second(opt->series, f->create_s));
+               per_second(n_series(f), f->create_s));
     printf("  %-12s%llu %s in %.3f s, %.0f/s%s\n", "sent", (unsigned long long)units(f),
            is_ping ? "commands" : "samples", f->run_s, per_second(units(f), f->run_s),
            f->used_up ? " (all that was encoded: see --memory)" : "");
     if (f->cpu_s >= 0)
         printf("  %-12s%.3f s per million, %.2f s in all\n", "server CPU", cpu_per_million(f),
                f->cpu_s);
+    if (f->create_cpu_s >= 0 && f->create_samples)
+        printf("  %-12s%.3f us a series, %.2f s in all\n", "created for",
+               f->create_cpu_s * 1e6 / (double)f->create_samples, f->create_cpu_s);
+    if (f->rss) printf("  %-12s%.1f MB\n", "server RSS", (double)f->rss / 1e6);
+    if (f->n_body)
+        printf("  %-12s%.1f bytes a sample, %.1f before compression\n", "bodies",
+               (double)f->n_body / (double)f->n_encoded, (double)f->n_raw / (double)f->n_encoded);
     print_hist("latency", &f->latency);
     if (f->fdatasync.n) print_hist("fdatasync", &f->fdatasync);
     if (f->refused)
@@ -209,8 +241,32 @@ static void print_text(const struct figures *f)
                f->first_error);
 }
 
+static void bench_line(const struct figures *f, const char *what, double value, const char *unit)
+{
+    printf("BENCH name=%s.%s value=%.6g unit=%s\n", f->opt->name, what, value, unit);
+}
+
+static void print_bench(const struct figures *f)
+{
+    double n = (double)units(f);
+    bench_line(f, "samples", n, "1");
+    bench_line(f, "wall", f->run_s, "s");
+    bench_line(f, "rate", per_second(units(f), f->run_s), "1/s");
+    if (f->cpu_s >= 0 && n > 0) bench_line(f, "cpu_per_sample", f->cpu_s * 1e9 / n, "ns");
+    if (f->create_cpu_s >= 0 && f->create_samples)
+        bench_line(f, "cpu_per_new_series", f->create_cpu_s * 1e9 / (double)f->create_samples,
+                   "ns");
+    if (f->rss) bench_line(f, "rss", (double)f->rss, "B");
+    if (f->n_encoded)
+        bench_line(f, "body_per_sample", (double)f->n_body / (double)f->n_encoded, "B");
+    bench_line(f, "latency_p50", (double)hist_quantile(&f->latency, 0.5), "ns");
+    bench_line(f, "latency_p99", (double)hist_quantile(&f->latency, 0.99), "ns");
+    bench_line(f, "refused", (double)f->refused, "1");
+}
+
 void figures_print(const struct figures *f)
 {
+    if (f->opt->name[0]) print_bench(f);
     if (f->opt->json)
         print_json(f);
     else

@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "utils/tsink-benchmark/bench.h"
@@ -21,6 +22,8 @@ static double seconds_since(mono_ns start)
 static bool run_phases(struct figures *f, struct drive *d, char *err, size_t err_len)
 {
     const struct options *opt = f->opt;
+    uint64_t pid = opt->pid || opt->url[0] ? opt->pid : drive_server_pid(opt);
+    double before = pid ? process_cpu_s(pid) : -1;
     mono_ns start = clock_mono(clock_system());
     if (opt->mode != BENCH_PING && !drive_phase(d, DRIVE_CREATE, f, err, err_len)) return false;
     f->create_s = seconds_since(start);
@@ -28,12 +31,15 @@ static bool run_phases(struct figures *f, struct drive *d, char *err, size_t err
     f->batches = f->replies = f->samples = 0;
     memset(&f->latency, 0, sizeof(f->latency));
 
-    uint64_t pid = opt->pid ? opt->pid : drive_server_pid(opt);
-    double before = pid ? process_cpu_s(pid) : -1;
+    double after = before < 0 ? -1 : process_cpu_s(pid);
+    f->create_cpu_s = after < 0 ? -1 : after - before;
+    before = after;
     start = clock_mono(clock_system());
     if (!drive_phase(d, DRIVE_RUN, f, err, err_len)) return false;
     f->run_s = seconds_since(start);
-    double after = before < 0 ? -1 : process_cpu_s(pid);
+    if (opt->settle_s) sleep((unsigned)opt->settle_s);
+    after = before < 0 ? -1 : process_cpu_s(pid);
+    f->rss = pid ? process_rss(pid) : 0;
     f->cpu_s = after < 0 ? -1 : after - before;
     return true;
 }
@@ -44,8 +50,18 @@ static int run(struct figures *f, struct batches *all)
     char err[BENCH_TEXT_MAX * 2];
     if (opt->probe[0] && !probe_fdatasync(&f->fdatasync, opt->probe, err, sizeof(err)))
         return complain(EXIT_IO, err);
-    if (!batches_make(all, opt, clock_wall(clock_system())))
+    int64_t now_ms = clock_wall(clock_system());
+    if (opt->mode == BENCH_REPLAY) {
+        int code = replay_make(all, opt, now_ms);
+        if (code) return code;
+    } else if (!batches_make(all, opt, now_ms)) {
         return complain(EXIT_IO, "out of memory");
+    }
+    for (uint64_t c = 0; c < opt->connections; c++) {
+        f->n_raw += all[c].n_raw;
+        f->n_body += all[c].n_body;
+        for (size_t i = 0; i < all[c].n; i++) f->n_encoded += all[c].list[i].samples;
+    }
 
     struct drive *d = drive_open(opt, all, err, sizeof(err));
     if (!d) return complain(EXIT_SERVER, err);
@@ -60,6 +76,8 @@ int main(int argc, char **argv)
 {
     struct options opt;
     options_parse(&opt, argc, argv);
+    if (opt.mode == BENCH_RECORD) return record_pages(&opt);
+    if (opt.mode == BENCH_BARE) return bare_serve(&opt);
     struct figures *f = calloc(1, sizeof(*f));
     struct batches *all = calloc(opt.connections, sizeof(*all));
     int code = EXIT_IO;

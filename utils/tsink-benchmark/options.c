@@ -37,12 +37,27 @@ static const struct option_row {
     ROW("--run", OPT_TEXT, run, 0, 0, "name that tells this run's series from others (the time)"),
     ROW("--probe-fdatasync", OPT_TEXT, probe, 0, 0,
         "first time fdatasync alone, for a second, in this directory"),
+    ROW("--url", OPT_TEXT, url, 0, 0, "http://host:port/path to write to, of any server"),
+    ROW("--set", OPT_TEXT, set_name, 0, 0,
+        "data set: a = 100,000 series x 100, b = 1,000,000 x 3, c = 10,000 x 1440 at 15 s"),
+    ROW("--rounds", OPT_NUMBER, rounds, 1, 1000000,
+        "samples of each series after the first, instead of a time"),
+    ROW("--seed", OPT_NUMBER, seed, 0, UINT32_MAX, "of labels and values (1)"),
+    ROW("--remote-write", OPT_NUMBER, version, 1, 2, "remote write 1 or 2 (1)"),
+    ROW("--coding", OPT_TEXT, coding, 0, 0, "of the bodies: snappy or zstd (snappy)"),
+    ROW("--settle", OPT_NUMBER, settle_s, 0, 3600,
+        "seconds to wait after the run before CPU time and memory are read (0)"),
+    ROW("--bench", OPT_TEXT, name, 0, 0, "print lines BENCH name=<this>.x value=... unit=..."),
+    ROW("--file", OPT_TEXT, file, 0, 0, "of record and replay"),
+    ROW("--every", OPT_NUMBER, every_ms, 10, 3600000, "ms between the pages of record (500)"),
+    ROW("--scrapes", OPT_NUMBER, scrapes, 1, 1000000, "pages of record (100)"),
     ROW("--json", OPT_FLAG, json, 0, 0, "print one JSON object"),
 #undef ROW
 };
 
 static const char *const mode_names[] = {
-    [BENCH_WRITE] = "write", [BENCH_ADD] = "add", [BENCH_MADD] = "madd", [BENCH_PING] = "ping"};
+    [BENCH_WRITE] = "write", [BENCH_ADD] = "add", [BENCH_MADD] = "madd", [BENCH_PING] = "ping",
+    [BENCH_REPLAY] = "replay", [BENCH_RECORD] = "record", [BENCH_BARE] = "bare"};
 
 const char *options_mode_name(enum bench_mode mode)
 {
@@ -51,13 +66,17 @@ const char *options_mode_name(enum bench_mode mode)
 
 static void print_help(void)
 {
-    printf("usage: tsink-benchmark [option]... write|add|madd|ping\n\n"
+    printf("usage: tsink-benchmark [option]... write|add|madd|ping|record|replay|bare\n\n"
            "Loads a server from memory and prints samples a second, the server's CPU time for a\n"
            "million samples, and latencies.\n\n"
-           "  write   Prometheus remote write 1.0\n"
+           "  write   Prometheus remote write, to tsink or any --url\n"
            "  add     pipelines of TS.ADD\n"
            "  madd    pipelines of TS.MADD\n"
-           "  ping    pipelines of PING\n\n");
+           "  ping    pipelines of PING\n"
+           "  record  scrapes --url every so often into --file\n"
+           "  replay  writes the pages of --file by remote write\n"
+           "  bare    is a receiver on --http-port that decodes and counts, and nothing else:\n"
+           "          what a server's CPU time is compared with\n\n");
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
         printf("  %-22s %s\n", rows[i].name, rows[i].text);
     printf("\nThe series are made first, outside of the time of the run. For the latency of one\n"
@@ -115,11 +134,60 @@ static bool find_mode(enum bench_mode *mode, const char *name)
     return false;
 }
 
+/* http://host:port/path to its parts. */
+static void take_url(struct options *opt)
+{
+    static const char scheme[] = "http://";
+    if (strncmp(opt->url, scheme, sizeof(scheme) - 1) != 0)
+        complain("begins with http://", "--url");
+    const char *host = opt->url + sizeof(scheme) - 1, *path = strchr(host, '/');
+    size_t len = path ? (size_t)(path - host) : strlen(host);
+    const char *colon = memchr(host, ':', len);
+    opt->http_port = 80;
+    size_t host_len = colon ? (size_t)(colon - host) : len;
+    if (colon && (!parse_u64(&opt->http_port, slice_of(colon + 1, len - host_len - 1)) ||
+                  opt->http_port == 0 || opt->http_port > 65535))
+        complain("has no port after the colon", "--url");
+    snprintf(opt->host, sizeof(opt->host), "%.*s", (int)host_len, host);
+    snprintf(opt->path, sizeof(opt->path), "%s", path ? path : "/");
+}
+
+static void take_set(struct options *opt)
+{
+    static const struct {
+        const char *name;
+        uint64_t series, rounds;
+    } sets[] = {{"a", 100000, 99}, {"b", 1000000, 2}, {"c", 10000, 1439}};
+    for (size_t i = 0; i < sizeof(sets) / sizeof(sets[0]); i++) {
+        if (strcmp(opt->set_name, sets[i].name) != 0) continue;
+        opt->set = opt->set_name[0];
+        opt->series = sets[i].series;
+        if (opt->rounds == 0) opt->rounds = sets[i].rounds;
+        opt->step_ms = 15000;
+        return;
+    }
+    complain("is a, b or c", "--set");
+}
+
+static void check_needs(const struct options *opt)
+{
+    bool record = opt->mode == BENCH_RECORD;
+    if ((record || opt->mode == BENCH_REPLAY) && opt->file[0] == 0)
+        complain("is needed", "--file");
+    if (record && opt->url[0] == 0) complain("is needed", "--url");
+    if (opt->coding[0] && strcmp(opt->coding, "zstd") != 0 && strcmp(opt->coding, "snappy") != 0)
+        complain("is snappy or zstd", "--coding");
+}
+
 /* What follows from the other options. */
 static void settle(struct options *opt)
 {
-    if (opt->per_request == 0) opt->per_request = opt->mode == BENCH_WRITE ? 2000 : 10;
-    if (opt->mode == BENCH_WRITE) opt->pipeline = 1;
+    if (opt->url[0]) take_url(opt);
+    if (opt->set_name[0]) take_set(opt);
+    check_needs(opt);
+    opt->zstd = strcmp(opt->coding, "zstd") == 0;
+    if (opt->per_request == 0) opt->per_request = bench_is_http(opt->mode) ? 2000 : 10;
+    if (bench_is_http(opt->mode)) opt->pipeline = 1;
     if (opt->mode != BENCH_PING && opt->series < opt->connections)
         complain("there are fewer series than connections", "--series");
     if (opt->run[0] == 0)
@@ -131,7 +199,9 @@ void options_parse(struct options *opt, int argc, char **argv)
     bool has_mode = false;
     *opt = (struct options){.host = "127.0.0.1", .port = 6380, .http_port = 9201,
                             .series = 100000, .labels = 9, .connections = 4, .pipeline = 16,
-                            .seconds = 5, .step_ms = 1000, .memory_mb = 512};
+                            .seconds = 5, .step_ms = 1000, .memory_mb = 512,
+                            .path = "/api/v1/write", .version = 1, .seed = 1,
+                            .every_ms = 500, .scrapes = 100};
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--help") == 0) print_help();
         if (strcmp(argv[i], "--version") == 0) {
@@ -140,8 +210,7 @@ void options_parse(struct options *opt, int argc, char **argv)
         }
         if (argv[i][0] != '-') {
             if (has_mode || !find_mode(&opt->mode, argv[i]))
-                complain(has_mode ? "one thing at a time" : "is none of write, add, madd, ping",
-                         argv[i]);
+                complain(has_mode ? "one thing at a time" : "is no mode", argv[i]);
             has_mode = true;
             continue;
         }
@@ -151,6 +220,6 @@ void options_parse(struct options *opt, int argc, char **argv)
         set_option(opt, row, takes_value && i + 1 < argc ? argv[i + 1] : NULL);
         i += takes_value;
     }
-    if (!has_mode) complain("say write, add, madd or ping", "nothing to do");
+    if (!has_mode) complain("say write, add, madd, ping, record, replay or bare", "nothing to do");
     settle(opt);
 }
