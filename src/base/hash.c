@@ -4,11 +4,23 @@
 
 #include "base/hash.h"
 
-static uint64_t process_seed;
+static struct {
+    uint64_t seed;
+    /* What XXH3 derives from the seed: for inputs over 240 bytes it would do so anew on
+     * every call. */
+    _Alignas(64) uint8_t secret[XXH3_SECRET_DEFAULT_SIZE];
+} process;
+
+/* Seed 0 until told otherwise; the secret must fit it from the beginning. */
+__attribute__((constructor)) static void begin(void)
+{
+    hash_seed(process.seed);
+}
 
 void hash_seed(uint64_t seed)
 {
-    process_seed = seed;
+    process.seed = seed;
+    XXH3_generateSecret_fromSeed(process.secret, seed);
 }
 
 uint64_t hash_place(const void *src, size_t len)
@@ -18,11 +30,13 @@ uint64_t hash_place(const void *src, size_t len)
 
 uint64_t hash64(const void *src, size_t len)
 {
-    return XXH3_64bits_withSeed(src, len, process_seed);
+    return XXH3_64bits_withSecretandSeed(src, len, process.secret, sizeof(process.secret),
+                                          process.seed);
 }
 
 struct hash128 hash128(const void *src, size_t len)
 {
-    XXH128_hash_t h = XXH3_128bits_withSeed(src, len, process_seed);
+    XXH128_hash_t h = XXH3_128bits_withSecretandSeed(src, len, process.secret,
+                                                     sizeof(process.secret), process.seed);
     return (struct hash128){.lo = h.low64, .hi = h.high64};
 }

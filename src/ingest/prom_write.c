@@ -187,10 +187,10 @@ static struct hash128 run_key(const char *ptr, size_t len)
     return key;
 }
 
-static bool is_known(const struct ctx *ctx, struct hash128 raw, struct batch_series *entry)
+static bool is_known(const struct ctx *ctx, struct hash128 raw, uint32_t *ordinal, uint32_t *gen)
 {
     const struct decode_env *env = ctx->base.env;
-    return env->known && env->known(env->ctx, raw, &entry->ordinal, &entry->gen);
+    return env->known && env->known(env->ctx, raw, ordinal, gen);
 }
 
 /* Six bytes of a varint, the last of which ends it, to a number; false: they are none. */
@@ -247,25 +247,28 @@ static bool peek_series(struct peeked *out, struct ctx *ctx, struct slice msg)
 
 static bool read_series(struct ctx *ctx, struct peeked *peeked)
 {
-    struct prom_series s = prom_series_at(ctx->n_timeseries);
+    uint32_t ordinal = ORDINAL_NONE, gen = 0;
     struct wire w = wire_of(peeked->msg);
-    bool known = is_known(ctx, peeked->raw, &s.entry);
+    bool known = is_known(ctx, peeked->raw, &ordinal, &gen);
     if (peeked->split) {
         if (likely(known))
-            return prom_known_row(&ctx->base, s.idx, s.entry.ordinal, s.entry.gen, peeked->ms,
+            return prom_known_row(&ctx->base, ctx->n_timeseries, ordinal, gen, peeked->ms,
                                   peeked->bits);
         size_t guess = peeked->run_len;
         if (!walk_run(peeked, &w)) return prom_damaged(&ctx->base, "series", &w);
         if (peeked->run_len != guess) {
             ctx->n_wrong++;
             peeked->raw = run_key(peeked->msg.ptr, peeked->run_len);
-            known = is_known(ctx, peeked->raw, &s.entry);
+            known = is_known(ctx, peeked->raw, &ordinal, &gen);
         }
     }
     struct slice run = slice_of(peeked->msg.ptr, peeked->run_len);
     struct prom_mark before = prom_mark(&ctx->base);
     bool late_label = false;
     w = wire_of(slice_skip(peeked->msg, peeked->run_len));
+    struct prom_series s = prom_series_at(ctx->n_timeseries);
+    s.entry.ordinal = ordinal;
+    s.entry.gen = gen;
     if (!known) {
         s.entry.raw_hash = peeked->raw; /* for whoever makes or finds the series to remember */
         if (!read_labels(ctx, &s, run)) return false;

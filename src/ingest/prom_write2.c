@@ -440,16 +440,17 @@ static struct wire behind_refs(const struct peeked *peeked)
 static bool read_series(struct ctx *ctx, const struct peeked *peeked)
 {
     const struct decode_env *env = ctx->base.env;
-    struct prom_series s = prom_series_at(ctx->n_timeseries);
-    struct prom_mark before = prom_mark(&ctx->base);
     struct wire w = behind_refs(peeked);
     bool good = true, late = false;
     uint32_t ordinal, gen;
+    bool known = peeked->keyed && env->known && env->known(env->ctx, peeked->key, &ordinal, &gen);
+    if (known && likely(read_plain(ctx, peeked, w, ordinal, gen, &good))) return true;
+    if (!good) return false;
 
+    struct prom_series s = prom_series_at(ctx->n_timeseries);
+    struct prom_mark before = prom_mark(&ctx->base);
     s.one_kind = true;
-    if (peeked->keyed && env->known && env->known(env->ctx, peeked->key, &ordinal, &gen)) {
-        if (likely(read_plain(ctx, peeked, w, ordinal, gen, &good))) return true;
-        if (!good) return false;
+    if (known) {
         s.entry.ordinal = ordinal;
         s.entry.gen = gen;
         if (!read_rows(ctx, &s, peeked, &w, &late)) return false;

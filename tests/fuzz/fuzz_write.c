@@ -1,0 +1,111 @@
+/* Remote write, both versions. The first byte says which and whether the series of the
+ * body are known already. Checked of what is accepted: rows lie in their series, refused
+ * ones are counted, a good row has a name or a known series, histograms hold together;
+ * and decoding once more with every series learned gives the same rows, so that no short
+ * cut for known series reads anything else than the walk does. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/panic.h"
+#include "ingest/prom_write.h"
+#include "ingest/prom_write2.h"
+#include "model/histogram.h"
+#include "tests/fuzz/fuzz.h"
+
+enum { KNOWN_MAX = 4096 };
+static const ts_time NOW = 1700000000000;
+
+int fuzz_write(const uint8_t *src, size_t len);
+
+struct known {
+    struct hash128 raw[KNOWN_MAX];
+    size_t n;
+};
+
+static bool is_known(void *ctx, struct hash128 raw, uint32_t *ordinal, uint32_t *gen)
+{
+    const struct known *known = ctx;
+    for (size_t i = 0; i < known->n; i++) {
+        if (known->raw[i].lo != raw.lo || known->raw[i].hi != raw.hi) continue;
+        *ordinal = (uint32_t)i;
+        *gen = 1;
+        return true;
+    }
+    return false;
+}
+
+static void look_at_metadata(void *ctx, const struct metric_meta *meta)
+{
+    (void)ctx;
+    ASSERT(meta->family.len > 0 && meta->type < N_METRIC_TYPES);
+}
+
+static void check_batch(const struct batch *b, const struct decode_report *report)
+{
+    uint64_t n_refused = 0;
+    ASSERT(b->n_rows == report->n_samples && b->n_series == report->n_series);
+    for (size_t i = 0; i < b->n_rows; i++) {
+        ASSERT(b->row_series[i] < b->n_series);
+        const struct batch_series *s = &b->series[b->row_series[i]];
+        if (b->result[i] != ST_OK) {
+            n_refused++;
+            continue;
+        }
+        ASSERT(s->st == ST_OK && (s->ordinal != ORDINAL_NONE || s->identity.len > 0));
+        ASSERT(b->ts[i] >= NOW - 3600000 && b->ts[i] <= NOW + 60000);
+        if (s->type == VALUE_HISTOGRAM)
+            ASSERT(histogram_check(b->val[i].hist, NULL) == ST_OK);
+    }
+    ASSERT(n_refused == report->n_refused);
+    ASSERT(n_refused == 0 || report->first.st != ST_OK);
+}
+
+static void check_same(const struct batch *a, const struct batch *b)
+{
+    ASSERT(a->n_rows == b->n_rows && a->n_series == b->n_series);
+    for (size_t i = 0; i < a->n_rows; i++) {
+        ASSERT(a->row_series[i] == b->row_series[i] && a->ts[i] == b->ts[i]);
+        ASSERT(a->result[i] == b->result[i]);
+        bool hist = a->series[a->row_series[i]].type == VALUE_HISTOGRAM;
+        if (!hist) ASSERT(a->val[i].bits == b->val[i].bits);
+    }
+}
+
+static void learn(struct known *known, const struct batch *batch)
+{
+    for (size_t i = 0; i < batch->n_series && known->n < KNOWN_MAX; i++) {
+        const struct batch_series *s = &batch->series[i];
+        if (s->st != ST_OK || !(s->raw_hash.lo | s->raw_hash.hi)) continue;
+        known->raw[known->n++] = s->raw_hash;
+    }
+}
+
+int fuzz_write(const uint8_t *src, size_t len)
+{
+    struct known known = {.n = 0};
+    struct decode_env env = {.limits = &limits_default,
+                             .precision = PRECISION_MS,
+                             .window = time_window_at(NOW, 3600000, 60000),
+                             .now = NOW,
+                             .metadata = look_at_metadata,
+                             .known = is_known,
+                             .ctx = &known};
+    struct decode_report report;
+    if (len == 0) return 0;
+    decode_fn *decode = src[0] & 1 ? prom_write2_decode : prom_write_decode;
+    struct slice body = slice_of(src + 1, len - 1);
+    struct batch *first = batch_new(NULL), *second = batch_new(NULL);
+    ASSERT(first && second);
+    if (decode(first, body, &env, &report, NULL) == ST_OK) {
+        check_batch(first, &report);
+        learn(&known, first);
+        ASSERT(decode(second, body, &env, &report, NULL) == ST_OK);
+        check_batch(second, &report);
+        check_same(first, second);
+    }
+    batch_free(first);
+    batch_free(second);
+    return 0;
+}
+
+FUZZ_ENTRY(fuzz_write)
