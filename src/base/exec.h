@@ -5,7 +5,7 @@
  *     publish   owner     takes the result; called exactly once, also after
  *                         failure, cancellation and shutdown
  *
- * Two lanes, so that queries and maintenance do not starve each other. Behind the
+ * Three lanes, so that queries and maintenance do not starve each other. Behind the
  * port: workers.c with real threads and the owner's mailbox; in tests exec_sim,
  * one thread whose order is drawn from a seed; in the library without threads, the
  * caller itself.
@@ -19,7 +19,9 @@
 #include "base/list.h"
 #include "base/status.h"
 
-enum job_lane { JOB_MAINTENANCE, JOB_QUERY, JOB_LANES };
+/* JOB_LONG: maintenance that takes minutes (compaction), so that what takes milliseconds
+ * (encoding, flushes, the catalog) does not wait behind it. */
+enum job_lane { JOB_MAINTENANCE, JOB_QUERY, JOB_LONG, JOB_LANES };
 
 struct job;
 

@@ -244,7 +244,7 @@ size_t workers_pending(const struct workers *workers, enum job_lane lane)
 static status start_lane(struct workers *w, enum job_lane which, unsigned n, struct err *err)
 {
     static const char *const names[JOB_LANES] = {
-        [JOB_MAINTENANCE] = "maintain", [JOB_QUERY] = "query"};
+        [JOB_MAINTENANCE] = "maintain", [JOB_QUERY] = "query", [JOB_LONG] = "long"};
     struct lane *lane = &w->lanes[which];
 
     if (n < 1 || n > WORKERS_THREADS_MAX)

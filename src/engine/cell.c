@@ -1,6 +1,7 @@
 /* The cell's own life, and what its parts share. See cell_priv.h. */
 #include "base/log.h"
 #include "base/mem.h"
+#include "engine/compact.h"
 #include "engine/db_priv.h"
 #include "engine/view_priv.h"
 #include "engine/write_priv.h"
@@ -34,6 +35,7 @@ status cell_init(struct cell *cell, struct db *db)
     list_init(&cell->views);
     list_init(&cell->inbox);
     list_init(&cell->pins);
+    list_init(&cell->removals);
     list_init(&cell->deferred);
     list_init(&cell->held_back);
     list_init(&cell->pump_task.link);
@@ -60,6 +62,7 @@ static void free_chains(struct cell *cell)
 
 void cell_release(struct cell *cell)
 {
+    compact_release(cell);
     free_chains(cell);
     retire_release(&cell->retire);
     while (cell->spare) {
@@ -75,7 +78,6 @@ void cell_release(struct cell *cell)
         mem_free((void *)(uintptr_t)cell->pending_deletes.ptr[i].ids);
     vec_release(&cell->pending_deletes);
     vec_release(&cell->pending_deaths);
-    vec_release(&cell->keyed_segments);
     segvec_release(&cell->heads);
     segvec_release(&cell->journal.rows);
     node_space_release(&cell->space);

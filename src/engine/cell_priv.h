@@ -7,6 +7,7 @@
 
 #include "base/exec.h"
 #include "base/segvec.h"
+#include "engine/clock_guard.h"
 #include "engine/db.h"
 #include "engine/head.h"
 #include "engine/journal.h"
@@ -22,10 +23,12 @@ enum {
     WRITE_SLICE_ROWS = 256,        /* rows in a slice, between two looks at the clock */
     OWNER_STEP_NS = 500 * 1000,    /* a step of the owner ends after this */
     ENCODE_JOB_MAX = 128,          /* series in one encode job */
-    SEGMENT_RESERVE = 256,         /* segment ids that the catalog file is ahead */
+    SEGMENT_RESERVE = 4096,        /* segment ids that the catalog file is ahead */
+    CELL_BARRED_MAX = 32,          /* damaged segments that compaction remembers */
     ENCODE_QUEUE_MAX = 1 << 20,    /* series waiting to be encoded: then writes wait */
 };
 
+struct compaction;
 struct flush;
 struct view;
 struct write_slice;
@@ -40,6 +43,13 @@ struct epoch_hold {
 struct encode_queue {
     VEC(uint32_t) ordinals;
     uint32_t n_running;            /* jobs out */
+};
+
+/* A series without a segment, as a worker found; see compact_gone.c. */
+struct gone_series {
+    series_id id;
+    uint64_t epoch;                /* not touched in this or a later one: then it dies */
+    lsn at;                        /* when the WAL is covered up to here */
 };
 
 struct cell {
@@ -89,9 +99,24 @@ struct cell {
     VEC(series_id) pending_deaths;
     bool lost_deaths;
     VEC(struct delete_rec) pending_deletes; /* not yet in the tombstone file; owns ids */
-    VEC(uint64_t) keyed_segments;  /* segments that hold series with a key */
     bool rebuild_running;          /* a job folds posting lists */
-    mono_ns last_retention;
+
+    /* Compaction (compact.h) and retention. */
+    struct compaction *compact;    /* under way, or NULL */
+    struct list removals;          /* segments whose directories go */
+    mono_ns next_compact, next_key_look;
+    int64_t compact_pause_ms;      /* after a failure */
+    bool compact_failed;           /* the last one did */
+    uint64_t compact_seen;         /* version of the manifest that needs nothing; 0: none */
+    ts_time compact_seen_oldest;   /* what had expired then */
+    uint64_t barred[CELL_BARRED_MAX]; /* ids of damaged segments */
+    size_t n_barred;
+    VEC(struct gone_series) gone;  /* from n_gone_seen on they wait */
+    size_t n_gone_seen;
+    bool forgetting;               /* a job looks for deletes that hide nothing any more */
+    mono_ns next_forget;
+    uint64_t forget_seen;          /* version of the manifest that it looked at last */
+    struct clock_guard clock;
     uint64_t next_segment;         /* ids below SEGMENT_RESERVE more are in the catalog */
 
     struct account account;        /* of heads, nodes and the like */

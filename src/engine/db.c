@@ -5,14 +5,13 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "engine/compact.h"
 #include "engine/flush_priv.h"
 #include "engine/maintain.h"
 #include "engine/recover.h"
 #include "engine/retention.h"
 #include "engine/snapshot.h"
 #include "engine/view_priv.h"
-
-enum { RETENTION_LOOK_NS = 1000 * 1000 * 1000 };
 
 /* --- what the parts ask ---------------------------------------------------------- */
 
@@ -72,8 +71,7 @@ ts_time db_now(const struct db *db)
 
 struct time_window db_window(const struct db *db)
 {
-    return time_window_at(db_now(db), db_ticks(db, db->options.retention_ms),
-                          db_ticks(db, db->options.future_skew_ms));
+    return retention_window(db);
 }
 
 int db_reader_enter(struct db *db)
@@ -141,6 +139,7 @@ static void wal_moved_on_owner(struct task *task)
     atomic_store_explicit(&db->wal_task_posted, false, memory_order_release);
     flush_wal_moved(&db->cell);
     snapshot_step(db);
+    compact_step(&db->cell);
     write_wake(&db->cell);
 }
 
@@ -213,6 +212,7 @@ int64_t db_tick(struct db *db)
     db_step_wal(db);
     snapshot_step(db);
     flush_step(cell);
+    compact_step(cell);
     encode_plan(cell);
     write_wake(cell); /* whoever waits for room: some may have come */
     cell_collect(cell);
@@ -228,12 +228,12 @@ int64_t db_tick(struct db *db)
             .flushing = cell->flush != NULL,
             .failed_before = cell->n_job_failures > 0,
         };
-        const char *why = maintain_flush(&situation, &db->options);
-        if (why) (void)flush_begin(cell, why);
-        if (now - cell->last_retention >= RETENTION_LOOK_NS) {
-            cell->last_retention = now;
-            retention_plan(db);
-        }
+        retention_look(db);
+        compact_situation(cell, &situation);
+        struct maintain_choice next = maintain_next(&situation, &db->options);
+        if (next.flush) (void)flush_begin(cell, next.flush);
+        if (next.compact) (void)compact_begin(cell);
+        if (next.forget) compact_deletes_begin(cell);
         registry_upkeep(cell);
         cell->next_look = now + interval;
     }
@@ -265,7 +265,8 @@ static bool busy(const struct db *db)
     const struct cell *cell = &db->cell;
     return cell->flush || cell->encode.n_running || !list_empty(&cell->inbox) ||
            !list_empty(&cell->deferred) || !list_empty(&cell->held_back) || db->catalog_busy ||
-           cell->rebuild_running || !list_empty(&cell->views) || snapshot_busy(db);
+           cell->rebuild_running || compact_busy(cell) || !list_empty(&cell->views) ||
+           snapshot_busy(db);
 }
 
 status db_close(struct db *db, mono_ns deadline, void (*serve)(void *ctx), void *ctx,
@@ -275,6 +276,7 @@ status db_close(struct db *db, mono_ns deadline, void (*serve)(void *ctx), void 
     struct clock *clock = db->ports.clock;
     bool flushed = deadline == 0;
     cell->closing = true;
+    compact_cancel(cell);
     view_serve_pins(cell);
     snapshot_cancel(db);
     while (busy(db) || !flushed) {
@@ -290,6 +292,7 @@ status db_close(struct db *db, mono_ns deadline, void (*serve)(void *ctx), void 
         }
         write_pump(cell);
         flush_step(cell);
+        compact_step(cell);
         db_step_wal(db);
         flush_wal_moved(cell);
         snapshot_step(db);

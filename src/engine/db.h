@@ -77,6 +77,10 @@ int64_t db_tick(struct db *db);
  * ST_OK also when there was nothing to do. */
 void db_flush(struct db *db, void (*done)(void *ctx, status st), void *ctx);
 
+/* Owner. An administrator says that the wall clock is right: retention that was suspended
+ * by a jump of the clock goes on (clock_guard.h). */
+void db_confirm_clock(struct db *db);
+
 /* Owner. The window in which samples are accepted now. Also for decoders: it is a
  * value, valid for about as long as its clock. */
 struct time_window db_window(const struct db *db);
@@ -115,6 +119,17 @@ struct db_stats {
     uint64_t n_flushes, n_flush_failures, flush_ns, n_flush_samples, n_flush_bytes;
     uint64_t n_views, n_view_retries, n_views_live;
     uint64_t n_deletes, n_segments_expired;
+    /* Compaction: merges and rewrites; expiry of whole segments is not among them. */
+    uint64_t n_compactions, n_compact_errors, n_compact_deferred; /* deferred: for space */
+    uint64_t n_compact_sources, n_compact_outputs;
+    uint64_t n_compact_copied, n_compact_encoded; /* chunks */
+    uint64_t n_compact_points_in, n_compact_points_out;
+    uint64_t n_compact_bytes_in, n_compact_bytes_out;
+    uint64_t compact_ns;
+    uint64_t n_samples_expired, n_series_gone, n_deletes_forgotten, n_clock_jumps;
+    uint64_t n_segments_at[3];     /* by level */
+    uint64_t n_delete_records;     /* that may still hide something */
+    uint64_t compacting, retention_suspended; /* 0 or 1 */
     uint64_t n_job_failures;
     uint64_t n_segments, n_segment_bytes, n_segment_samples;
     uint64_t n_series, n_unflushed, n_retired, n_retired_bytes, n_journal_max;

@@ -24,6 +24,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/sync_point.h"
+#include "engine/compact.h"
 #include "engine/flush_priv.h"
 #include "engine/view_priv.h"
 
@@ -96,6 +97,8 @@ static void end_flush(struct flush *f, status st)
     retire_push(&cell->retire, RETIRE_MARK, (void *)(uintptr_t)f->mark, 0);
     for (int lane = 0; lane < N_LANES; lane++) segment_unref(f->segment[lane]);
     tombstones_unref(f->mem_deletes);
+    manifest_unref(f->manifest);
+    vec_release(&f->gone);
     vec_release(&f->deletes);
     vec_release(&f->cuts);
     mem_free(f);
@@ -169,7 +172,8 @@ static status name_segments(struct flush *f, struct err *err)
     for (int lane = 0; lane < N_LANES && st == ST_OK; lane++)
         if (f->segment[lane]) st = add_to_catalog(f->db, f->segment[lane], err);
     cat->last_order = f->order;
-    cat->next_segment_id = f->reserve;
+    if (f->reserve > cat->next_segment_id) cat->next_segment_id = f->reserve;
+    cat->wall_high = f->wall_high;
     if (f->begin_lsn > cat->covered_lsn) cat->covered_lsn = f->begin_lsn;
     SYNC_POINT("flush:before-catalog");
     if (st == ST_OK) st = catalog_write(f->db->ports.vfs, cat, err);
@@ -249,11 +253,8 @@ static bool swap_manifest(struct flush *f)
 static void publish(struct flush *f)
 {
     struct cell *cell = &f->db->cell;
-    if (!vec_reserve(&cell->keyed_segments, N_LANES) || !swap_manifest(f)) return;
+    if (!swap_manifest(f)) return;
     f->db->catalog_busy = false;
-    for (int lane = 0; lane < N_LANES; lane++)
-        if (f->segment[lane] && f->keyed[lane])
-            (void)vec_push(&cell->keyed_segments, f->segment_id[lane]); /* reserved */
     forget_deletes(f);
     if (f->save_registry) cell->saved_births = f->prefix.n_births;
     cell->covered = f->begin_lsn;
@@ -302,6 +303,7 @@ static void plan_name(struct flush *f)
     cell->attrs_dirty = false;
     f->prefix = registry_prefix(cell->registry, f->begin_lsn);
     f->reserve = cell->next_segment + SEGMENT_RESERVE;
+    f->wall_high = cell->clock.high;
     f->phase = FLUSH_NAMING;
     f->db->catalog_busy = true;
     job_init(&f->job, &name_ops);
@@ -349,6 +351,8 @@ static void plan_write(struct flush *f)
     f->end_lsn = wal_head(cell->wal);
     f->del_gen = cell->del_gen;
     f->mem_deletes = tombstones_ref(cell->manifest->mem_deletes);
+    f->manifest = cell->manifest;
+    manifest_ref(f->manifest);
     for (int lane = 0; lane < N_LANES; lane++)
         f->segment_id[lane] = cell->next_segment++;
     f->phase = FLUSH_WRITING;
@@ -394,6 +398,15 @@ static void prefetch_cut(const struct flush *f, size_t i)
 
 /* From the end, so that the list of cuts can be given back piece by piece: 40 MB at once
  * are milliseconds of the owner. */
+/* Series that this flush left without a sample: what is touched from now on was not taken
+ * by it. */
+static void name_gone(struct flush *f)
+{
+    struct cell *cell = &f->db->cell;
+    uint64_t epoch = atomic_fetch_add_explicit(&cell->retire.epoch, 1, memory_order_release) + 1;
+    gone_add(cell, f->gone.ptr, f->gone.len, epoch, f->end_lsn);
+}
+
 static void unlink_step(struct flush *f)
 {
     struct cell *cell = &f->db->cell;
@@ -404,6 +417,7 @@ static void unlink_step(struct flush *f)
         unlink_series(f, &f->cuts.ptr[i]);
     }
     if (f->cuts.len == 0) {
+        name_gone(f);
         end_flush(f, ST_OK);
     } else if (f->cuts.cap - f->cuts.len >= CUTS_KEPT) {
         struct cut *less = mem_try_grow(f->cuts.ptr, f->cuts.len * sizeof(*less));

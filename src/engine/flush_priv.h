@@ -39,9 +39,11 @@ struct flush {
     struct tombstones *mem_deletes; /* of the manifest when the run began */
     uint64_t segment_id[N_LANES];
     uint64_t reserve;        /* next_segment_id for the catalog file */
+    wall_ms wall_high;       /* likewise */
     struct segment *segment[N_LANES]; /* NULL: no data of that lane */
     uint64_t n_bytes;
-    bool keyed[N_LANES];     /* the segment holds series with a key */
+    struct manifest *manifest; /* referenced; when the run began */
+    VEC(series_id) gone;     /* series of the cut that have no sample left, and no segment */
     VEC(struct delete_rec) deletes; /* the first of cell->pending_deletes, whose ids these are */
     bool save_registry;
     struct registry_prefix prefix;

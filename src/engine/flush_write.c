@@ -9,6 +9,7 @@
 
 #include "base/mem.h"
 #include "codec/chunk.h"
+#include "engine/compact_priv.h"
 #include "engine/flush_priv.h"
 #include "engine/overlay.h"
 #include "engine/wal_payload.h"
@@ -25,6 +26,8 @@ struct writing {
     VEC(node_word) words;         /* of the series, newest first */
     VEC(uint8_t) bytes;           /* an encoded chunk */
     bool announced;               /* the series at hand is in the segment */
+    enum value_type type;         /* its type */
+    struct seeker seeker;
     const struct cut *cut;
     struct err *err;
 };
@@ -46,7 +49,8 @@ static status open_lane(struct writing *w, enum value_lane lane)
                                       .db = f->db->file.id,
                                       .order_min = f->order,
                                       .order_max = f->order,
-                                      .wal_lsn = f->begin_lsn};
+                                      .wal_lsn = f->begin_lsn,
+                                      .del_gen = f->del_gen};
         TRY(segment_begin(&w->out[lane], f->db->ports.vfs, &opt, w->err));
     }
     w->lane = w->out[lane];
@@ -75,8 +79,6 @@ static status announce(struct writing *w, const struct series_entry *entry)
         attrs_put(attrs_bytes, attrs);
         series.attrs = slice_of(attrs_bytes, sizeof(attrs_bytes));
     }
-    if (entry_flags(entry) & SERIES_KEYED)
-        w->flush->keyed[value_lane_of((enum value_type)entry->type)] = true;
     w->announced = true;
     return segment_add_series(w->lane, &series, w->err);
 }
@@ -84,7 +86,10 @@ static status announce(struct writing *w, const struct series_entry *entry)
 static status put_chunk(struct writing *w, const struct series_entry *entry,
                         const struct chunk_ref *chunk)
 {
-    if (!w->announced) TRY(announce(w, entry));
+    if (!w->announced) {
+        TRY(open_lane(w, value_lane_of(w->type)));
+        TRY(announce(w, entry));
+    }
     w->flush->n_samples += chunk->n;
     return segment_add_chunk(w->lane, chunk, w->err);
 }
@@ -149,6 +154,17 @@ static status add_node(struct writing *w, size_t idx, const struct series_entry 
     return points_overlay(&w->pts, 0, &w->part);
 }
 
+/* Nothing of the series is left in memory: it may be gone for good. */
+static status note_gone(struct writing *w, const struct series_entry *entry)
+{
+    struct flush *f = w->flush;
+    bool has = true;
+    if (entry_flags(entry) & SERIES_KEYED) return ST_OK;
+    TRY(seeker_has(&w->seeker, value_lane_of((enum value_type)entry->type),
+                   segment_shard(entry->place), entry->id, NULL, 0, &has, w->err));
+    return has || vec_push(&f->gone, entry->id) ? ST_OK : ST_NO_MEMORY;
+}
+
 static status write_series(struct writing *w, const struct cut *cut)
 {
     struct flush *f = w->flush;
@@ -159,11 +175,11 @@ static status write_series(struct writing *w, const struct cut *cut)
     for (node_word word = cut->root; word_node(word) && node_flush(word_node(word)) == f->mark;
          word = node_older(word_node(word)))
         if (!vec_push(&w->words, word)) return ST_NO_MEMORY;
-    TRY(open_lane(w, value_lane_of((enum value_type)entry->type)));
+    w->type = (enum value_type)entry->type;
     for (size_t i = w->words.len; i-- > 0;) TRY(add_node(w, i, entry));
     TRY(put_points(w, entry));
     arena_reset(&w->arena);
-    return ST_OK;
+    return w->announced ? ST_OK : note_gone(w, entry);
 }
 
 static status finish_lane(struct writing *w, enum value_lane lane)
@@ -174,10 +190,6 @@ static status finish_lane(struct writing *w, enum value_lane lane)
     if (!w->out[lane]) return ST_OK;
     struct segment_writer *out = w->out[lane];
     w->out[lane] = NULL;
-    if (segment_writer_bytes(out) == 0) { /* all of it was deleted */
-        segment_abort(out);
-        return ST_OK;
-    }
     TRY(segment_finish(out, &info, w->err));
     f->n_bytes += info.n_bytes;
     layout_segment(dir, lane, 0, info.id);
@@ -191,6 +203,7 @@ status flush_write_segments(struct flush *f, struct err *err)
     arena_init(&w.arena, NULL, 64 << 10);
     if (f->cuts.len) qsort(f->cuts.ptr, f->cuts.len, sizeof(f->cuts.ptr[0]), by_key_and_id);
     f->n_samples = 0;
+    if (st == ST_OK) st = seeker_init(&w.seeker, f->manifest);
     for (size_t i = 0; i < f->cuts.len && st == ST_OK; i++) {
         /* Nodes stay because this flush took them; the slot is for the registry's texts,
          * and none of those is held from one series to the next. */
@@ -203,6 +216,7 @@ status flush_write_segments(struct flush *f, struct err *err)
     points_release(&w.pts);
     points_release(&w.part);
     intervals_release(&w.hidden);
+    seeker_release(&w.seeker);
     vec_release(&w.words);
     vec_release(&w.bytes);
     arena_release(&w.arena);

@@ -5,18 +5,34 @@
 
 enum {
     RETRY_MS = 5000,      /* pause after a failed flush */
+    GONE_WAIT_MS = 10 * 60 * 1000, /* dead series wait so long for another reason */
     PRESSURE_NUM = 7,     /* memory use above 7/8 of the limit */
     PRESSURE_DEN = 8,
 };
 
-const char *maintain_flush(const struct situation *now, const struct db_options *options)
+static const char *why_flush(const struct situation *now, const struct db_options *options)
 {
-    if (now->flushing || now->n_unflushed == 0) return NULL;
+    if (now->flushing) return NULL;
     if (now->failed_before && now->since_flush_ms < RETRY_MS) return NULL;
+    /* A flush with nothing in it costs little, one with little in it costs a segment. */
+    if (now->gone_waits &&
+        now->since_flush_ms >= (now->n_unflushed ? GONE_WAIT_MS : options->compaction_interval_ms))
+        return "gone";
+    if (now->n_unflushed == 0) return NULL;
     if (now->wal_bytes >= options->wal_flush_bytes) return "wal-bytes";
     if (now->since_flush_ms >= options->flush_age_ms) return "age";
     if (options->memory_limit &&
         now->memory_used >= options->memory_limit / PRESSURE_DEN * PRESSURE_NUM)
         return "memory";
     return NULL;
+}
+
+struct maintain_choice maintain_next(const struct situation *now,
+                                     const struct db_options *options)
+{
+    return (struct maintain_choice){
+        .flush = why_flush(now, options),
+        .compact = !now->compacting && now->compact_news && now->compact_wait_ms <= 0,
+        .forget = now->n_deletes && now->deletes_news && !now->compacting &&
+                  now->forget_wait_ms <= 0};
 }

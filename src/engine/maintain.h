@@ -15,9 +15,25 @@ struct situation {
     uint64_t memory_used;      /* 0: unknown */
     bool flushing;
     bool failed_before;        /* the last flush failed */
+    bool gone_waits;           /* series could die if the log were covered further */
+    bool compacting;
+    bool compact_news;         /* segments have changed since nothing was to be done */
+    int64_t compact_wait_ms;   /* of the interval, or of a pause after a failure */
+    uint64_t n_deletes;        /* records */
+    bool deletes_news;         /* some may hide nothing any more */
+    int64_t forget_wait_ms;
 };
 
-/* Why a flush should begin now, or NULL. */
-const char *maintain_flush(const struct situation *now, const struct db_options *options);
+/* What should begin now. The rest of what a database does by itself hangs on these: a
+ * registry checkpoint is part of a flush; expiry, rewriting and merging are chosen by a
+ * compaction (compact_plan.h). */
+struct maintain_choice {
+    const char *flush;         /* why, or NULL */
+    bool compact;
+    bool forget;               /* deletes */
+};
+
+struct maintain_choice maintain_next(const struct situation *now,
+                                     const struct db_options *options);
 
 #endif

@@ -16,6 +16,10 @@ void db_options_init(struct db_options *options)
         .wal_size_limit = 1ull << 30,
         .flush_interval_ms = 250,
         .flush_age_ms = 2LL * 3600 * 1000,
+        .compaction_interval_ms = 5000,
+        .compaction_trigger = 4,
+        .compaction_rate = 0,
+        .segment_bytes = 1ull << 30,
         .chunk_points = 2048,
         .memory_limit = 0,
         .cardinality_limit = 0,
@@ -42,6 +46,10 @@ status db_options_check(const struct db_options *o, struct err *err)
         {"wal-size-limit", o->wal_size_limit, 64 << 10, 1ull << 40},
         {"flush-interval", (uint64_t)o->flush_interval_ms, 1, 3600 * 1000},
         {"flush-age", (uint64_t)o->flush_age_ms, 1, INT64_MAX / 1000000},
+        {"compaction-interval", (uint64_t)o->compaction_interval_ms, 1, 24 * 3600 * 1000},
+        {"compaction-trigger", o->compaction_trigger, 2, 16},
+        {"compaction-rate", o->compaction_rate, 0, 1ull << 40},
+        {"segment-size", o->segment_bytes, 64 << 10, 1ull << 40},
         {"chunk-points", o->chunk_points, 64, 65535},
     };
     for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++) {

@@ -29,6 +29,10 @@ struct db_options {
     uint64_t wal_size_limit;    /* live WAL at which writes are refused; at least two files */
     int64_t flush_interval_ms;  /* how often the triggers are looked at */
     int64_t flush_age_ms;       /* unflushed data older than this starts a flush */
+    int64_t compaction_interval_ms; /* how often compaction is looked at, at least */
+    uint32_t compaction_trigger; /* segments of a level that are merged, 2..16 */
+    uint64_t compaction_rate;   /* bytes a second that compaction reads; 0: no limit */
+    uint64_t segment_bytes;     /* a segment of the last level is cut at about this */
     uint32_t chunk_points;      /* samples in a sealed chunk, 64..65535 */
     uint64_t memory_limit;      /* bytes; 0: none */
     uint64_t cardinality_limit; /* live series; 0: none */

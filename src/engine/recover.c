@@ -29,7 +29,7 @@ struct recovery {
     struct cell *cell;
     struct err *err;
     struct arena arena;
-    bool keyed;                /* the segment at hand holds series with a key */
+    lsn defined;               /* the registry snapshot knows what was defined up to here */
     uint64_t n_missing_series; /* samples whose definition is nowhere */
 };
 
@@ -70,8 +70,6 @@ static status series_of_segment(void *ctx, const struct segment_series *series)
         TRY(adopt(rec, &ordinal, series->id, series->type, series->identity, has ? &attrs : NULL));
     }
     cell_head(rec->cell, ordinal)->flags |= HEAD_UNKNOWN;
-    if (entry_flags(registry_entry(rec->cell->registry, ordinal)) & SERIES_KEYED)
-        rec->keyed = true;
     return ST_OK;
 }
 
@@ -93,6 +91,7 @@ static status load_registry(struct recovery *rec)
             cell_adopt_series(cell, i);
         }
         cell->saved_births = registry_n_births(cell->registry);
+        rec->defined = loaded.covers;
         return ST_OK;
     }
     if (st == ST_NOT_FOUND) return ST_OK;
@@ -156,6 +155,9 @@ static status add_segment(struct recovery *rec, struct segment *seg)
     if (!next) return ST_NO_MEMORY;
     manifest_unref(rec->cell->manifest);
     rec->cell->manifest = next;
+    /* A delete that is made from now on has not been applied to it. */
+    if (segment_info(seg)->del_gen > rec->cell->del_gen)
+        rec->cell->del_gen = segment_info(seg)->del_gen;
     return ST_OK;
 }
 
@@ -171,12 +173,9 @@ static status open_segments(struct recovery *rec)
         struct segment *seg = NULL;
         struct err err = {.st = ST_OK};
         report(db, "hydrate", i, cat->n);
-        rec->keyed = false;
         status st = segment_open(&seg, db->ports.vfs, entry.path, &db->file.id, &err);
         if (st == ST_OK) st = segment_each_series(seg, series_of_segment, rec, &err);
         if (st == ST_OK) st = add_segment(rec, seg);
-        if (st == ST_OK && rec->keyed && !vec_push(&rec->cell->keyed_segments, entry.info.id))
-            st = ST_NO_MEMORY;
         segment_unref(seg);
         if (st == ST_OK) {
             i++;
@@ -248,7 +247,8 @@ static status replay_delete(struct recovery *rec, struct slice payload)
 static status replay_definitions(void *ctx, const struct wal_frame *frame)
 {
     struct recovery *rec = ctx;
-    if (frame->type != WAL_SERIES) return ST_OK;
+    /* What the snapshot does not have of those has died since. */
+    if (frame->type != WAL_SERIES || frame->seq <= rec->defined) return ST_OK;
     status st = wal_series_each(frame->payload, replay_series, rec);
     return st == ST_OK ? st
                        : err_set(rec->err, st, "WAL frame %llu: series definition: %s",
@@ -350,6 +350,8 @@ static status discover(struct recovery *rec)
     rec->cell->next_segment = db->catalog.next_segment_id;
     rec->cell->flush_order = db->catalog.last_order;
     rec->cell->covered = db->catalog.covered_lsn;
+    clock_guard_init(&rec->cell->clock, db->catalog.wall_high, clock_wall(db->ports.clock),
+                     clock_mono(db->ports.clock));
     /* Ids are reserved in the file before a segment has one, so that a directory that
      * no catalog names is known to be unfinished. */
     db->catalog.next_segment_id += SEGMENT_RESERVE;

@@ -1,144 +1,54 @@
-/* Retention by the wall clock: segments whose newest sample has expired go.
- *
- *   plan      owner    pure choice: all times before the cut-off, no series with a key
- *                      (those obey their own retention, decision 12)
- *   run       worker   the catalog without them, durably
- *   publish   owner    the manifest without them
- *   remove    worker   the directories; views that still read them keep their maps
- *
- * A segment that straddles the boundary stays; views do not show what has expired.
- */
-#include "base/log.h"
-#include "base/mem.h"
-#include "engine/db_priv.h"
+/* Retention by the wall clock. See retention.h. */
 #include "engine/retention.h"
 
-enum { EXPIRE_MAX = 64 };
+#include "base/log.h"
+#include "engine/db_priv.h"
 
-struct expiry {
-    struct job job;
-    struct db *db;
-    struct segment *segment[EXPIRE_MAX]; /* referenced */
-    size_t n;
-};
-
-bool retention_expired(const struct segment_info *info, bool keyed, ts_time oldest)
+bool retention_expired(const struct segment_info *info, ts_time oldest)
 {
-    return !keyed && info->ts.to < oldest;
+    return !info->keyed && info->ts.to < oldest;
 }
 
-static void free_expiry(struct expiry *ex)
+static wall_ms believed(const struct db *db)
 {
-    for (size_t i = 0; i < ex->n; i++) segment_unref(ex->segment[i]);
-    mem_free(ex);
+    struct clock *clock = db->ports.clock;
+    return clock_guard_now(&db->cell.clock, clock_wall(clock), clock_mono(clock));
 }
 
-/* --- remove ---------------------------------------------------------------------- */
-
-static status remove_run(struct job *job)
+struct time_window retention_window(const struct db *db)
 {
-    struct expiry *ex = container_of(job, struct expiry, job);
-    status first = ST_OK;
-    for (size_t i = 0; i < ex->n; i++) {
-        status st = file_hold_remove(&ex->db->files, segment_dir(ex->segment[i]), &job->err);
-        if (first == ST_OK) first = st;
-    }
-    return first;
+    int64_t keep = db_ticks(db, db->options.retention_ms);
+    int64_t skew = db_ticks(db, db->options.future_skew_ms);
+    struct time_window window = time_window_at(db_now(db), keep, skew);
+    wall_ms now = clock_wall(db->ports.clock), then = believed(db);
+    if (then != now) window.oldest = time_window_at(db_ticks(db, then), keep, skew).oldest;
+    return window;
 }
 
-static void remove_publish(struct job *job, status st)
+ts_time db_expires_before(const struct db *db)
 {
-    struct expiry *ex = container_of(job, struct expiry, job);
-    /* What stays behind is not named by the catalog: the next start sweeps it. */
-    if (st != ST_OK) cell_job_failed(&ex->db->cell, "expiry: remove", st, &job->err);
-    ex->db->catalog_busy = false;
-    free_expiry(ex);
+    if (db->options.retention_ms == 0 || db->cell.clock.suspended) return TS_MIN;
+    return retention_window(db).oldest;
 }
 
-static const struct job_ops remove_ops = {.name = "expiry: remove",
-                                          .lane = JOB_MAINTENANCE,
-                                          .run = remove_run,
-                                          .publish = remove_publish};
-
-/* --- drop ------------------------------------------------------------------------ */
-
-static status drop_run(struct job *job)
+void retention_look(struct db *db)
 {
-    struct expiry *ex = container_of(job, struct expiry, job);
-    struct catalog *cat = &ex->db->catalog;
-    struct catalog_entry saved[EXPIRE_MAX];
-    size_t n = 0;
-    for (size_t i = 0; i < ex->n; i++) {
-        const struct segment_info *info = segment_info(ex->segment[i]);
-        const struct catalog_entry *at = catalog_find(cat, info->lane, info->id);
-        if (!at) continue;
-        saved[n++] = *at;
-        (void)catalog_drop(cat, info->lane, info->id);
-    }
-    status st = catalog_write(ex->db->ports.vfs, cat, &job->err);
-    for (size_t i = 0; st != ST_OK && i < n; i++)
-        if (catalog_add(cat, &saved[i], NULL) != ST_OK)
-            log_error("retention", "the inventory lost an entry in memory", "path=%s",
-                      saved[i].path);
-    return st;
+    struct clock *clock = db->ports.clock;
+    struct clock_guard *guard = &db->cell.clock;
+    bool before = guard->suspended;
+    clock_guard_look(guard, clock_wall(clock), clock_mono(clock));
+    if (guard->suspended == before) return;
+    if (guard->suspended)
+        log_warn("retention", "suspended: the wall clock has jumped; an hour of steady time or "
+                              "an administrator ends this",
+                 "shows=%lld", (long long)clock_wall(clock));
+    else
+        log_info("retention", "the wall clock is believed again", "shows=%lld",
+                 (long long)clock_wall(clock));
 }
 
-static void drop_publish(struct job *job, status st)
+void db_confirm_clock(struct db *db)
 {
-    struct expiry *ex = container_of(job, struct expiry, job);
-    struct cell *cell = &ex->db->cell;
-    struct manifest *next = NULL;
-    if (st == ST_OK) {
-        struct manifest_change change = {.drop = ex->segment,
-                                         .n_drop = ex->n,
-                                         .deletes = cell->manifest->deletes,
-                                         .mem_deletes = cell->manifest->mem_deletes};
-        next = manifest_next(cell->manifest, &change);
-        if (!next) st = ST_NO_MEMORY;
-    }
-    if (st != ST_OK) {
-        cell_job_failed(cell, "expiry", st, &job->err);
-        ex->db->catalog_busy = false;
-        free_expiry(ex);
-        return;
-    }
-    struct manifest *old = cell->manifest;
-    cell->manifest = next;
-    manifest_unref(old);
-    cell->stats.n_segments_expired += ex->n;
-    log_info("retention", "segments expired", "n=%zu", ex->n);
-    job_init(&ex->job, &remove_ops);
-    exec_submit(db_exec(ex->db), &ex->job);
-}
-
-static const struct job_ops drop_ops = {
-    .name = "expiry", .lane = JOB_MAINTENANCE, .run = drop_run, .publish = drop_publish};
-
-static bool is_keyed(const struct cell *cell, const struct segment_info *info)
-{
-    for (size_t i = 0; i < cell->keyed_segments.len; i++)
-        if (cell->keyed_segments.ptr[i] == info->id) return true;
-    return false;
-}
-
-void retention_plan(struct db *db)
-{
-    struct cell *cell = &db->cell;
-    if (db->catalog_busy || db->options.retention_ms == 0 || cell->closing) return;
-
-    ts_time oldest = db_window(db).oldest;
-    struct expiry *ex = NULL;
-    for (size_t i = 0; i < cell->manifest->n_segments; i++) {
-        struct segment *seg = cell->manifest->segments[i];
-        const struct segment_info *info = segment_info(seg);
-        if (!retention_expired(info, is_keyed(cell, info), oldest)) continue;
-        if (!ex) ex = mem_zalloc(sizeof(*ex));
-        ex->segment[ex->n++] = segment_ref(seg);
-        if (ex->n == EXPIRE_MAX) break;
-    }
-    if (!ex) return;
-    ex->db = db;
-    db->catalog_busy = true;
-    job_init(&ex->job, &drop_ops);
-    exec_submit(db_exec(db), &ex->job);
+    struct clock *clock = db->ports.clock;
+    clock_guard_confirm(&db->cell.clock, clock_wall(clock), clock_mono(clock));
 }

@@ -11,12 +11,18 @@ void db_stats(struct db *db, struct db_stats *out)
     list_each(at, &cell->views) out->n_views_live++;
     out->n_segments = cell->manifest->n_segments;
     out->n_segment_bytes = out->n_segment_samples = 0;
+    for (unsigned level = 0; level < SEGMENT_LEVELS; level++) out->n_segments_at[level] = 0;
     for (size_t i = 0; i < cell->manifest->n_segments; i++) {
         const struct segment_info *info = segment_info(cell->manifest->segments[i]);
         out->n_segment_bytes += info->n_bytes;
         out->n_segment_samples += info->n_points;
+        out->n_segments_at[info->level]++;
     }
     out->n_series = registry_counts(cell->registry).n_series;
+    out->n_delete_records = tombstones_count(cell->manifest->deletes);
+    out->compacting = cell->compact != NULL;
+    out->retention_suspended = cell->clock.suspended;
+    out->n_clock_jumps = cell->clock.n_jumps;
     out->n_unflushed = cell->n_unflushed;
     out->n_retired = cell->retire.n_items;
     out->n_retired_bytes = cell->retire.n_bytes;

@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "engine/db_priv.h"
 #include "engine/overlay.h"
+#include "engine/retention.h"
 
 /* What the walk over one series' nodes found. */
 struct walk {
@@ -159,10 +160,33 @@ status verify_segment(struct segment *seg, const struct registry *reg, bool quic
     return ST_OK;
 }
 
+/* Of two segments whose times overlap one is newer as a whole; and what a look at the
+ * segments saw expired is gone. */
+static status check_levels(struct db *db, struct err *err)
+{
+    const struct cell *cell = &db->cell;
+    const struct manifest *m = cell->manifest;
+    bool looked = cell->compact_seen == m->version && !cell->compact;
+    for (size_t i = 0; i < m->n_segments; i++) {
+        const struct segment_info *a = segment_info(m->segments[i]);
+        if (looked && retention_expired(a, cell->compact_seen_oldest))
+            return err_set(err, ST_CORRUPT, "%s has expired", segment_dir(m->segments[i]));
+        for (size_t k = i + 1; k < m->n_segments; k++) {
+            const struct segment_info *b = segment_info(m->segments[k]);
+            if (a->lane != b->lane || !range_overlaps(a->ts, b->ts)) continue;
+            if (a->order_max >= b->order_min)
+                return err_set(err, ST_CORRUPT, "%s and %s overlap, and neither is newer",
+                               segment_dir(m->segments[i]), segment_dir(m->segments[k]));
+        }
+    }
+    return ST_OK;
+}
+
 static status check_manifest(struct db *db, struct err *err)
 {
     const struct manifest *m = db->cell.manifest;
     uint64_t prev = 0;
+    TRY(check_levels(db, err));
     for (size_t i = 0; i < m->n_segments; i++) {
         const struct segment_info *info = segment_info(m->segments[i]);
         if (info->order_max < prev)

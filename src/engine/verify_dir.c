@@ -374,10 +374,8 @@ status verify_dir(struct verify_report *out, struct vfs *vfs, const struct verif
     status st = check_database(&v, &go_on);
     if (st == ST_OK && go_on) {
         st = load_catalog(&v, &cat);
-        if (st == ST_OK) {
-            st = check_all(&v, &cat);
-            catalog_release(&cat);
-        }
+        if (st == ST_OK) st = check_all(&v, &cat);
+        catalog_release(&cat); /* also when only a part of the loading succeeded */
     }
     wal_replay_close(v.replay);
     if (v.reg) registry_free(v.reg);

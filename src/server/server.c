@@ -160,7 +160,8 @@ static status open_threads(struct server *srv, struct err *err)
     TRY(conn_hub_open(&srv->hub, &hub, err));
     struct workers_options workers = {
         .n_threads = {[JOB_MAINTENANCE] = (unsigned)cfg->maintenance_threads,
-                      [JOB_QUERY] = (unsigned)queries},
+                      [JOB_QUERY] = (unsigned)queries,
+                      [JOB_LONG] = 1},
         .post = post_to_owner,
         .post_ctx = srv};
     TRY(workers_open(&srv->workers, &workers, err));

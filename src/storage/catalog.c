@@ -123,6 +123,7 @@ status catalog_write(struct vfs *vfs, struct catalog *cat, struct err *err)
     json_file_put_hex(&w, "next_segment_id", cat->next_segment_id);
     json_file_put_hex(&w, "last_order", cat->last_order);
     json_file_put_hex(&w, "covered_lsn", cat->covered_lsn);
+    json_field_i64(&w, "wall_high", cat->wall_high);
     json_put_key(&w, SLICE_LIT("segments"));
     json_open_array(&w);
     for (size_t i = 0; i < cat->n; i++) put_entry(&w, &cat->entries[i]);
@@ -203,6 +204,7 @@ static status parse_catalog(struct catalog *cat, const struct json *obj,
     TRY(json_file_hex(&cat->next_segment_id, obj, "next_segment_id", err));
     TRY(json_file_hex(&cat->last_order, obj, "last_order", err));
     TRY(json_file_hex(&cat->covered_lsn, obj, "covered_lsn", err));
+    TRY(json_file_i64(&cat->wall_high, obj, "wall_high", err));
     if (json_kind_of(segments) != JSON_KIND_ARRAY) {
         return err_set(err, ST_CORRUPT, "no list of segments");
     }

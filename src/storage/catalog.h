@@ -3,10 +3,12 @@
  * it; when there is no usable catalog, when the directories say so. An entry with an
  * absolute path or ".." is refused. One owner at a time.
  *
- * Publication of a compaction: the out-segment's directory appears, then one catalog
- * replace swaps it for its sources, then the sources are removed. A crash in between
+ * Publication of a compaction: the out-segments' directories appear, then one catalog
+ * replace swaps them for their sources, then the sources are removed. A crash in between
  * leaves directories that no catalog names: catalog_sweep() removes them. Without a
- * catalog, catalog_scan() leaves out the segments that another one names as its sources.
+ * catalog, catalog_scan() takes the out-segments if all of them are there, and leaves out
+ * what they name as their sources; otherwise it is the other way round, unless a source
+ * is gone: then the replacement had been made.
  */
 #ifndef TSINK_STORAGE_CATALOG_H
 #define TSINK_STORAGE_CATALOG_H
@@ -35,6 +37,7 @@ struct catalog {
     uint64_t next_segment_id;   /* never given out before */
     uint64_t last_order;        /* of flushes begun */
     uint64_t covered_lsn;       /* the WAL is covered up to here */
+    int64_t wall_high;          /* ms; high water of the wall clock, 0: unknown */
     uint64_t version;           /* rises with every write */
     struct catalog_entry *entries; /* sorted by lane, level, id */
     size_t n, cap;

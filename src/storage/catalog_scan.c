@@ -106,16 +106,29 @@ static status scan_segment(struct visit *visit, const char *path, uint64_t id)
     return st == ST_EXISTS ? ST_OK : st;
 }
 
-/* Whether another segment of the lane replaces e. */
-static bool is_replaced(const struct catalog *cat, const struct segment_info *e)
+static bool is_there(const struct catalog *cat, enum value_lane lane, uint64_t id)
 {
-    for (size_t i = 0; i < cat->n; i++) {
-        const struct segment_info *o = &cat->entries[i].info;
-        for (size_t k = 0; o->lane == e->lane && k < o->n_sources; k++) {
-            if (o->sources[k] == e->id) return true;
-        }
+    return catalog_find(cat, lane, id) != NULL;
+}
+
+/* Whether the set that e belongs to was put in the place of its sources: it is complete,
+ * or a source is gone, which is removed only after that. */
+static bool was_published(const struct catalog *cat, const struct segment_info *e)
+{
+    bool complete = true;
+    for (uint64_t i = 0; i < e->set_n; i++)
+        complete &= is_there(cat, e->lane, e->set_first + i);
+    for (size_t i = 0; i < e->n_sources && !complete; i++)
+        complete = !is_there(cat, e->lane, e->sources[i]);
+    return complete;
+}
+
+static void mark_sources(const struct catalog *cat, const struct segment_info *e, bool *gone)
+{
+    for (size_t i = 0; i < e->n_sources; i++) {
+        const struct catalog_entry *source = catalog_find(cat, e->lane, e->sources[i]);
+        if (source) gone[source - cat->entries] = true;
     }
-    return false;
 }
 
 /* A replaced segment may itself replace others that are still there: all are looked at
@@ -125,7 +138,11 @@ static status drop_replaced(struct catalog *cat, struct err *err)
     bool *gone = mem_try_zero(cat->n + 1);
 
     if (!gone) return err_set(err, ST_NO_MEMORY, "catalog");
-    for (size_t i = 0; i < cat->n; i++) gone[i] = is_replaced(cat, &cat->entries[i].info);
+    for (size_t i = 0; i < cat->n; i++) {
+        const struct segment_info *e = &cat->entries[i].info;
+        if (was_published(cat, e)) mark_sources(cat, e, gone);
+        else gone[i] = true;
+    }
     size_t left = 0;
     for (size_t i = 0; i < cat->n; i++) {
         if (!gone[i]) cat->entries[left++] = cat->entries[i];

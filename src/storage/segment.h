@@ -43,6 +43,7 @@ enum {
     SEGMENT_ATTRS_MAX = 64 << 10,
     SEGMENT_CHUNK_MAX = 64 << 20,    /* bytes of a chunk's values */
     SEGMENT_SOURCES_MAX = 16,        /* segments that one compaction merges */
+    SEGMENT_SET_MAX = 64,            /* segments that replace them together */
 };
 
 static inline unsigned segment_shard(uint64_t place)
@@ -68,6 +69,10 @@ struct segment_info {
                                        * labels are (docs/formats/segment.md) */
     uint64_t sources[SEGMENT_SOURCES_MAX]; /* ids of the segments it replaces; same lane */
     size_t n_sources;
+    uint64_t del_gen;                 /* deletes up to this generation were applied to it */
+    /* The segments that replace its sources together with it: set_n ids from set_first
+     * on. One that replaces nothing, or alone, may say 0 of 0. */
+    uint64_t set_first, set_n;
 };
 
 /* A series as the segment keeps it. */
@@ -100,6 +105,7 @@ struct segment_options {
     struct database_id db;
     uint64_t order_min, order_max;
     uint64_t wal_lsn;
+    uint64_t del_gen;
     /* Every segment that this one replaces, so that both are never taken for data when
      * the catalog is lost; borrowed during the call. */
     const uint64_t *sources;
@@ -121,6 +127,9 @@ CHECKED status segment_add_series(struct segment_writer *w, const struct segment
  * Copies the columns: those of another open segment may be added as they are. */
 CHECKED status segment_add_chunk(struct segment_writer *w, const struct chunk_ref *chunk,
                                  struct err *err);
+
+/* The segments that replace the sources together with this one, itself included. */
+void segment_writer_set(struct segment_writer *w, uint64_t first, uint64_t n);
 
 /* Bytes of values and ticks so far, to end a segment at a size; 0 without a chunk. */
 uint64_t segment_writer_bytes(const struct segment_writer *w);

@@ -64,6 +64,9 @@ status seg_manifest_write(struct vfs *vfs, const char *dir, const struct segment
     json_field_bool(&w, "keyed", info->keyed);
     json_file_put_hex(&w, "id_max", info->id_max);
     json_file_put_hex(&w, "fingerprint", info->fingerprint);
+    json_file_put_hex(&w, "del_gen", info->del_gen);
+    json_file_put_hex(&w, "set_first", info->set_first);
+    json_field_u64(&w, "set_n", info->set_n);
     json_put_key(&w, SLICE_LIT("sources"));
     put_sources(&w, info);
     json_put_key(&w, SLICE_LIT("files"));
@@ -105,7 +108,10 @@ static status parse_counts(struct segment_info *info, const struct json *obj, st
         return err_set(err, ST_CORRUPT, "keyed is missing or wrong");
     }
     TRY(json_file_hex(&info->id_max, obj, "id_max", err));
-    return json_file_hex(&info->fingerprint, obj, "fingerprint", err);
+    TRY(json_file_hex(&info->fingerprint, obj, "fingerprint", err));
+    TRY(json_file_hex(&info->del_gen, obj, "del_gen", err));
+    TRY(json_file_hex(&info->set_first, obj, "set_first", err));
+    return json_file_u64(&info->set_n, obj, "set_n", err);
 }
 
 static status parse_sources(struct segment_info *info, const struct json *list, struct err *err)
@@ -139,6 +145,10 @@ static status parse_manifest(struct segment_info *info, struct seg_files *files,
     for (size_t i = 0; i < N_FILES; i++) {
         TRY(json_file_u64(file_len(files, i), lens, file_rows[i].name, err));
         info->n_bytes += *file_len(files, i);
+    }
+    bool in_set = info->id >= info->set_first && info->id - info->set_first < info->set_n;
+    if (info->set_n > SEGMENT_SET_MAX || (info->set_n && !in_set)) {
+        return err_set(err, ST_CORRUPT, "is no part of its own set");
     }
     if (info->n_series < 1 || info->n_chunks < info->n_series ||
         info->n_points < info->n_chunks || info->n_ticks > info->n_chunks ||

@@ -96,6 +96,7 @@ status segment_begin(struct segment_writer **out, struct vfs *vfs,
                                     .order_min = opt->order_min,
                                     .order_max = opt->order_max,
                                     .wal_lsn = opt->wal_lsn,
+                                    .del_gen = opt->del_gen,
                                     .ts = {TS_MAX, TS_MIN},
                                     .n_sources = opt->n_sources};
     for (size_t i = 0; i < opt->n_sources; i++) w->info.sources[i] = opt->sources[i];
@@ -236,6 +237,12 @@ status segment_add_chunk(struct segment_writer *w, const struct chunk_ref *chunk
     if (ts.from < w->info.ts.from) w->info.ts.from = ts.from;
     if (ts.to > w->info.ts.to) w->info.ts.to = ts.to;
     return ST_OK;
+}
+
+void segment_writer_set(struct segment_writer *w, uint64_t first, uint64_t n)
+{
+    w->info.set_first = first;
+    w->info.set_n = n;
 }
 
 uint64_t segment_writer_bytes(const struct segment_writer *w)

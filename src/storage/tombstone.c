@@ -227,6 +227,40 @@ status tombstones_trim(struct tombstones **out, const struct tombstones *base,
     return ST_OK;
 }
 
+static struct delete_rec rec_of(const struct entry *e)
+{
+    return (struct delete_rec){&e->id, 1, e->range, e->order, e->gen};
+}
+
+status tombstones_filter(struct tombstones **out, const struct tombstones *base,
+                         status (*keep)(void *ctx, const struct delete_rec *rec, bool *stays),
+                         void *ctx)
+{
+    struct tombstones *set = set_new();
+    status st = ST_OK;
+
+    set->gen = base ? base->gen : 0;
+    for (size_t i = 0; base && i < base->n_runs && st == ST_OK; i++) {
+        const struct run *run = base->runs[i];
+        struct run *left = run_new(run->n);
+        if (!left) st = ST_NO_MEMORY;
+        for (size_t k = 0; st == ST_OK && k < run->n; k++) {
+            struct delete_rec rec = rec_of(&run->entries[k]);
+            bool stays = true;
+            st = keep(ctx, &rec, &stays);
+            if (st == ST_OK && stays) run_put(left, &run->entries[k]);
+        }
+        if (st == ST_OK && left->n) st = push_run(set, left);
+        else run_unref(left);
+    }
+    if (st != ST_OK) {
+        tombstones_unref(set);
+        return st;
+    }
+    *out = set;
+    return ST_OK;
+}
+
 /* ---- questions ---- */
 
 bool tombstones_hides(const struct tombstones *set, uint64_t id, ts_time t, uint64_t order_max)
@@ -284,6 +318,20 @@ uint64_t tombstones_gen(const struct tombstones *set)
     return set ? set->gen : 0;
 }
 
+status tombstones_walk(const struct tombstones *set, uint64_t order_min,
+                       status (*each)(void *ctx, const struct delete_rec *rec), void *ctx)
+{
+    for (size_t i = 0; set && i < set->n_runs; i++) {
+        const struct run *run = set->runs[i];
+        for (size_t k = 0; run->order_max >= order_min && k < run->n; k++) {
+            if (run->entries[k].order < order_min) continue;
+            struct delete_rec rec = rec_of(&run->entries[k]);
+            TRY(each(ctx, &rec));
+        }
+    }
+    return ST_OK;
+}
+
 static int cmp_gen(const void *a, const void *b)
 {
     const struct entry *x = *(const struct entry *const *)a, *y = *(const struct entry *const *)b;
@@ -305,8 +353,7 @@ status tombstones_each(const struct tombstones *set,
     }
     qsort(order, n, sizeof(order[0]), cmp_gen);
     for (size_t i = 0; i < n && st == ST_OK; i++) {
-        const struct entry *e = order[i];
-        struct delete_rec rec = {&e->id, 1, e->range, e->order, e->gen};
+        struct delete_rec rec = rec_of(order[i]);
         st = each(ctx, &rec);
     }
     mem_free(order);

@@ -43,6 +43,12 @@ CHECKED status tombstones_trim(struct tombstones **out, const struct tombstones 
 struct tombstones *tombstones_ref(struct tombstones *set); /* NULL: NULL */
 void tombstones_unref(struct tombstones *set);             /* accepts NULL */
 
+/* The entries for which keep() says so, as records of one id. Statuses of keep() end it. */
+CHECKED status tombstones_filter(struct tombstones **out, const struct tombstones *base,
+                                 status (*keep)(void *ctx, const struct delete_rec *rec,
+                                                bool *stays),
+                                 void *ctx);
+
 /* NULL is the empty set for all that follows. */
 bool tombstones_hides(const struct tombstones *set, uint64_t id, ts_time t, uint64_t order_max);
 
@@ -59,6 +65,11 @@ uint64_t tombstones_gen(const struct tombstones *set);  /* highest gen; 0 when e
 
 /* Calls each for every entry in order of gen, as records of one id. */
 CHECKED status tombstones_each(const struct tombstones *set,
+                               status (*each)(void *ctx, const struct delete_rec *rec),
+                               void *ctx);
+
+/* Calls each for every entry of order order_min or above, in no particular order. */
+CHECKED status tombstones_walk(const struct tombstones *set, uint64_t order_min,
                                status (*each)(void *ctx, const struct delete_rec *rec),
                                void *ctx);
 

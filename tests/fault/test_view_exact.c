@@ -118,7 +118,7 @@ static void host_open(struct host *host)
     mailbox_init(&host->box, NULL, NULL);
     host->vfs = vfs_mem_new();
     rng_init(&host->rng, 1);
-    const struct workers_options with = {.n_threads = {2, 2}, .post = post, .post_ctx = host};
+    const struct workers_options with = {.n_threads = {2, 2, 1}, .post = post, .post_ctx = host};
     ck_assert_int_eq(workers_open(&host->workers, &with, &err), ST_OK);
     db_options_init(&options);
     options.retention_ms = 0;

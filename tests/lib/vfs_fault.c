@@ -36,6 +36,7 @@ struct vfs_fault {
     unsigned n_rules;
     uint64_t n_calls[VFS_OPS];
     uint64_t n_fired;
+    _Atomic uint64_t free_max; /* of space() */
     void (*watch)(void *ctx, enum vfs_op op, const char *path);
     void *watch_ctx;
 };
@@ -354,7 +355,15 @@ static status fault_space(struct vfs *vfs, struct vfs_space *out, struct err *er
 {
     struct vfs_fault *fault = fault_of(vfs);
     TRY(check(fault, VFS_OP_SPACE, "space", ".", NULL, err));
-    return vfs_space(fault->inner, out, err);
+    TRY(vfs_space(fault->inner, out, err));
+    if (out->free_bytes > atomic_load(&fault->free_max))
+        out->free_bytes = atomic_load(&fault->free_max);
+    return ST_OK;
+}
+
+void vfs_fault_set_free(struct vfs_fault *fault, uint64_t bytes)
+{
+    atomic_store(&fault->free_max, bytes);
 }
 
 static void free_by_vfs(struct vfs *vfs)
@@ -381,6 +390,7 @@ struct vfs_fault *vfs_fault_new(struct vfs *inner, uint64_t seed)
     struct vfs_fault *fault = mem_zalloc(sizeof(*fault));
     fault->vfs.ops = &fault_ops;
     fault->inner = inner;
+    vfs_fault_set_free(fault, UINT64_MAX);
     mutex_init(&fault->mutex, LOCK_VFS_WRAP);
     rng_init(&fault->rng, seed);
     return fault;

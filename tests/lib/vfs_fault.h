@@ -65,6 +65,8 @@ struct vfs *vfs_fault_vfs(struct vfs_fault *fault);
 
 /* Copies the rule (glob must stay valid) and returns its number. At most 32 rules. */
 unsigned vfs_fault_add(struct vfs_fault *fault, const struct vfs_fault_rule *rule);
+/* What space() says is free at most; UINT64_MAX: what the inner one says. */
+void vfs_fault_set_free(struct vfs_fault *fault, uint64_t bytes);
 void vfs_fault_clear(struct vfs_fault *fault); /* all rules */
 
 /* Calls of the operations in the mask since the beginning or the last reset,

@@ -43,7 +43,9 @@ static void owner_open(struct owner *owner, unsigned n_maintenance, unsigned n_q
     ck_assert_int_eq(
         workers_open(&owner->workers,
                      &(struct workers_options){
-                         .n_threads = {[JOB_MAINTENANCE] = n_maintenance, [JOB_QUERY] = n_query},
+                         .n_threads = {[JOB_MAINTENANCE] = n_maintenance,
+                                       [JOB_QUERY] = n_query,
+                                       [JOB_LONG] = 1},
                          .post = post, .post_ctx = owner}, NULL), ST_OK);
     owner->exec = workers_exec(owner->workers);
 }
@@ -260,7 +262,7 @@ END_TEST
 START_TEST(test_bad_options)
 {
     struct workers *workers = NULL;
-    struct workers_options opt = {.n_threads = {1, 0}, .post = post};
+    struct workers_options opt = {.n_threads = {1, 0, 1}, .post = post};
     struct err err = {0};
     ck_assert_int_eq(workers_open(&workers, &opt, &err), ST_INVALID);
     ck_assert_msg(strstr(err.text, "lane query"), "%s", err.text);

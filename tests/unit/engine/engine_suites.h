@@ -10,6 +10,8 @@ Suite *suite_flush(void);
 Suite *suite_head(void);
 Suite *suite_history(void);
 Suite *suite_maintain(void);
+Suite *suite_compact(void);
+Suite *suite_compact_plan(void);
 Suite *suite_overlay(void);
 Suite *suite_retire(void);
 Suite *suite_run(void);

@@ -116,6 +116,7 @@ START_TEST(test_a_failed_flush_covers_no_wal)
     log_set_level(LOG_OFF);
     db_rig_init_on(&rig, 1, vfs_fault_vfs(fault));
     rig.options.retention_ms = 3600 * 1000;
+    rig.options.compaction_interval_ms = 1000;
     rig.options.fail_fast = false;
     ck_assert_int_eq(db_rig_open(&rig), ST_OK);
     ts_time now = clock_wall(&rig.clock.clock);

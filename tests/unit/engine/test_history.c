@@ -10,11 +10,14 @@ static const struct shape {
     uint32_t chunk_points;
     uint64_t wal_flush_bytes;
     unsigned restarts;
+    uint32_t compaction_trigger;   /* 0: hardly any compaction */
 } shapes[] = {
-    {"small chunks", 64, 1 << 30, 25},
-    {"large chunks, one life", 2048, 1 << 30, 0},
-    {"flushes by themselves", 256, 16 << 10, 50},
-    {"many restarts", 128, 1 << 30, 5},
+    {"small chunks", 64, 1 << 30, 25, 0},
+    {"large chunks, one life", 2048, 1 << 30, 0, 0},
+    {"flushes by themselves", 256, 16 << 10, 50, 0},
+    {"many restarts", 128, 1 << 30, 5, 0},
+    {"compactions", 64, 1 << 30, 40, 2},
+    {"compactions, one life", 300, 16 << 10, 0, 3},
 };
 
 static void run(const struct shape *shape, uint64_t seed, size_t n_steps)
@@ -26,6 +29,11 @@ static void run(const struct shape *shape, uint64_t seed, size_t n_steps)
     db_rig_init(&rig, seed);
     rig.options.chunk_points = shape->chunk_points;
     rig.options.wal_flush_bytes = shape->wal_flush_bytes;
+    if (shape->compaction_trigger) {
+        rig.options.compaction_trigger = shape->compaction_trigger;
+        rig.options.compaction_interval_ms = rig.options.flush_interval_ms = 1;
+        rig.options.segment_bytes = 64 << 10;
+    }
     ck_assert_int_eq(db_rig_open(&rig), ST_OK);
     db_history_init(&history, seed);
     history.restarts = shape->restarts;
@@ -45,6 +53,10 @@ static void run(const struct shape *shape, uint64_t seed, size_t n_steps)
     db_rig_settle(&rig);
     ck_assert_msg(db_check(rig.db, &err) == ST_OK, "%s, seed %llu: %s", shape->name,
                   (unsigned long long)seed, err.text);
+    struct db_stats stats;
+    db_stats(rig.db, &stats);
+    ck_assert_msg(!shape->compaction_trigger || shape->restarts || stats.n_compactions > 3,
+                  "%s: %llu compactions", shape->name, (unsigned long long)stats.n_compactions);
     ck_assert_int_eq(db_rig_close(&rig), ST_OK);
     db_history_release(&history);
     model_db_release(&model);

@@ -394,7 +394,7 @@ static void flip(struct vfs *vfs, const char *path, uint64_t off)
 START_TEST(test_a_changed_byte_is_named)
 {
     static const char *const parts[] = {"database.json", "segment_catalog.json",
-                                        "series_index.bin", "wal/", "lane_numeric/l0",
+                                        "series_index.bin", "wal/", "lane_numeric/l",
                                         "tombstones.json.store/"};
     struct db_history history;
     struct db_rig rig;

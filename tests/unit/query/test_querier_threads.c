@@ -133,7 +133,7 @@ static void world_open(struct world *w)
     struct db_options options;
     struct err err = {.st = ST_OK};
     struct workers_options opt = {
-        .n_threads = {1, READERS}, .post = post, .post_ctx = &w->box};
+        .n_threads = {1, READERS, 1}, .post = post, .post_ctx = &w->box};
     mailbox_init(&w->box, NULL, NULL);
     ck_assert_int_eq(workers_open(&w->workers, &opt, &err), ST_OK);
     w->vfs = vfs_mem_new();

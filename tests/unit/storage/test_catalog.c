@@ -27,8 +27,9 @@ static void teardown(void)
     log_set_level(LOG_INFO);
 }
 
-static struct catalog_entry make_segment(uint64_t id, unsigned level, const uint64_t *sources,
-                                         size_t n_sources)
+/* A segment that replaces others, of a set of set_n from set_first on. */
+static struct catalog_entry make_part(uint64_t id, unsigned level, const uint64_t *sources,
+                                      size_t n_sources, uint64_t set_first, uint64_t set_n)
 {
     struct segment_options opt = segment_fixture_options(id);
     struct catalog_entry entry = {.tier = TIER_HOT};
@@ -47,9 +48,16 @@ static struct catalog_entry make_segment(uint64_t id, unsigned level, const uint
     ck_assert_int_eq(segment_begin(&w, disk, &opt, NULL), ST_OK);
     ck_assert_int_eq(segment_add_series(w, &s, NULL), ST_OK);
     ck_assert_int_eq(segment_add_chunk(w, &chunk, NULL), ST_OK);
+    segment_writer_set(w, set_first, set_n);
     ck_assert_int_eq(segment_finish(w, &entry.info, NULL), ST_OK);
     layout_segment(entry.path, LANE_NUMERIC, level, id);
     return entry;
+}
+
+static struct catalog_entry make_segment(uint64_t id, unsigned level, const uint64_t *sources,
+                                         size_t n_sources)
+{
+    return make_part(id, level, sources, n_sources, 0, 0);
 }
 
 static void fill_catalog(struct catalog *cat)
@@ -164,6 +172,44 @@ START_TEST(test_catalog_scan_when_lost_stale_or_damaged)
     }
     mem_free(text);
     catalog_release(&cat);
+}
+END_TEST
+
+/* Two segments that replace two others, in every state that a crash can leave, and no
+ * catalog: which of them count. */
+START_TEST(test_catalog_scan_of_a_replacement)
+{
+    static const uint64_t sources[] = {2, 3};
+    static const struct {
+        const char *name;
+        bool source[2], part[2];
+        uint64_t want[2];
+    } rows[] = {
+        {"nothing written", {true, true}, {false, false}, {2, 3}},
+        {"the first part", {true, true}, {true, false}, {2, 3}},
+        {"the second part", {true, true}, {false, true}, {2, 3}},
+        {"both", {true, true}, {true, true}, {11, 12}},
+        {"one source removed", {false, true}, {true, true}, {11, 12}},
+        {"both removed", {false, false}, {true, true}, {11, 12}},
+        {"a part has gone on, sources remain", {false, true}, {false, true}, {12, 0}},
+        {"a part has gone on", {false, false}, {true, false}, {11, 0}},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct catalog got;
+        teardown();
+        setup();
+        for (uint64_t k = 0; k < 2; k++) {
+            if (rows[i].source[k]) (void)make_segment(2 + k, 0, NULL, 0);
+            if (rows[i].part[k]) (void)make_part(11 + k, 1, sources, 2, 11, 2);
+        }
+        ck_assert_int_eq(catalog_scan(&got, disk, &segment_fixture_db, NULL, NULL, NULL), ST_OK);
+        size_t n = rows[i].want[1] ? 2 : 1;
+        ck_assert_msg(got.n == n, "%s: %zu segments", rows[i].name, got.n);
+        for (size_t k = 0; k < n; k++)
+            ck_assert_msg(got.entries[k].info.id == rows[i].want[k], "%s: segment %zu is %llu",
+                          rows[i].name, k, (unsigned long long)got.entries[k].info.id);
+        catalog_release(&got);
+    }
 }
 END_TEST
 
@@ -303,6 +349,7 @@ Suite *suite_catalog(void)
     tcase_set_timeout(tc, 30);
     tcase_add_test(tc, test_catalog_round_trip);
     tcase_add_test(tc, test_catalog_scan_when_lost_stale_or_damaged);
+    tcase_add_test(tc, test_catalog_scan_of_a_replacement);
     tcase_add_test(tc, test_catalog_refuses_paths_that_lead_outside);
     tcase_add_test(tc, test_database_file);
     tcase_add_test(tc, test_dirlock_is_exclusive);

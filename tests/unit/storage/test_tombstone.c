@@ -66,6 +66,21 @@ static void check_against_list(const struct tombstones *set, size_t n, uint64_t 
     }
 }
 
+static status keep_odd(void *ctx, const struct delete_rec *rec, bool *stays)
+{
+    (void)ctx;
+    *stays = rec->gen % 2 != 0;
+    return ST_OK;
+}
+
+static status count_rec(void *ctx, const struct delete_rec *rec)
+{
+    uint64_t *n = ctx;
+    ck_assert_uint_ge(rec->order, 30);
+    *n += rec->n_ids;
+    return ST_OK;
+}
+
 START_TEST(test_tombstones_answer_as_a_list)
 {
     struct tombstones *sets[RECS + 1] = {NULL}, *left;
@@ -89,6 +104,22 @@ START_TEST(test_tombstones_answer_as_a_list)
     ck_assert_uint_eq(tombstones_count(left), 0);
     ck_assert_uint_eq(tombstones_gen(left), RECS);
     tombstones_unref(left);
+
+    /* A filter keeps what it is told to keep; a walk meets what is new enough. */
+    uint64_t n_odd = 0, n_walked = 0, n_new = 0;
+    for (size_t r = 0; r < RECS; r++) {
+        if (list[r].rec.gen % 2) n_odd += list[r].rec.n_ids;
+        if (list[r].rec.order >= 30) n_new += list[r].rec.n_ids;
+    }
+    ck_assert_int_eq(tombstones_filter(&left, sets[RECS], keep_odd, NULL), ST_OK);
+    ck_assert_uint_eq(tombstones_count(left), n_odd);
+    ck_assert_uint_eq(tombstones_gen(left), RECS);
+    for (size_t r = 0; r < RECS; r++)
+        if (list[r].rec.gen % 2 == 0) list[r].rec.n_ids = 0;
+    check_against_list(left, RECS, 0);
+    tombstones_unref(left);
+    ck_assert_int_eq(tombstones_walk(sets[RECS], 30, count_rec, &n_walked), ST_OK);
+    ck_assert_uint_eq(n_walked, n_new);
     for (size_t r = RECS + 1; r > 0; r--) tombstones_unref(sets[r - 1]);
 }
 END_TEST

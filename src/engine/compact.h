@@ -1,0 +1,63 @@
+/* Compaction: segments merged, rewritten and dropped, beside everything else.
+ *
+ *   freeze     owner    a manifest and what retention says now; one compaction at a time
+ *   run        worker   look at the segments, choose (compact_plan.c), merge
+ *                       (compact_run.c): new segments in their places, named by nobody
+ *   sync       WAL      must hold the deletes that were applied, so that no power cut
+ *                       takes a delete back and leaves its holes
+ *   name       worker   one replacement of the catalog: new segments for their sources
+ *   publish    owner    one manifest for another
+ *   remove     worker   the sources' directories, when no view needs them
+ *
+ * A flush may run all the while: it adds segments that are newer than all the sources.
+ * Deletes may come: they hide what the output has by their order. What fails leaves the
+ * database as it was and is tried again later, after a pause that doubles.
+ *
+ * Series that lose their last sample die (compact_gone.c); delete records that can hide
+ * nothing any more are forgotten (compact_deletes.c). All of this is the owner's but what
+ * says worker.
+ */
+#ifndef TSINK_ENGINE_COMPACT_H
+#define TSINK_ENGINE_COMPACT_H
+
+#include "engine/cell_priv.h"
+#include "engine/maintain.h"
+#include "storage/segment.h"
+
+/* Begins a compaction if none is under way; it ends by itself, also when there is nothing
+ * to do. False: not now. */
+bool compact_begin(struct cell *cell);
+
+/* Goes on with what waits: for the WAL, for the catalog, for memory, for views. */
+void compact_step(struct cell *cell);
+
+/* Whether a compaction or a removal is under way. */
+bool compact_busy(const struct cell *cell);
+
+/* Cancels what runs; it ends soon. */
+void compact_cancel(struct cell *cell);
+
+/* Fills in what the policy wants to know. */
+void compact_situation(const struct cell *cell, struct situation *out);
+
+/* At the end of the cell: what still waits. */
+void compact_release(struct cell *cell);
+
+/* Forgets delete records that can hide nothing any more, in a job. */
+void compact_deletes_begin(struct cell *cell);
+
+/* --- compact_gone.c ----------------------------------------------------------------- */
+
+/* These series have no segment and nothing in memory that was there before the epoch
+ * began; everything the WAL has of them lies before at. They are removed when the WAL is
+ * covered up to there and nothing was written to them since. */
+void gone_add(struct cell *cell, const series_id *ids, size_t n, uint64_t epoch, lsn at);
+
+/* Removes some of them; bounded. */
+void gone_step(struct cell *cell);
+
+/* Whether only a flush keeps some of them alive. */
+bool gone_waits_for_flush(const struct cell *cell);
+void gone_release(struct cell *cell);
+
+#endif
