@@ -17,8 +17,9 @@
  *     (name.hi + k[4i+2]) * (value.hi + k[4i+3]) to another,
  *
  * the k being secret too (the NH construction of UMAC, Black et al. 1999). Each sum is
- * folded and mixed to a half of the key. So the key depends on every symbol and its place,
- * and costs two multiplications a label that do not wait for each other.
+ * folded and mixed to a half of the key. So the key depends on every symbol and its place.
+ * Series of a target stand side by side and differ in a label or two, and sums can be
+ * corrected: only pairs that are not those of the series before cost multiplications.
  *
  * A key stands for one packed run of references at the beginning of the series. What is
  * spelled differently is read the slow way, without a key.
@@ -75,6 +76,13 @@ struct ctx {
     size_t n_symbols;
     uint64_t secret[4 * PAIRS_KEYED];
     size_t n_secret;                 /* pairs that have theirs */
+    struct pair_sums {               /* of the series before */
+        unsigned __int128 lo, hi;
+        size_t n;
+        struct pair {
+            uint32_t name, value;
+        } pair[PAIRS_KEYED];
+    } sums;
     uint64_t n_timeseries, n_peeked; /* read, looked at */
     struct peeked ahead[AHEAD];
     VEC(struct meta_ref) metas;
@@ -150,25 +158,43 @@ static uint64_t fold(unsigned __int128 sum)
     return hash_mix((uint64_t)sum ^ (uint64_t)(sum >> 64));
 }
 
+/* Adds pair i to the sums, or takes it out. */
+static inline void sum_pair(struct ctx *ctx, size_t i, struct pair pair, bool add)
+{
+    const uint64_t *k = &ctx->secret[4 * i];
+    const struct hash128 *name = &ctx->hashes[pair.name], *value = &ctx->hashes[pair.value];
+    unsigned __int128 lo = (unsigned __int128)(name->lo + k[0]) * (value->lo + k[1]);
+    unsigned __int128 hi = (unsigned __int128)(name->hi + k[2]) * (value->hi + k[3]);
+    ctx->sums.lo += add ? lo : -lo;
+    ctx->sums.hi += add ? hi : -hi;
+}
+
+static void replace_pair(struct ctx *ctx, size_t i, struct pair pair)
+{
+    if (i >= ctx->n_secret) make_secret(ctx, i + 1);
+    if (i < ctx->sums.n) sum_pair(ctx, i, ctx->sums.pair[i], false);
+    else ctx->sums.n = i + 1;
+    ctx->sums.pair[i] = pair;
+    sum_pair(ctx, i, pair, true);
+}
+
 /* The key of a run of references; false when there is anything odd about it: then the
  * slow way finds what. */
 static bool key_of(struct hash128 *out, struct ctx *ctx, struct slice refs)
 {
     struct wire w = wire_of(refs);
-    unsigned __int128 lo = 0, hi = 0;
-    const struct hash128 *hashes = ctx->hashes;
+    struct pair_sums *sums = &ctx->sums;
     size_t n = 0;
 
     for (; w.at < w.end; n++) {
         uint64_t name, value;
         if (n == PAIRS_KEYED || !take_ref(&name, &w) || !take_ref(&value, &w)) return false;
+        if (n < sums->n && name == sums->pair[n].name && value == sums->pair[n].value) continue;
         if (name >= ctx->n_symbols || value >= ctx->n_symbols) return false;
-        if (unlikely(n >= ctx->n_secret)) make_secret(ctx, n + 1);
-        const uint64_t *k = &ctx->secret[4 * n];
-        lo += (unsigned __int128)(hashes[name].lo + k[0]) * (hashes[value].lo + k[1]);
-        hi += (unsigned __int128)(hashes[name].hi + k[2]) * (hashes[value].hi + k[3]);
+        replace_pair(ctx, n, (struct pair){(uint32_t)name, (uint32_t)value});
     }
-    *out = (struct hash128){fold(lo), fold(hi + n)};
+    for (; sums->n > n; sums->n--) sum_pair(ctx, sums->n - 1, sums->pair[sums->n - 1], false);
+    *out = (struct hash128){fold(sums->lo), fold(sums->hi + n)};
     return n > 0;
 }
 
