@@ -18,10 +18,13 @@ static const struct shape {
     enum db_wal_sync sync;
     uint32_t chunk_points;
     uint64_t wal_flush_bytes;
+    bool compacts;             /* two segments of a level are enough */
 } shapes[] = {
-    {"append", DB_WAL_APPEND, 64, 1 << 30},
-    {"append, many flushes", DB_WAL_APPEND, 128, 4 << 10},
-    {"periodic", DB_WAL_PERIODIC, 64, 8 << 10},
+    {"append", DB_WAL_APPEND, 64, 1 << 30, false},
+    {"append, many flushes", DB_WAL_APPEND, 128, 4 << 10, false},
+    {"periodic", DB_WAL_PERIODIC, 64, 8 << 10, false},
+    {"append, compactions", DB_WAL_APPEND, 64, 2 << 10, true},
+    {"periodic, compactions", DB_WAL_PERIODIC, 64, 2 << 10, true},
 };
 
 /* One history that ran until the power went. */
@@ -39,6 +42,10 @@ static void rig_for(struct db_rig *rig, const struct life *life, struct vfs_cras
     rig->options.wal_sync = life->shape->sync;
     rig->options.chunk_points = life->shape->chunk_points;
     rig->options.wal_flush_bytes = life->shape->wal_flush_bytes;
+    if (!life->shape->compacts) return;
+    rig->options.compaction_trigger = 2;
+    rig->options.compaction_interval_ms = rig->options.flush_interval_ms = 1;
+    rig->options.segment_bytes = 64 << 10;
 }
 
 static void note_safe(struct life *life, struct db_rig *rig)

@@ -21,6 +21,8 @@ static void rig_for(struct db_rig *rig, struct vfs *vfs, uint64_t seed)
     rig->options.chunk_points = 64;
     rig->options.wal_flush_bytes = 16 << 10;
     rig->options.fail_fast = true;
+    rig->options.compaction_trigger = 2;
+    rig->options.compaction_interval_ms = rig->options.flush_interval_ms = 1;
 }
 
 /* The database holds what it was told. A fault may hit the look itself: it comes once,
