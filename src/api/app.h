@@ -80,6 +80,9 @@ struct app_ports {
 struct app {
     struct db *db;                 /* NULL until it is open: requests get ST_LOADING */
     _Atomic bool ready;            /* db is open and serving */
+    /* Until then: the phase of the start (a literal) and how much of it is done. */
+    _Atomic(const char *) start_phase;
+    _Atomic unsigned start_percent;
     _Atomic bool stopping;
     struct querier *querier;
     struct sink *sink;
@@ -107,6 +110,11 @@ struct app {
         struct counter n_bad_bodies;
     } stats;
 };
+
+/* Why requests are turned away now, in a line; "" when they are not. dst has
+ * APP_UNREADY_MAX bytes. Any thread. */
+enum { APP_UNREADY_MAX = 128 };
+const char *app_unready(struct app *app, char *dst);
 
 static inline const struct app_settings *app_settings(struct app *app)
 {

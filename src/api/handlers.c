@@ -1,6 +1,8 @@
 /* Who handles a RESP request and an HTTP request. See handlers.h. */
 #include "api/handlers.h"
 
+#include <stdio.h>
+
 #include "api/call.h"
 #include "api/route.h"
 
@@ -27,4 +29,17 @@ void api_set_handlers(struct app *app)
 {
     conn_hub_set_handler(app->hub, CONN_RESP, &resp_handler, app);
     conn_hub_set_handler(app->hub, CONN_HTTP, &http_handler, app);
+}
+
+const char *app_unready(struct app *app, char *dst)
+{
+    dst[0] = '\0';
+    if (atomic_load_explicit(&app->stopping, memory_order_relaxed)) {
+        snprintf(dst, APP_UNREADY_MAX, "Service Unavailable: stopping\n");
+    } else if (!atomic_load_explicit(&app->ready, memory_order_acquire)) {
+        snprintf(dst, APP_UNREADY_MAX, "Service Unavailable: starting, %s %u %%\n",
+                 atomic_load_explicit(&app->start_phase, memory_order_relaxed),
+                 atomic_load_explicit(&app->start_percent, memory_order_relaxed));
+    }
+    return dst;
 }

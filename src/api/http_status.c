@@ -59,9 +59,9 @@ static struct owner_question *new_question(struct http_call *call)
 void http_ready(struct http_call *call)
 {
     struct app *app = call->app;
-    if (!atomic_load_explicit(&app->ready, memory_order_acquire) ||
-        atomic_load_explicit(&app->stopping, memory_order_relaxed)) {
-        http_call_text(call, 503, "text/plain; charset=utf-8", SLICE_LIT("Service Unavailable\n"));
+    char why[APP_UNREADY_MAX];
+    if (*app_unready(app, why)) {
+        http_call_text(call, 503, "text/plain; charset=utf-8", slice_str(why));
         return;
     }
     struct owner_question *q = new_question(call);

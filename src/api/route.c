@@ -67,7 +67,11 @@ static void finish(struct app *app, struct reply_slot *slot, int code)
 
 static void answer_plain(struct app *app, struct reply_slot *slot, int code, struct slice text)
 {
-    struct http_reply reply = {.status = code, .type = "text/plain; charset=utf-8"};
+    struct http_extra extra = {"Retry-After", "1"}; /* 503: starting, stopping, short of memory */
+    struct http_reply reply = {.status = code,
+                               .type = "text/plain; charset=utf-8",
+                               .extra = &extra,
+                               .n_extra = code == 503};
     http_reply_text(reply_slot_out(slot), reply_slot_answer(slot), &reply, text);
     finish(app, slot, code);
 }
@@ -99,16 +103,15 @@ static void answer_options(struct app *app, struct reply_slot *slot)
 static bool turn_away(struct app *app, struct reply_slot *slot, const struct http_request *req,
                       const struct route *route)
 {
+    char why[APP_UNREADY_MAX];
     if (req->method == HTTP_OPTIONS) {
         answer_options(app, slot);
     } else if (!route || ((route->flags & ROUTE_ADMIN) && !app_settings(app)->admin_api)) {
         answer_plain(app, slot, 404, SLICE_LIT("404 page not found\n"));
     } else if (!(route->methods & method_bit(req->method))) {
         answer_method(app, slot, route);
-    } else if (!(route->flags & ROUTE_NO_DB) &&
-               (!atomic_load_explicit(&app->ready, memory_order_acquire) ||
-                atomic_load_explicit(&app->stopping, memory_order_relaxed))) {
-        answer_plain(app, slot, 503, SLICE_LIT("Service Unavailable\n"));
+    } else if (!(route->flags & ROUTE_NO_DB) && *app_unready(app, why)) {
+        answer_plain(app, slot, 503, slice_str(why));
     } else {
         return false;
     }

@@ -80,3 +80,18 @@ void thread_join(struct thread *thread)
     ASSERT(rc == 0);
     thread->started = false;
 }
+
+void threads_together(const char *name, void (*fn)(void *ctx), void *ctx, size_t size,
+                      unsigned n)
+{
+    struct thread threads[THREADS_TOGETHER_MAX] = {{.started = false}};
+    bool alone[THREADS_TOGETHER_MAX] = {false};
+    ASSERT(n >= 1 && n <= THREADS_TOGETHER_MAX);
+    for (unsigned i = 0; i + 1 < n; i++)
+        alone[i] = thread_start(&threads[i], name, fn, (char *)ctx + i * size, NULL) != ST_OK;
+    fn((char *)ctx + (n - 1) * size);
+    for (unsigned i = 0; i + 1 < n; i++) {
+        if (alone[i]) fn((char *)ctx + i * size);
+        else thread_join(&threads[i]);
+    }
+}

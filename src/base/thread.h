@@ -6,6 +6,7 @@
 
 #include <pthread.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/lock.h"
@@ -29,6 +30,14 @@ CHECKED status thread_start(struct thread *thread, const char *name, void (*main
 
 /* Waits for its end. Accepts one that was never started or is already joined. */
 void thread_join(struct thread *thread);
+
+enum { THREADS_TOGETHER_MAX = 16 };
+
+/* Runs fn on each of n contexts (1..THREADS_TOGETHER_MAX) of `size` bytes at ctx, the last
+ * one on the caller's thread and the others on threads of their own, and returns when all
+ * have ended. Without a thread for one the caller runs it as well. */
+void threads_together(const char *name, void (*fn)(void *ctx), void *ctx, size_t size,
+                      unsigned n);
 
 /* A number for the calling thread, unique while the process lives and never 0. */
 uint64_t thread_self(void);

@@ -78,6 +78,7 @@ void cell_release(struct cell *cell)
         mem_free((void *)(uintptr_t)cell->pending_deletes.ptr[i].ids);
     vec_release(&cell->pending_deletes);
     vec_release(&cell->pending_deaths);
+    vec_release(&cell->pending_attrs);
     segvec_release(&cell->heads);
     segvec_release(&cell->journal.rows);
     node_space_release(&cell->space);
@@ -156,6 +157,7 @@ void cell_attrs_changed(struct cell *cell, uint32_t ordinal)
     head->retention = keyed && attrs ? db_ticks(cell->db, attrs->retention_ms) : 0;
     count_choosy(cell, head);
     cell->attrs_dirty = true;
+    if (!vec_push(&cell->pending_attrs, entry->id)) cell->lost_attrs = true;
 }
 
 bool cell_remove_series(struct cell *cell, uint32_t ordinal)
@@ -287,4 +289,11 @@ void cell_collect(struct cell *cell)
         n = retire_collect(&cell->retire, oldest, COLLECT_SLICE);
         node_space_end_free(&cell->space);
     } while (n == COLLECT_SLICE && clock_mono(db_clock(cell->db)) - start < COLLECT_NS);
+}
+
+void cell_collect_all(struct cell *cell)
+{
+    node_space_begin_free(&cell->space);
+    (void)retire_collect(&cell->retire, UINT64_MAX, SIZE_MAX);
+    node_space_end_free(&cell->space);
 }

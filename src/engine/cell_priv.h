@@ -92,12 +92,14 @@ struct cell {
     lsn covered;                   /* everything up to here is in segments */
     uint64_t n_choosy;             /* heads with HEAD_CHOOSY */
     uint64_t n_unflushed;          /* samples in memory that no flush has taken */
-    uint64_t saved_births;         /* births that the registry file covers */
+    uint64_t saved_births;         /* births that the registry's files cover */
     /* Series that registry_remove() took away and no registry file knows yet: whoever
      * removes one pushes its id here. Without memory for that: lost_deaths, and the next
      * checkpoint writes a whole snapshot instead. */
     VEC(series_id) pending_deaths;
     bool lost_deaths;
+    VEC(series_id) pending_attrs;  /* likewise series whose attributes changed */
+    bool lost_attrs;
     VEC(struct delete_rec) pending_deletes; /* not yet in the tombstone file; owns ids */
     bool rebuild_running;          /* a job folds posting lists */
 
@@ -126,7 +128,7 @@ struct cell {
     struct err refuse_err;
     bool closing;                  /* no new batches or pins */
     bool closed;                   /* no new flushes either */
-    bool attrs_dirty;              /* attributes changed since the registry was saved */
+    bool attrs_dirty;              /* attributes changed since the last checkpoint */
     bool replaying;                /* during recovery: encode inline, no WAL */
 };
 
@@ -195,6 +197,7 @@ uint64_t cell_oldest_version(const struct cell *cell);
 
 /* End of an owner's step: frees what nobody can see any more, within limits. */
 void cell_collect(struct cell *cell);
+void cell_collect_all(struct cell *cell); /* recovery: without limits */
 
 /* --- write_*.c ------------------------------------------------------------------ */
 
@@ -208,7 +211,14 @@ void write_finish_batch(struct cell *cell); /* applies the rest of the current o
 
 void encode_queue_push(struct cell *cell, uint32_t ordinal);
 void encode_plan(struct cell *cell);
-void encode_all_inline(struct cell *cell); /* recovery: nobody reads, no worker */
+
+/* Recovery, without the exec port: takes up to max queued series (owner; NULL: none, or no
+ * memory), encodes what lies below their newest nodes (any thread, beside an owner who
+ * appends and frees nothing), and links it (owner). */
+struct encode_job;
+struct encode_job *encode_take(struct cell *cell, size_t max);
+void encode_work(struct encode_job *job);
+void encode_put(struct encode_job *job);
 
 /* --- flush.c -------------------------------------------------------------------- */
 

@@ -161,6 +161,7 @@ static void free_db(struct db *db)
     tombstone_file_close(db->tombstone_file);
     file_hold_release(&db->files);
     catalog_release(&db->catalog);
+    registry_catalog_release(&db->registry_catalog);
     dirlock_close(db->lock);
     mem_free(db);
 }

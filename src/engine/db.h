@@ -33,12 +33,15 @@ struct db_ports {
     struct exec *exec;
     struct account *account;    /* parent of the database's accounts; may be NULL */
     bool wal_thread;            /* start one; otherwise the owner steps the WAL itself */
+    unsigned recover_threads;   /* that recovery may run side by side; 0 and 1: its own */
     /* WAL thread: the acknowledged lsn moved or the log failed; may be NULL. The
      * server wakes the loops that park answers. */
     void (*durable)(void *ctx);
     void *durable_ctx;
-    /* The thread that opens: recovery goes on; may be NULL. */
-    void (*progress)(void *ctx, const char *phase, uint64_t done, uint64_t total);
+    /* The thread that opens, some hundred times a second: recovery is in this phase and
+     * has done so much of so much. May serve those who ask meanwhile; false gives up.
+     * May be NULL. */
+    bool (*progress)(void *ctx, const char *phase, uint64_t done, uint64_t total);
     void *progress_ctx;
 };
 

@@ -6,6 +6,7 @@
 #include "engine/file_hold.h"
 #include "storage/catalog.h"
 #include "storage/dirlock.h"
+#include "storage/registry_catalog.h"
 #include "storage/tombstone_file.h"
 
 struct flush_waiter {
@@ -25,6 +26,7 @@ struct db {
     struct database_file file;
     struct catalog catalog;    /* a flush or expiry job has it while catalog_busy */
     bool catalog_busy;
+    struct registry_catalog registry_catalog; /* likewise */
     struct tombstone_file *tombstone_file;
     struct file_hold files;    /* segment directories go through it */
     struct snapshot *snapshot; /* being made, or NULL */

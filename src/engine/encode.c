@@ -328,20 +328,35 @@ void encode_plan(struct cell *cell)
     }
 }
 
-/* During recovery nobody reads yet and no worker is needed. */
-void encode_all_inline(struct cell *cell)
+/* During recovery nobody reads yet: the owner itself says who works, and when. */
+
+struct encode_job *encode_take(struct cell *cell, size_t max)
 {
     struct encode_queue *queue = &cell->encode;
-    while (queue->ordinals.len) {
-        struct encode_job *job = new_job(cell);
-        uint32_t ordinal = queue->ordinals.ptr[--queue->ordinals.len];
-        if (vec_reserve(&job->items, 1) && make_item(cell, &job->items.ptr[0], ordinal)) {
-            job->items.len = 1;
-            (void)encode_run(&job->job); /* per series: a failure leaves its tails */
-            publish_item(job, &job->items.ptr[0]);
-            cell->stats.n_blocks_encoded += job->n_blocks;
-            cell->stats.n_chunks_sealed += job->n_chunks;
-        }
+    size_t n = queue->ordinals.len < max ? queue->ordinals.len : max;
+    if (n == 0) return NULL;
+    struct encode_job *job = new_job(cell);
+    if (!vec_reserve(&job->items, n)) {
         free_job(job);
+        return NULL;
     }
+    for (size_t i = 0; i < n; i++) {
+        uint32_t ordinal = queue->ordinals.ptr[--queue->ordinals.len];
+        if (make_item(cell, &job->items.ptr[job->items.len], ordinal)) job->items.len++;
+    }
+    return job;
+}
+
+void encode_work(struct encode_job *job)
+{
+    (void)encode_run(&job->job); /* per series: a failure leaves its tails */
+}
+
+void encode_put(struct encode_job *job)
+{
+    struct cell *cell = job->cell;
+    for (size_t i = 0; i < job->items.len; i++) publish_item(job, &job->items.ptr[i]);
+    cell->stats.n_blocks_encoded += job->n_blocks;
+    cell->stats.n_chunks_sealed += job->n_chunks;
+    free_job(job);
 }

@@ -101,6 +101,7 @@ static void end_flush(struct flush *f, status st)
     vec_release(&f->gone);
     vec_release(&f->deletes);
     vec_release(&f->cuts);
+    checkpoint_end(&f->checkpoint, cell);
     mem_free(f);
     answer_waiters(db, order, st);
     if (!list_empty(&db->flush_waiters) && !flush_begin(cell, "asked"))
@@ -126,7 +127,6 @@ static void fail_flush(struct flush *f, status st)
     struct cell *cell = &f->db->cell;
     give_back(f);
     if (f->phase >= FLUSH_NAMING) f->db->catalog_busy = false;
-    if (f->save_registry) cell->attrs_dirty = true; /* whatever it was: save it again */
     cell->n_unflushed += f->cuts.len; /* at least one sample each: a reason to try again */
     cell->stats.n_flush_failures++;
     cell_job_failed(cell, "flush", st, &f->job.err);
@@ -205,13 +205,15 @@ static status name_run(struct job *job)
 {
     struct flush *f = container_of(job, struct flush, job);
     struct db *db = f->db;
-    if (f->save_registry) {
-        int slot = db_reader_enter(db);
-        status st = registry_save(db->cell.registry, &f->prefix, db->file.id.bytes, db->ports.vfs,
-                                  LAYOUT_REGISTRY, &job->cancelled, &job->err);
-        db_reader_leave(db, slot);
-        if (st != ST_OK) return st;
-    }
+    const struct segment_info *infos[N_LANES];
+    size_t n_infos = 0;
+    for (int lane = 0; lane < N_LANES; lane++)
+        if (f->segment[lane]) infos[n_infos++] = segment_info(f->segment[lane]);
+    int slot = db_reader_enter(db);
+    status st = checkpoint_run(&f->checkpoint, db, infos, n_infos, f->order, &job->cancelled,
+                               &job->err);
+    db_reader_leave(db, slot);
+    TRY(st);
     for (size_t i = 0; i < f->deletes.len; i++)
         TRY(store_delete(db, &f->deletes.ptr[i], &job->err));
     return name_segments(f, &job->err);
@@ -256,7 +258,6 @@ static void publish(struct flush *f)
     if (!swap_manifest(f)) return;
     f->db->catalog_busy = false;
     forget_deletes(f);
-    if (f->save_registry) cell->saved_births = f->prefix.n_births;
     cell->covered = f->begin_lsn;
     cell->wal_at_flush = f->begin_bytes;
     wal_release(cell->wal, f->begin_lsn);
@@ -298,10 +299,6 @@ static void plan_name(struct flush *f)
         return;
     }
     for (size_t i = 0; i < n; i++) (void)vec_push(&f->deletes, cell->pending_deletes.ptr[i]);
-    uint64_t births = registry_n_births(cell->registry);
-    f->save_registry = births != cell->saved_births || cell->attrs_dirty;
-    cell->attrs_dirty = false;
-    f->prefix = registry_prefix(cell->registry, f->begin_lsn);
     f->reserve = cell->next_segment + SEGMENT_RESERVE;
     f->wall_high = cell->clock.high;
     f->phase = FLUSH_NAMING;
@@ -349,6 +346,10 @@ static void plan_write(struct flush *f)
         return;
     }
     f->end_lsn = wal_head(cell->wal);
+    /* Between batches: whoever was born by now is defined up to here. Without syncs only
+     * what the segments cover can be told from what a power cut took. */
+    checkpoint_plan(&f->checkpoint, cell,
+                    db_options(f->db)->wal_sync == DB_WAL_OFF ? f->begin_lsn : f->end_lsn);
     f->del_gen = cell->del_gen;
     f->mem_deletes = tombstones_ref(cell->manifest->mem_deletes);
     f->manifest = cell->manifest;
@@ -481,8 +482,8 @@ static uint8_t take_mark(struct flush_marks *marks)
 bool flush_begin(struct cell *cell, const char *why)
 {
     struct db *db = cell->db;
-    bool news = cell->n_unflushed || registry_n_births(cell->registry) != cell->saved_births ||
-                cell->attrs_dirty || cell->covered < wal_head(cell->wal);
+    bool news = cell->n_unflushed || checkpoint_due(cell) ||
+                cell->covered < wal_head(cell->wal);
     if (cell->flush || !news || cell->closed) return false;
     uint8_t mark = take_mark(&cell->marks);
     if (!mark) return false;

@@ -2,8 +2,8 @@
 #ifndef TSINK_ENGINE_FLUSH_PRIV_H
 #define TSINK_ENGINE_FLUSH_PRIV_H
 
+#include "engine/checkpoint.h"
 #include "engine/db_priv.h"
-#include "index/registry_file.h"
 
 enum flush_phase {
     FLUSH_CUTTING,   /* owner, in slices between batches */
@@ -45,8 +45,7 @@ struct flush {
     struct manifest *manifest; /* referenced; when the run began */
     VEC(series_id) gone;     /* series of the cut that have no sample left, and no segment */
     VEC(struct delete_rec) deletes; /* the first of cell->pending_deletes, whose ids these are */
-    bool save_registry;
-    struct registry_prefix prefix;
+    struct checkpoint checkpoint;
     bool abandoned;          /* the deadline of a close has passed */
     uint64_t version;        /* of the manifest that has the segments */
 };

@@ -19,6 +19,7 @@
 #include "base/mem.h"
 #include "base/vec.h"
 #include "base/vfs_sub.h"
+#include "engine/checkpoint.h"
 #include "engine/wal_payload.h"
 #include "index/registry_file.h"
 #include "storage/quarantine.h"
@@ -285,16 +286,43 @@ static status gather_series(struct repair *r, struct registry *reg)
     return st;
 }
 
+struct deltas_aside {
+    struct repair *repair;
+    const char *reason;
+};
+
+static status put_delta_aside(void *ctx, const struct vfs_entry *entry)
+{
+    struct deltas_aside *aside = ctx;
+    layout_path path;
+    uint64_t number;
+    if (!layout_registry_delta_id(&number, entry->name)) return ST_OK;
+    layout_registry_delta(path, number);
+    return put_aside(aside->repair, path, aside->reason);
+}
+
+/* One of the registry's files without the others says too little. */
+static status put_registry_aside(struct repair *r, const char *reason)
+{
+    struct deltas_aside aside = {r, reason};
+    if (vfs_exists(r->vfs, LAYOUT_REGISTRY)) TRY(put_aside(r, LAYOUT_REGISTRY, reason));
+    status st = vfs_list(r->vfs, LAYOUT_REGISTRY_DELTA_DIR, put_delta_aside, &aside, r->err);
+    if (st != ST_OK && st != ST_NOT_FOUND) return st;
+    if (!vfs_exists(r->vfs, LAYOUT_REGISTRY_CATALOG)) return ST_OK;
+    return put_aside(r, LAYOUT_REGISTRY_CATALOG, reason);
+}
+
 static status repair_registry(struct repair *r)
 {
     if (!r->damaged[VERIFY_REGISTRY]) return ST_OK;
-    TRY(put_aside(r, LAYOUT_REGISTRY, "damaged; written anew from segments and log"));
+    TRY(put_registry_aside(r, "damaged; written anew from segments and log"));
     struct registry *reg = verify_registry_new();
     if (!reg) return err_set(r->err, ST_NO_MEMORY, "registry");
     status st = gather_series(r, reg);
     if (st == ST_OK) {
-        struct registry_prefix prefix = registry_prefix(reg, 0);
-        st = registry_save(reg, &prefix, r->db.id.bytes, r->vfs, LAYOUT_REGISTRY, NULL, r->err);
+        struct registry_prefix prefix = registry_prefix(reg, 0, 1);
+        st = registry_files_write(reg, &prefix, r->cat.last_order, r->vfs, &r->db.id, NULL,
+                                  r->err);
     }
     if (st == ST_OK)
         say(r, "the registry is written anew: %llu series",

@@ -35,6 +35,7 @@
 #include "base/mem.h"
 #include "base/sync_point.h"
 #include "base/vfs_sub.h"
+#include "engine/checkpoint.h"
 #include "engine/db_priv.h"
 #include "engine/verify.h"
 #include "index/registry_file.h"
@@ -156,8 +157,8 @@ static void count_bytes(void *ctx, uint64_t bytes)
 static status put_registry(struct snapshot *s, struct err *err)
 {
     int slot = db_reader_enter(s->db);
-    status st = registry_save(s->db->cell.registry, &s->prefix, s->db->file.id.bytes, s->dir,
-                              LAYOUT_REGISTRY, &s->job.cancelled, err);
+    status st = registry_files_write(s->db->cell.registry, &s->prefix, s->last_order, s->dir,
+                                     &s->db->file.id, &s->job.cancelled, err);
     db_reader_leave(s->db, slot);
     return st;
 }
@@ -358,7 +359,7 @@ static void capture(struct snapshot *s)
     s->last_order = cell->flush_order;
     s->next_segment = cell->next_segment;
     s->info.cut = wal_head(cell->wal);
-    s->prefix = registry_prefix(cell->registry, s->info.cut);
+    s->prefix = registry_prefix(cell->registry, s->info.cut, 1);
     s->info.created_ms = clock_wall(s->db->ports.clock);
     s->info.n_segments = s->manifest->n_segments;
     s->info.n_series = registry_counts(cell->registry).n_series;

@@ -17,6 +17,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "engine/checkpoint.h"
 #include "engine/wal_payload.h"
 #include "index/registry_file.h"
 #include "storage/quarantine.h"
@@ -101,20 +102,24 @@ static uint64_t file_len(struct vfs *vfs, const char *path)
 static status check_registry(struct verify *v)
 {
     struct err why = {.st = ST_OK};
-    struct registry_loaded loaded;
+    struct registry_catalog cat;
+    layout_path bad;
     v->reg = verify_registry_new();
     if (!v->reg) return err_set(v->err, ST_NO_MEMORY, "registry");
     v->out->registry_bytes = file_len(v->vfs, LAYOUT_REGISTRY);
     progress(v, "registry", 0);
-    status st = registry_load(v->reg, &loaded, v->vfs, LAYOUT_REGISTRY, &why);
-    if (st == ST_OK &&
-        memcmp(loaded.database_id, v->out->db.id.bytes, sizeof(loaded.database_id)) != 0)
-        st = err_set(&why, ST_CORRUPT, "belongs to another database");
-    if (st == ST_OK) st = registry_check(v->reg, &why);
+    status st = registry_files_load(v->reg, &cat, bad, v->vfs, &v->out->db.id, 1, &why);
+    for (size_t i = 0; i < cat.deltas.len; i++)
+        v->out->registry_bytes += cat.deltas.ptr[i].n_bytes;
+    registry_catalog_release(&cat);
+    if (st == ST_OK) {
+        snprintf(bad, sizeof(bad), "%s", LAYOUT_REGISTRY);
+        st = registry_check(v->reg, &why);
+    }
     if (st == ST_OK || st == ST_NOT_FOUND) return ST_OK;
     registry_free(v->reg);
     v->reg = NULL;
-    return find(v, VERIFY_REGISTRY, LAYOUT_REGISTRY, st, &why);
+    return find(v, VERIFY_REGISTRY, bad, st, &why);
 }
 
 static status see_definition(void *ctx, const struct wal_series *series)

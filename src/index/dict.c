@@ -53,6 +53,13 @@ struct slice dict_text(const struct dict *dict, uint32_t id)
     return (struct slice){(const char *)text + n, len};
 }
 
+struct slice dict_raw(const struct dict *dict, uint32_t id)
+{
+    struct slice text = dict_text(dict, id);
+    const char *at = *(const char *const *)segvec_at(&dict->texts, id);
+    return (struct slice){at, (size_t)(text.ptr - at) + text.len};
+}
+
 uint32_t dict_len(const struct dict *dict)
 {
     return (uint32_t)segvec_len(&dict->texts);

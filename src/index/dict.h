@@ -33,6 +33,9 @@ uint32_t dict_find(const struct dict *dict, struct slice text);
 /* The text of an id that dict_find, dict_intern or a published structure gave. */
 struct slice dict_text(const struct dict *dict, uint32_t id);
 
+/* The same with its length before it, as identities have it (model/label.h). */
+struct slice dict_raw(const struct dict *dict, uint32_t id);
+
 /* Ids below this exist. Any thread. */
 uint32_t dict_len(const struct dict *dict);
 

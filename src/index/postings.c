@@ -374,6 +374,68 @@ status postings_rebuild_run(struct postings_rebuild *rb, const struct roaring_bi
     return out ? ST_OK : ST_NO_MEMORY;
 }
 
+static struct pbase *new_base(struct index_pool *pool, roaring_bitmap_t *bitmap, size_t n_bytes)
+{
+    struct pbase *base = pool_alloc(pool, sizeof(*base));
+    if (!base) return NULL;
+    *base = (struct pbase){.bitmap = bitmap,
+                           .len = (uint32_t)roaring_bitmap_get_cardinality(bitmap),
+                           .n_bytes = n_bytes};
+    account_force(pool->account, n_bytes); /* it is there already */
+    pool->n_bytes += n_bytes;
+    return base;
+}
+
+/* A base of all, with an empty page for what comes. */
+static bool fill_base(struct plist *list, struct index_pool *pool, const uint32_t *ordinals,
+                      uint32_t n)
+{
+    roaring_bitmap_t *bitmap = roaring_bitmap_create();
+    if (!bitmap) return false;
+    roaring_bitmap_add_many(bitmap, n, ordinals);
+    size_t n_bytes = compact_bitmap(bitmap);
+    struct page *page = new_page(pool, PAGE_CAP_MIN);
+    struct pbase *base = page ? new_base(pool, bitmap, n_bytes) : NULL;
+    if (!base) {
+        roaring_bitmap_free(bitmap);
+        if (page) pool_free(pool, page, page_bytes(page->cap));
+        return false;
+    }
+    *list = (struct plist){.base = base, .first = page, .tail = page};
+    return true;
+}
+
+static bool fill_page(struct plist *list, struct index_pool *pool, const uint32_t *ordinals,
+                      uint32_t n)
+{
+    struct page *page = new_page(pool, n < PAGE_CAP_MIN ? PAGE_CAP_MIN : n);
+    if (!page) return false;
+    memcpy(page->ord, ordinals, n * sizeof(*ordinals));
+    *list = (struct plist){.first = page, .tail = page, .tail_n = n, .n = n};
+    return true;
+}
+
+bool postings_fill(struct postings *post, struct index_pool *pool, const uint32_t *ordinals,
+                   uint32_t n)
+{
+    DASSERT(!list_of(post) && !few_load(&post->one));
+    if (n <= 2) {
+        if (n > 1) atomic_store_explicit(&post->two, ordinals[1] + 1, memory_order_relaxed);
+        if (n > 0) atomic_store_explicit(&post->one, ordinals[0] + 1, memory_order_release);
+        return true;
+    }
+    struct plist *list = pool_alloc(pool, sizeof(*list));
+    if (!list) return false;
+    bool ok = n > PAGE_CAP_PUBLISH ? fill_base(list, pool, ordinals, n)
+                                   : fill_page(list, pool, ordinals, n);
+    if (!ok) {
+        pool_free(pool, list, sizeof(*list));
+        return false;
+    }
+    atomic_store_explicit(&post->list, list, memory_order_release);
+    return true;
+}
+
 static void base_free(void *ptr, void *arg)
 {
     struct pbase *base = ptr;
@@ -401,17 +463,12 @@ static void retire_list(struct plist *list, const struct page *keep, struct inde
 static bool publish_base(struct postings_rebuild *rb, struct index_pool *pool)
 {
     struct plist *old = rb->list;
-    struct pbase *base = pool_alloc(pool, sizeof(*base));
-    struct plist *list = base ? pool_alloc(pool, sizeof(*list)) : NULL;
-    if (!list) {
-        pool_free(pool, base, sizeof(*base));
+    struct plist *list = pool_alloc(pool, sizeof(*list));
+    struct pbase *base = list ? new_base(pool, rb->out, rb->out_bytes) : NULL;
+    if (!base) {
+        pool_free(pool, list, sizeof(*list));
         return false;
     }
-    *base = (struct pbase){.bitmap = rb->out,
-                           .len = (uint32_t)roaring_bitmap_get_cardinality(rb->out),
-                           .n_bytes = rb->out_bytes};
-    account_force(pool->account, base->n_bytes); /* it is there already */
-    pool->n_bytes += base->n_bytes;
     rb->out = NULL;
 
     struct page *page = old->first;

@@ -62,6 +62,11 @@ CHECKED bool postings_reserve(struct postings *post, struct index_pool *pool);
  * Owner. */
 bool postings_append(struct postings *post, uint32_t ordinal);
 
+/* Makes the list of an empty one at once: n rising ordinals. False when refused: then the
+ * list is still empty. Owner. */
+CHECKED bool postings_fill(struct postings *post, struct index_pool *pool,
+                           const uint32_t *ordinals, uint32_t n);
+
 /* How many entries, the dead and doubles included: an upper bound. Any thread. */
 uint32_t postings_len(const struct postings *post);
 

@@ -110,19 +110,13 @@ uint32_t registry_pair(const struct registry *reg, uint32_t name, uint32_t value
     return id_table_find(&reg->pair_ids, pair_hash(name, value), pair_eq, reg, &key);
 }
 
-uint32_t registry_intern_pair(struct registry *reg, struct slice name_text,
-                              struct slice value_text)
+uint32_t registry_intern_ids(struct registry *reg, uint32_t name, uint32_t value)
 {
-    uint32_t name = dict_intern(reg->names, name_text);
-    if (name == DICT_NONE) return ID_NONE;
-    if (!segvec_reserve(&reg->name_rows, name)) return ID_NONE;
-    if (segvec_len(&reg->name_rows) <= name) segvec_publish(&reg->name_rows, name + 1);
-    uint32_t value = dict_intern(reg->values, value_text);
-    if (value == DICT_NONE) return ID_NONE;
-
     uint32_t id = registry_pair(reg, name, value);
     if (id != ID_NONE) return id;
     id = n_pairs(reg);
+    if (!segvec_reserve(&reg->name_rows, name)) return ID_NONE;
+    if (segvec_len(&reg->name_rows) <= name) segvec_publish(&reg->name_rows, name + 1);
     struct name_row *row = name_row_at(reg, name);
     if (id >= ID_NONE - 1 || !segvec_reserve(&reg->pairs, id) ||
         !id_table_reserve(&reg->pair_ids, 1) || !postings_reserve(&row->pairs, &reg->pool)) {
@@ -135,6 +129,16 @@ uint32_t registry_intern_pair(struct registry *reg, struct slice name_text,
     id_table_put(&reg->pair_ids, pair_hash(name, value), id);
     (void)postings_append(&row->pairs, id); /* read in order only: never folded */
     return id;
+}
+
+uint32_t registry_intern_pair(struct registry *reg, struct slice name_text,
+                              struct slice value_text)
+{
+    uint32_t name = dict_intern(reg->names, name_text);
+    if (name == DICT_NONE) return ID_NONE;
+    uint32_t value = dict_intern(reg->values, value_text);
+    if (value == DICT_NONE) return ID_NONE;
+    return registry_intern_ids(reg, name, value);
 }
 
 /* ---------------------------------------------------------------- packed lists */

@@ -1,4 +1,4 @@
-/* The layout of series_index.bin, for registry_file.c and registry_load.c. Drawn in
+/* The layout of the registry's files, for registry_file.c and registry_load.c. Drawn in
  * docs/formats/registry.md. */
 #ifndef TSINK_INDEX_REGISTRY_FILE_PRIV_H
 #define TSINK_INDEX_REGISTRY_FILE_PRIV_H
@@ -13,26 +13,26 @@ enum {
     REG_FRAME_NAMES = 2,
     REG_FRAME_VALUES = 3,
     REG_FRAME_PAIRS = 4,
-    REG_FRAME_SERIES = 5,
-    REG_FRAME_END = 6,    /* once, last */
+    REG_FRAME_DEAD = 5,   /* deltas only */
+    REG_FRAME_SERIES = 6,
+    REG_FRAME_ATTRS = 7,  /* deltas only */
+    REG_FRAME_END = 8,    /* once, last */
 };
+
+enum { REG_KIND_SNAPSHOT = 1, REG_KIND_DELTA = 2 };
 
 /* Payload of the head: uncompressed. */
 enum {
     HEAD_OFF_DATABASE = 0,
     HEAD_OFF_NEXT_ID = 16,
     HEAD_OFF_COVERS = 24,
-    HEAD_LEN = 32,
+    HEAD_OFF_NUMBER = 32,
+    HEAD_OFF_KIND = 40,
+    HEAD_LEN = 48,        /* the last 4 bytes are 0 */
 };
 
-/* Payload of the end: how many of each there were. */
-enum {
-    END_OFF_NAMES = 0,
-    END_OFF_VALUES = 8,
-    END_OFF_PAIRS = 16,
-    END_OFF_SERIES = 24,
-    END_LEN = 32,
-};
+/* Payload of the end: how many records of each type from NAMES to ATTRS there were. */
+enum { END_TYPES = REG_FRAME_ATTRS - REG_FRAME_NAMES + 1, END_LEN = END_TYPES * 8 };
 
 /* Payload of the others: records, their bytes before compression, then one zstd frame. */
 enum {

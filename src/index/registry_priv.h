@@ -144,6 +144,7 @@ uint32_t registry_value_of(const struct registry *reg, uint32_t ordinal, uint32_
 
 /* The id of the pair, made when it is new; ID_NONE when refused. Owner. */
 uint32_t registry_intern_pair(struct registry *reg, struct slice name, struct slice value);
+uint32_t registry_intern_ids(struct registry *reg, uint32_t name, uint32_t value);
 
 /* registry_add() with the pair ids in reg->scratch, in the order of the labels; key.ptr
  * NULL: none. make->labels is looked at for the tenant only. Owner. */

@@ -64,7 +64,14 @@ static void section_memory(const struct info *info)
 
 static void section_persistence(const struct info *info)
 {
+    const struct app *app = &info->srv->app;
     LINE(info, "loading:%d", !info->now->ready);
+    if (!info->now->ready) {
+        LINE(info, "loading_phase:%s",
+             atomic_load_explicit(&app->start_phase, memory_order_relaxed));
+        LINE(info, "loading_loaded_perc:%u",
+             atomic_load_explicit(&app->start_percent, memory_order_relaxed));
+    }
     LINE(info, "rdb_bgsave_in_progress:0");
     LINE(info, "aof_enabled:0");
     LINE(info, "wal_live_bytes:%llu", (unsigned long long)info->now->db.wal_live_bytes);

@@ -19,7 +19,8 @@ enum { EXIT_USAGE = 64, EXIT_DATA = 65, EXIT_LOCKED = 69, EXIT_CREATE = 73, EXIT
 static int exit_code(status st)
 {
     switch (st) {
-    case ST_OK: return 0;
+    case ST_OK:
+    case ST_CANCELLED: return 0; /* told to stop while it was starting */
     case ST_CORRUPT:
     case ST_UNSUPPORTED: return EXIT_DATA;
     case ST_LOCKED: return EXIT_LOCKED;

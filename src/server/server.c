@@ -1,7 +1,8 @@
 /* The process. See server.h.
  *
- * Start: files, hub and loops, listeners (HTTP answers probes with 503 while the database
- * opens; RESP clients wait in the backlog), database, ready.
+ * Start: files, hub and loops, listeners, database, ready. While the database recovers the
+ * owner's loop turns between its steps: probes and data routes get 503 with phase and
+ * percent, commands -LOADING; a stop ends the recovery, which has changed nothing.
  *
  * Stop: listeners close; connections take no more requests; open requests and queries end,
  * or are cancelled when the grace is over; the database flushes and closes; loops stop;
@@ -150,6 +151,7 @@ static status open_threads(struct server *srv, struct err *err)
     struct cgroup_limits limits;
     cgroup_read(&limits, NULL);
     unsigned cpus = limits.n_cpus;
+    srv->n_cpus = cpus;
     int io = cfg->io_threads, queries = cfg->query_threads;
     if (io < 0) io = cpus <= 2 ? 1 : cpus > 9 ? 8 : (int)cpus - 1;
     if (queries < 0) queries = (int)(cpus < 1 ? 1 : cpus > 64 ? 64 : cpus);
@@ -209,6 +211,17 @@ static status open_listeners(struct server *srv, struct err *err)
     return io_threads_start(srv->io, err);
 }
 
+/* Recovery goes on: those who ask meanwhile are told how far it is. */
+static bool on_progress(void *ctx, const char *phase, uint64_t done, uint64_t total)
+{
+    struct server *srv = ctx;
+    unsigned percent = total ? (unsigned)((double)done / (double)total * 100) : 0;
+    atomic_store_explicit(&srv->app.start_percent, percent, memory_order_relaxed);
+    atomic_store_explicit(&srv->app.start_phase, phase, memory_order_relaxed);
+    loop_turn(srv->owner, 0);
+    return signals_n_stops() == 0 && !srv->stop_asked;
+}
+
 static status open_database(struct server *srv, struct err *err)
 {
     struct db_ports ports = {.vfs = srv->vfs,
@@ -217,8 +230,11 @@ static status open_database(struct server *srv, struct err *err)
                              .exec = srv->app.exec,
                              .account = &srv->account,
                              .wal_thread = true,
+                             .recover_threads = srv->n_cpus,
                              .durable = wal_durable,
-                             .durable_ctx = srv};
+                             .durable_ctx = srv,
+                             .progress = on_progress,
+                             .progress_ctx = srv};
     struct db *db;
     TRY(db_open(&db, &server_config(srv)->engine, &ports, err));
     srv->app.db = db;
@@ -242,6 +258,7 @@ static void init_app(struct server *srv)
     app->query_account = &srv->query_account;
     srv->began_ms = clock_wall(app->clock);
     app->start_wall_ms = srv->began_ms;
+    atomic_store_explicit(&app->start_phase, "start", memory_order_relaxed);
     app->ports = (struct app_ports){.ctx = srv,
                                     .info = server_info,
                                     .metrics = server_metrics,

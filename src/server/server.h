@@ -41,6 +41,7 @@ struct server {
     _Atomic uint64_t durable;         /* the gate of parked replies */
     _Atomic(struct db *) db_for_wal;  /* set once the database is open */
     bool stop_asked, stop_save;
+    unsigned n_cpus;
     int64_t began_ms;
     uint64_t ops_last, ops_per_s;     /* commands, for INFO */
     mono_ns ops_at;

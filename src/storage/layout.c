@@ -196,7 +196,8 @@ bool layout_registry_delta_id(uint64_t *out, struct slice name)
 
 status layout_make_dirs(struct vfs *vfs, struct err *err)
 {
-    static const char *const dirs[] = {LAYOUT_WAL_DIR, LAYOUT_STAGING_DIR, LAYOUT_TOMBSTONE_DIR};
+    static const char *const dirs[] = {LAYOUT_WAL_DIR, LAYOUT_STAGING_DIR, LAYOUT_TOMBSTONE_DIR,
+                                       LAYOUT_REGISTRY_DELTA_DIR};
     layout_path path;
 
     for (size_t i = 0; i < ARRAY_LEN(dirs); i++) TRY(vfs_mkdir_all(vfs, dirs[i], err));

@@ -13,7 +13,7 @@
 #include "base/clock.h"
 #include "base/hash.h"
 #include "index/label_scan.h"
-#include "index/registry.h"
+#include "index/registry_file.h"
 #include "index/resolve.h"
 
 enum { INSTANCES = 1000, LABELS = 8 };
@@ -168,6 +168,39 @@ static void bench_resolve(const struct registry *reg, const struct question *q)
     for (size_t i = 0; i < n; i++) matcher_release(&ms[i]);
 }
 
+/* What a restart does: the snapshot of all series, loaded on one thread and on two. */
+static void bench_load(const struct registry *reg, const struct reclaim *rc, size_t n)
+{
+    static const uint8_t database[16];
+    struct vfs *vfs = vfs_mem_new();
+    struct registry_prefix prefix = registry_prefix(reg, 0, 1);
+    struct registry_part part;
+    int64_t from = now_ns();
+    if (registry_save(reg, &prefix, NULL, database, vfs, "f", NULL, &part, NULL) != ST_OK)
+        exit(EXIT_FAILURE);
+    printf("BENCH index.file.save_ms=%.1f\n", (double)(now_ns() - from) / 1e6);
+    printf("BENCH index.file.bytes_per_series=%.1f\n", (double)part.n_bytes / (double)n);
+    for (unsigned threads = 1; threads <= 2; threads++) {
+        struct account account;
+        struct registry_loaded loaded;
+        struct registry_load_options opt = {.parts = &part, .n = 1, .n_threads = threads};
+        account_init(&account, "loaded", NULL, 0);
+        struct registry *again = registry_new(&account, rc);
+        int64_t cpu = clock_process_cpu_ns();
+        from = now_ns();
+        if (!again || registry_load(again, &loaded, vfs, &opt, NULL) != ST_OK ||
+            loaded.n_series != n)
+            exit(EXIT_FAILURE);
+        printf("BENCH index.file.load_%ut.ms=%.1f\n", threads, (double)(now_ns() - from) / 1e6);
+        printf("BENCH index.file.load_%ut.cpu_ms=%.1f\n", threads,
+               (double)(clock_process_cpu_ns() - cpu) / 1e6);
+        printf("BENCH index.file.loaded_bytes=%.1f\n",
+               (double)account_used(&account) / (double)n);
+        registry_free(again);
+    }
+    vfs_free(vfs);
+}
+
 int main(void)
 {
     const char *text = getenv("BENCH_SERIES");
@@ -186,6 +219,7 @@ int main(void)
     printf("BENCH index.series.account_bytes=%.1f\n", (double)account_used(&account) / (double)n);
     printf("BENCH index.series.heap_bytes=%.1f\n", (double)used / (double)n);
     bench_probe(reg, n);
+    bench_load(reg, &rc, n);
     for (size_t i = 0; i < sizeof(questions) / sizeof(questions[0]); i++) {
         bench_resolve(reg, &questions[i]);
     }

@@ -41,6 +41,7 @@ status db_rig_open(struct db_rig *rig)
     struct db_ports ports = {.vfs = rig->vfs,
                              .clock = &rig->clock.clock,
                              .rng = &rig->rng,
+                             .recover_threads = rig->recover_threads,
                              .exec = exec_sim_exec(rig->exec)};
     rig->err = (struct err){.st = ST_OK};
     return db_open(&rig->db, &rig->options, &ports, &rig->err);

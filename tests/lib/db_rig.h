@@ -25,6 +25,7 @@ struct db_rig {
     struct clock_sim clock;
     struct rng rng;
     struct exec_sim *exec;
+    unsigned recover_threads;
     uint64_t seed;
     struct err err;          /* of the last call that failed */
 };

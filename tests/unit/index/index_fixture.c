@@ -39,10 +39,31 @@ void fixture_release(struct index_fixture *fx)
     fixture_grace(fx);
     st = registry_check(fx->reg, &err);
     ck_assert_msg(st == ST_OK, "%s", err.text);
+    fixture_release_part(fx);
+}
+
+void fixture_release_part(struct index_fixture *fx)
+{
+    fixture_grace(fx);
     registry_free(fx->reg);
     ck_assert_uint_eq(account_used(&fx->account), 0);
     arena_release(&fx->arena);
     free(fx->retired);
+}
+
+status fixture_save(const struct registry *reg, const struct registry_prefix *prefix,
+                    const uint8_t database[16], struct vfs *vfs, const char *path,
+                    struct err *err)
+{
+    return registry_save(reg, prefix, NULL, database, vfs, path, NULL, NULL, err);
+}
+
+status fixture_load(struct registry *reg, struct registry_loaded *out, struct vfs *vfs,
+                    const char *path, struct err *err)
+{
+    struct registry_part part = {.path = path};
+    struct registry_load_options opt = {.parts = &part, .n = 1, .any_bytes = true};
+    return registry_load(reg, out, vfs, &opt, err);
 }
 
 static struct slice copy_text(struct index_fixture *fx, const char *ptr, size_t len)

@@ -9,6 +9,7 @@
 #include "base/panic.h"
 #include "base/rng.h"
 #include "index/registry.h"
+#include "index/registry_file.h"
 #include "index/resolve.h"
 #include "tests/unit/unit.h"
 
@@ -30,6 +31,14 @@ struct index_fixture {
 void fixture_init(struct index_fixture *fx);
 /* Checks the registry's invariants, and that all memory was given back. */
 void fixture_release(struct index_fixture *fx);
+/* The same for a registry that a failed load has left half filled: no invariants. */
+void fixture_release_part(struct index_fixture *fx);
+/* A snapshot alone, by its path. */
+status fixture_save(const struct registry *reg, const struct registry_prefix *prefix,
+                    const uint8_t database[16], struct vfs *vfs, const char *path,
+                    struct err *err);
+status fixture_load(struct registry *reg, struct registry_loaded *out, struct vfs *vfs,
+                    const char *path, struct err *err);
 /* The grace period is over. */
 void fixture_grace(struct index_fixture *fx);
 

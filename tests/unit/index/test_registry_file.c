@@ -5,6 +5,7 @@
 #include "index/registry_file.h"
 
 #include "base/bytes.h"
+#include "base/crc32c.h"
 #include "base/varint.h"
 #include "codec/compress.h"
 #include "index/registry_file_priv.h"
@@ -15,9 +16,9 @@ static const uint8_t database[16] = "0123456789abcdef";
 
 static void save(struct index_fixture *fx, struct vfs *vfs, const char *path, uint64_t covers)
 {
-    struct registry_prefix prefix = registry_prefix(fx->reg, covers);
+    struct registry_prefix prefix = registry_prefix(fx->reg, covers, 1);
     struct err err = {.st = ST_OK};
-    status st = registry_save(fx->reg, &prefix, database, vfs, path, NULL, &err);
+    status st = fixture_save(fx->reg, &prefix, database, vfs, path, &err);
     ck_assert_msg(st == ST_OK, "%s", err.text);
 }
 
@@ -83,7 +84,7 @@ START_TEST(test_registry_file_round_trip)
         }
         save(&a, vfs, "series_index.bin", 4242);
         ck_assert(!vfs_exists(vfs, "series_index.bin.tmp"));
-        status st = registry_load(b.reg, &loaded, vfs, "series_index.bin", &err);
+        status st = fixture_load(b.reg, &loaded, vfs, "series_index.bin", &err);
         ck_assert_msg(st == ST_OK, "%s", err.text);
         ck_assert_uint_eq(loaded.covers, 4242);
         ck_assert_mem_eq(loaded.database_id, database, 16);
@@ -102,14 +103,16 @@ START_TEST(test_registry_file_is_not_there)
     struct index_fixture fx;
     struct registry_loaded loaded;
     fixture_init(&fx);
-    ck_assert_int_eq(registry_load(fx.reg, &loaded, vfs, "none", NULL), ST_NOT_FOUND);
-    struct registry_prefix prefix = registry_prefix(fx.reg, 0);
-    ck_assert_int_ne(registry_save(fx.reg, &prefix, database, vfs, "no/such/dir", NULL, NULL),
+    ck_assert_int_eq(fixture_load(fx.reg, &loaded, vfs, "none", NULL), ST_NOT_FOUND);
+    struct registry_prefix prefix = registry_prefix(fx.reg, 0, 1);
+    ck_assert_int_ne(fixture_save(fx.reg, &prefix, database, vfs, "no/such/dir", NULL),
                      ST_OK);
     fill(&fx, 10);
+    prefix = registry_prefix(fx.reg, 0, 1);
     _Atomic bool cancelled = true;
-    ck_assert_int_eq(registry_save(fx.reg, &prefix, database, vfs, "f", &cancelled, NULL),
-                     ST_CANCELLED);
+    status st =
+        registry_save(fx.reg, &prefix, NULL, database, vfs, "f", &cancelled, NULL, NULL);
+    ck_assert_int_eq(st, ST_CANCELLED);
     ck_assert(!vfs_exists(vfs, "f") && !vfs_exists(vfs, "f.tmp"));
     fixture_release(&fx);
     vfs_free(vfs);
@@ -133,9 +136,10 @@ static status load_bytes(const void *src, size_t len, struct err *err)
     put_file(vfs, src, len);
     fixture_init(&fx);
     *err = (struct err){.st = ST_OK};
-    status st = registry_load(fx.reg, &loaded, vfs, "f", err);
+    status st = fixture_load(fx.reg, &loaded, vfs, "f", err);
     if (st != ST_OK) ck_assert_uint_gt(strlen(err->text), 0);
-    fixture_release(&fx);
+    if (st == ST_OK) fixture_release(&fx);
+    else fixture_release_part(&fx);
     vfs_free(vfs);
     return st;
 }
@@ -171,59 +175,117 @@ START_TEST(test_registry_file_damaged)
 }
 END_TEST
 
-/* A file as version 1 was first written. It must open for ever: a change of the format
- * that breaks this test needs a new version and a second array. */
-static const uint8_t golden_v1[] = {
-    0x54, 0x53, 0x52, 0x47, 0x01, 0x00, 0x01, 0x00, 0x20, 0x00, 0x00, 0x00, 0x00, 0x00,
-    0x00, 0x00, 0xdd, 0xcf, 0x65, 0xb5, 0x30, 0x31, 0x32, 0x33, 0x34, 0x35, 0x36, 0x37,
+/* A snapshot and the delta after it, as version 2 was first written. They must open for
+ * ever: a change of the format that breaks this test needs a new version and new arrays. */
+static const uint8_t golden_snapshot_v2[] = {
+    0x54, 0x53, 0x52, 0x47, 0x02, 0x00, 0x01, 0x00, 0x30, 0x00, 0x00, 0x00, 0x00, 0x00,
+    0x00, 0x00, 0x48, 0x85, 0x38, 0xb0, 0x30, 0x31, 0x32, 0x33, 0x34, 0x35, 0x36, 0x37,
     0x38, 0x39, 0x61, 0x62, 0x63, 0x64, 0x65, 0x66, 0x05, 0x00, 0x00, 0x00, 0x00, 0x00,
-    0x00, 0x00, 0x4d, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x54, 0x53, 0x52, 0x47,
-    0x01, 0x00, 0x02, 0x00, 0x2c, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x3a, 0x88,
-    0x5e, 0x82, 0x04, 0x00, 0x00, 0x00, 0x1b, 0x00, 0x00, 0x00, 0x28, 0xb5, 0x2f, 0xfd,
-    0x20, 0x1b, 0xd9, 0x00, 0x00, 0x08, 0x5f, 0x5f, 0x6e, 0x61, 0x6d, 0x65, 0x5f, 0x5f,
-    0x08, 0x69, 0x6e, 0x73, 0x74, 0x61, 0x6e, 0x63, 0x65, 0x03, 0x6a, 0x6f, 0x62, 0x04,
-    0x72, 0x6f, 0x6f, 0x6d, 0x54, 0x53, 0x52, 0x47, 0x01, 0x00, 0x03, 0x00, 0x33, 0x00,
-    0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x8c, 0xaf, 0x0c, 0x22, 0x06, 0x00, 0x00, 0x00,
-    0x25, 0x00, 0x00, 0x00, 0x28, 0xb5, 0x2f, 0xfd, 0x20, 0x25, 0x15, 0x01, 0x00, 0xe0,
-    0x02, 0x75, 0x70, 0x09, 0x68, 0x6f, 0x73, 0x74, 0x3a, 0x39, 0x31, 0x30, 0x30, 0x04,
-    0x6e, 0x6f, 0x64, 0x65, 0x06, 0x73, 0x65, 0x6e, 0x73, 0x6f, 0x72, 0x01, 0x78, 0x31,
-    0x01, 0x00, 0x6f, 0x31, 0xc7, 0x54, 0x53, 0x52, 0x47, 0x01, 0x00, 0x04, 0x00, 0x1d,
-    0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x74, 0x48, 0x84, 0x8a, 0x06, 0x00, 0x00,
-    0x00, 0x0c, 0x00, 0x00, 0x00, 0x28, 0xb5, 0x2f, 0xfd, 0x20, 0x0c, 0x61, 0x00, 0x00,
-    0x00, 0x00, 0x01, 0x01, 0x02, 0x02, 0x00, 0x03, 0x03, 0x04, 0x01, 0x05, 0x54, 0x53,
-    0x52, 0x47, 0x01, 0x00, 0x05, 0x00, 0x57, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,
-    0xfa, 0x12, 0x9c, 0xaf, 0x03, 0x00, 0x00, 0x00, 0x46, 0x00, 0x00, 0x00, 0x28, 0xb5,
-    0x2f, 0xfd, 0x20, 0x46, 0x31, 0x02, 0x00, 0x02, 0xdb, 0xf4, 0xf7, 0x62, 0xe6, 0xe5,
-    0xa6, 0xb3, 0x01, 0x00, 0x03, 0x00, 0x01, 0x02, 0x02, 0x43, 0x60, 0x66, 0x2f, 0x89,
-    0x77, 0xd5, 0x36, 0x01, 0x03, 0x02, 0x03, 0x04, 0x08, 0x73, 0x65, 0x6e, 0x73, 0x6f,
-    0x72, 0x3a, 0x31, 0x80, 0xba, 0xb7, 0x03, 0x14, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,
-    0xe0, 0x3f, 0x80, 0x20, 0x03, 0x01, 0x04, 0xfd, 0x36, 0x65, 0x4d, 0x80, 0xe0, 0x3c,
-    0x37, 0x01, 0x00, 0x03, 0x00, 0x05, 0x02, 0x54, 0x53, 0x52, 0x47, 0x01, 0x00, 0x06,
-    0x00, 0x20, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0xab, 0xb0, 0xd0, 0x2e, 0x04,
-    0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x06, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,
-    0x00, 0x06, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x03, 0x00, 0x00, 0x00, 0x00,
-    0x00, 0x00, 0x00,
+    0x00, 0x00, 0x4d, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x03, 0x00, 0x00, 0x00,
+    0x00, 0x00, 0x00, 0x00, 0x01, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x54, 0x53,
+    0x52, 0x47, 0x02, 0x00, 0x02, 0x00, 0x2c, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,
+    0xc3, 0x98, 0x6d, 0x25, 0x04, 0x00, 0x00, 0x00, 0x1b, 0x00, 0x00, 0x00, 0x28, 0xb5,
+    0x2f, 0xfd, 0x20, 0x1b, 0xd9, 0x00, 0x00, 0x08, 0x5f, 0x5f, 0x6e, 0x61, 0x6d, 0x65,
+    0x5f, 0x5f, 0x08, 0x69, 0x6e, 0x73, 0x74, 0x61, 0x6e, 0x63, 0x65, 0x03, 0x6a, 0x6f,
+    0x62, 0x04, 0x72, 0x6f, 0x6f, 0x6d, 0x54, 0x53, 0x52, 0x47, 0x02, 0x00, 0x03, 0x00,
+    0x33, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0xb2, 0x3f, 0xcb, 0xaa, 0x06, 0x00,
+    0x00, 0x00, 0x25, 0x00, 0x00, 0x00, 0x28, 0xb5, 0x2f, 0xfd, 0x20, 0x25, 0x15, 0x01,
+    0x00, 0xe0, 0x02, 0x75, 0x70, 0x09, 0x68, 0x6f, 0x73, 0x74, 0x3a, 0x39, 0x31, 0x30,
+    0x30, 0x04, 0x6e, 0x6f, 0x64, 0x65, 0x06, 0x73, 0x65, 0x6e, 0x73, 0x6f, 0x72, 0x01,
+    0x78, 0x31, 0x01, 0x00, 0x6f, 0x31, 0xc7, 0x54, 0x53, 0x52, 0x47, 0x02, 0x00, 0x04,
+    0x00, 0x1d, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x95, 0x10, 0x52, 0x45, 0x06,
+    0x00, 0x00, 0x00, 0x0c, 0x00, 0x00, 0x00, 0x28, 0xb5, 0x2f, 0xfd, 0x20, 0x0c, 0x61,
+    0x00, 0x00, 0x00, 0x00, 0x01, 0x01, 0x02, 0x02, 0x00, 0x03, 0x03, 0x04, 0x01, 0x05,
+    0x54, 0x53, 0x52, 0x47, 0x02, 0x00, 0x06, 0x00, 0x57, 0x00, 0x00, 0x00, 0x00, 0x00,
+    0x00, 0x00, 0xc1, 0x3b, 0x2f, 0xb1, 0x03, 0x00, 0x00, 0x00, 0x46, 0x00, 0x00, 0x00,
+    0x28, 0xb5, 0x2f, 0xfd, 0x20, 0x46, 0x31, 0x02, 0x00, 0x01, 0xdb, 0xf4, 0xf7, 0x62,
+    0xe6, 0xe5, 0xa6, 0xb3, 0x01, 0x00, 0x06, 0x00, 0x01, 0x02, 0x01, 0x43, 0x60, 0x66,
+    0x2f, 0x89, 0x77, 0xd5, 0x36, 0x01, 0x03, 0x05, 0x03, 0x04, 0x08, 0x73, 0x65, 0x6e,
+    0x73, 0x6f, 0x72, 0x3a, 0x31, 0x80, 0xba, 0xb7, 0x03, 0x14, 0x00, 0x00, 0x00, 0x00,
+    0x00, 0x00, 0xe0, 0x3f, 0x80, 0x20, 0x03, 0x01, 0x02, 0xfd, 0x36, 0x65, 0x4d, 0x80,
+    0xe0, 0x3c, 0x37, 0x01, 0x00, 0x06, 0x00, 0x05, 0x02, 0x54, 0x53, 0x52, 0x47, 0x02,
+    0x00, 0x08, 0x00, 0x30, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0xc0, 0xb6, 0x0e,
+    0xe0, 0x04, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x06, 0x00, 0x00, 0x00, 0x00,
+    0x00, 0x00, 0x00, 0x06, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,
+    0x00, 0x00, 0x00, 0x00, 0x00, 0x03, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,
+    0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,
 };
 
-START_TEST(test_registry_file_golden_v1)
+static const uint8_t golden_delta_v2[] = {
+    0x54, 0x53, 0x52, 0x47, 0x02, 0x00, 0x01, 0x00, 0x30, 0x00, 0x00, 0x00, 0x00, 0x00,
+    0x00, 0x00, 0xa6, 0x6d, 0x1b, 0x54, 0x30, 0x31, 0x32, 0x33, 0x34, 0x35, 0x36, 0x37,
+    0x38, 0x39, 0x61, 0x62, 0x63, 0x64, 0x65, 0x66, 0x06, 0x00, 0x00, 0x00, 0x00, 0x00,
+    0x00, 0x00, 0x5a, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x04, 0x00, 0x00, 0x00,
+    0x00, 0x00, 0x00, 0x00, 0x02, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x54, 0x53,
+    0x52, 0x47, 0x02, 0x00, 0x02, 0x00, 0x27, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,
+    0xde, 0x59, 0x34, 0xd3, 0x03, 0x00, 0x00, 0x00, 0x16, 0x00, 0x00, 0x00, 0x28, 0xb5,
+    0x2f, 0xfd, 0x20, 0x16, 0xb1, 0x00, 0x00, 0x08, 0x5f, 0x5f, 0x6e, 0x61, 0x6d, 0x65,
+    0x5f, 0x5f, 0x08, 0x69, 0x6e, 0x73, 0x74, 0x61, 0x6e, 0x63, 0x65, 0x03, 0x6a, 0x6f,
+    0x62, 0x54, 0x53, 0x52, 0x47, 0x02, 0x00, 0x03, 0x00, 0x23, 0x00, 0x00, 0x00, 0x00,
+    0x00, 0x00, 0x00, 0x80, 0x97, 0x70, 0x24, 0x03, 0x00, 0x00, 0x00, 0x12, 0x00, 0x00,
+    0x00, 0x28, 0xb5, 0x2f, 0xfd, 0x20, 0x12, 0x91, 0x00, 0x00, 0x02, 0x75, 0x70, 0x04,
+    0x6e, 0x6f, 0x64, 0x65, 0x09, 0x68, 0x6f, 0x73, 0x74, 0x3a, 0x39, 0x31, 0x30, 0x32,
+    0x54, 0x53, 0x52, 0x47, 0x02, 0x00, 0x04, 0x00, 0x17, 0x00, 0x00, 0x00, 0x00, 0x00,
+    0x00, 0x00, 0x06, 0x39, 0x4b, 0x85, 0x03, 0x00, 0x00, 0x00, 0x06, 0x00, 0x00, 0x00,
+    0x28, 0xb5, 0x2f, 0xfd, 0x20, 0x06, 0x31, 0x00, 0x00, 0x00, 0x00, 0x02, 0x01, 0x01,
+    0x02, 0x54, 0x53, 0x52, 0x47, 0x02, 0x00, 0x05, 0x00, 0x12, 0x00, 0x00, 0x00, 0x00,
+    0x00, 0x00, 0x00, 0x35, 0x63, 0x5c, 0x94, 0x01, 0x00, 0x00, 0x00, 0x01, 0x00, 0x00,
+    0x00, 0x28, 0xb5, 0x2f, 0xfd, 0x20, 0x01, 0x09, 0x00, 0x00, 0x04, 0x54, 0x53, 0x52,
+    0x47, 0x02, 0x00, 0x06, 0x00, 0x20, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0xd5,
+    0xc5, 0x24, 0x98, 0x01, 0x00, 0x00, 0x00, 0x0f, 0x00, 0x00, 0x00, 0x28, 0xb5, 0x2f,
+    0xfd, 0x20, 0x0f, 0x79, 0x00, 0x00, 0x05, 0xc8, 0xb4, 0x15, 0xdb, 0xe5, 0x85, 0x67,
+    0x39, 0x01, 0x00, 0x06, 0x00, 0x02, 0x01, 0x54, 0x53, 0x52, 0x47, 0x02, 0x00, 0x07,
+    0x00, 0x24, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x9f, 0x0c, 0x2f, 0xc5, 0x01,
+    0x00, 0x00, 0x00, 0x13, 0x00, 0x00, 0x00, 0x28, 0xb5, 0x2f, 0xfd, 0x20, 0x13, 0x99,
+    0x00, 0x00, 0x02, 0x01, 0x80, 0xf4, 0xee, 0x06, 0x14, 0x00, 0x00, 0x00, 0x00, 0x00,
+    0x00, 0xe0, 0x3f, 0x80, 0x20, 0x03, 0x01, 0x54, 0x53, 0x52, 0x47, 0x02, 0x00, 0x08,
+    0x00, 0x30, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x0b, 0x7e, 0x9f, 0xc9, 0x03,
+    0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x03, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,
+    0x00, 0x03, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x01, 0x00, 0x00, 0x00, 0x00,
+    0x00, 0x00, 0x00, 0x01, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x01, 0x00, 0x00,
+    0x00, 0x00, 0x00, 0x00, 0x00,
+};
+
+/* A snapshot and n deltas named f, f1, f2 ... */
+static status load_chain(struct index_fixture *fx, struct vfs *vfs, size_t n_deltas,
+                         unsigned n_threads, struct registry_loaded *loaded, struct err *err)
+{
+    static const char *const paths[] = {"f", "f1", "f2", "f3", "f4", "f5", "f6", "f7", "f8"};
+    struct registry_part parts[ARRAY_LEN(paths)];
+    for (size_t i = 0; i <= n_deltas; i++) parts[i] = (struct registry_part){.path = paths[i]};
+    struct registry_load_options opt = {
+        .parts = parts, .n = n_deltas + 1, .any_bytes = true, .n_threads = n_threads};
+    return registry_load(fx->reg, loaded, vfs, &opt, err);
+}
+
+static void put_named(struct vfs *vfs, const char *name, const void *src, size_t len)
+{
+    struct vfs_file *file;
+    ck_assert_int_eq(vfs_open(vfs, &file, name, VFS_TRUNCATE, NULL), ST_OK);
+    ck_assert_int_eq(vfs_write(file, 0, src, len, NULL), ST_OK);
+    vfs_close(file);
+}
+
+START_TEST(test_registry_file_golden_v2)
 {
     static const struct {
         const char *spelling;
         series_id id;
     } want[] = {{"up,job=node,instance=host:9100", 1},
                 {"key:sensor:1,__name__=sensor,room=x", 2},
-                {"up,job=node,instance=host:9101", 4}};
+                {"up,job=node,instance=host:9102", 5}};
     struct vfs *vfs = vfs_mem_new();
     struct index_fixture fx;
     struct registry_loaded loaded;
     struct err err = {.st = ST_OK};
     fixture_init(&fx);
-    put_file(vfs, golden_v1, sizeof(golden_v1));
-    status st = registry_load(fx.reg, &loaded, vfs, "f", &err);
+    put_named(vfs, "f", golden_snapshot_v2, sizeof(golden_snapshot_v2));
+    put_named(vfs, "f1", golden_delta_v2, sizeof(golden_delta_v2));
+    status st = load_chain(&fx, vfs, 1, 1, &loaded, &err);
     ck_assert_msg(st == ST_OK, "%s", err.text);
     ck_assert_mem_eq(loaded.database_id, database, 16);
-    ck_assert(loaded.covers == 77 && loaded.n_series == 3);
-    ck_assert_uint_eq(registry_next_id(fx.reg), 5);
+    ck_assert(loaded.covers == 90 && loaded.n_series == 3 && loaded.number == 4);
+    ck_assert_uint_eq(registry_next_id(fx.reg), 6);
     for (size_t i = 0; i < ARRAY_LEN(want); i++) {
         struct labels labels = fixture_labels(&fx, want[i].spelling);
         uint32_t ordinal = fixture_find(&fx, labels);
@@ -236,10 +298,204 @@ START_TEST(test_registry_file_golden_v1)
         ck_assert_uint_eq(entry->place, labels_place(labels, slice_of(identity, len)));
     }
     const struct series_attrs *attrs = entry_attrs(registry_entry(fx.reg, 1));
-    ck_assert(attrs && attrs->retention_ms == 3600000 && attrs->ignore_max_ms == 10);
+    ck_assert(attrs && attrs->retention_ms == 7200000 && attrs->ignore_max_ms == 10);
     ck_assert(attrs->ignore_max_val == 0.5 && attrs->chunk_bytes == 4096);
     ck_assert(attrs->policy == DUP_LAST && attrs->uncompressed);
     fixture_release(&fx);
+    vfs_free(vfs);
+}
+END_TEST
+
+/* ---- deltas ---- */
+
+struct changes {
+    series_id dead[64], attrs[64];
+    size_t n_dead, n_attrs;
+    uint64_t births_from;
+};
+
+static void save_delta(struct index_fixture *fx, struct vfs *vfs, const char *path,
+                       uint64_t number, struct changes *c)
+{
+    struct registry_prefix prefix = registry_prefix(fx->reg, 10 * number, number);
+    struct registry_changes changes = {.births_from = c->births_from,
+                                       .dead = c->dead,
+                                       .n_dead = c->n_dead,
+                                       .attrs = c->attrs,
+                                       .n_attrs = c->n_attrs};
+    struct err err = {.st = ST_OK};
+    status st = registry_save(fx->reg, &prefix, &changes, database, vfs, path, NULL, NULL, &err);
+    ck_assert_msg(st == ST_OK, "%s", err.text);
+    *c = (struct changes){.births_from = registry_n_births(fx->reg)};
+}
+
+static void slay(struct index_fixture *fx, uint32_t ordinal, struct changes *c)
+{
+    c->dead[c->n_dead++] = registry_entry(fx->reg, ordinal)->id;
+    registry_remove(fx->reg, ordinal);
+}
+
+START_TEST(test_registry_file_deltas)
+{
+    static const struct series_attrs attrs = {.retention_ms = 5, .policy = DUP_MAX};
+    struct vfs *vfs = vfs_mem_new();
+    struct index_fixture a, b;
+    struct registry_loaded loaded;
+    struct err err = {.st = ST_OK};
+    struct changes c = {.n_dead = 0};
+    fixture_init(&a);
+    uint32_t first = fixture_add(&a, "up,pod=a");
+    fixture_add(&a, "key:k,pod=b");
+    uint32_t doomed = fixture_add(&a, "up,pod=c");
+    save(&a, vfs, "f", 1);
+    c.births_from = registry_n_births(a.reg);
+
+    slay(&a, doomed, &c);
+    ck_assert_int_eq(registry_set_attrs(a.reg, first, &attrs), ST_OK);
+    c.attrs[c.n_attrs++] = registry_entry(a.reg, first)->id;
+    uint32_t later = fixture_add(&a, "new,names=new,pod=a");
+    uint32_t brief = fixture_add(&a, "brief");
+    slay(&a, brief, &c); /* born and dead between two files */
+    save_delta(&a, vfs, "f1", 2, &c);
+    fixture_add(&a, "up,pod=c"); /* again, with another id */
+    ck_assert_int_eq(registry_set_attrs(a.reg, first, NULL), ST_OK);
+    c.attrs[c.n_attrs++] = registry_entry(a.reg, first)->id;
+    c.attrs[c.n_attrs++] = c.attrs[0];
+    slay(&a, later, &c);
+    save_delta(&a, vfs, "f2", 3, &c);
+    save_delta(&a, vfs, "f3", 4, &c); /* nothing */
+
+    fixture_init(&b);
+    status st = load_chain(&b, vfs, 3, 2, &loaded, &err);
+    ck_assert_msg(st == ST_OK, "%s", err.text);
+    ck_assert(loaded.covers == 40 && loaded.number == 4 && loaded.n_read == 4);
+    check_same(&a, &b);
+    fixture_release(&b);
+    /* The snapshot alone is the state before, without what came. */
+    fixture_init(&b);
+    ck_assert_int_eq(load_chain(&b, vfs, 0, 1, &loaded, &err), ST_OK);
+    ck_assert_uint_eq(loaded.n_series, 3);
+    fixture_release(&b);
+    /* A delta is no snapshot, and one does not go on where another has not been. */
+    fixture_init(&b);
+    struct registry_part part = {.path = "f1"};
+    struct registry_load_options opt = {.parts = &part, .n = 1, .any_bytes = true};
+    ck_assert_int_eq(registry_load(b.reg, &loaded, vfs, &opt, &err), ST_CORRUPT);
+    fixture_release_part(&b);
+    fixture_release(&a);
+    vfs_free(vfs);
+}
+END_TEST
+
+/* Every truncation and a flipped bit at every place of a delta; a list that knows better. */
+START_TEST(test_registry_file_deltas_damaged)
+{
+    struct vfs *vfs = vfs_mem_new();
+    struct index_fixture fx;
+    struct registry_loaded loaded;
+    struct err err;
+    uint8_t *bytes;
+    size_t len;
+    put_named(vfs, "f", golden_snapshot_v2, sizeof(golden_snapshot_v2));
+    len = sizeof(golden_delta_v2);
+    bytes = malloc(len);
+    memcpy(bytes, golden_delta_v2, len);
+    for (size_t at = 0; at < 2 * len; at++) {
+        size_t n = at < len ? at : len;
+        if (at >= len) bytes[at - len] ^= 1u << (at % 8);
+        put_named(vfs, "f1", bytes, n);
+        if (at >= len) bytes[at - len] ^= 1u << (at % 8);
+        fixture_init(&fx);
+        status st = load_chain(&fx, vfs, 1, 1, &loaded, &err);
+        ck_assert_msg(st == ST_CORRUPT && loaded.bad == 1, "%zu of %zu: %s", at, len,
+                      status_name(st));
+        fixture_release_part(&fx);
+    }
+    put_named(vfs, "f1", golden_delta_v2, len);
+    static const struct {
+        const char *name;
+        uint64_t number, off;
+        uint32_t crc_off;
+        status want;
+    } lists[] = {
+        {"another length", 4, 1, 0, ST_CORRUPT},
+        {"another sum", 4, 0, 1, ST_CORRUPT},
+        {"another number", 9, 0, 0, ST_CORRUPT},
+        {"superfluous", 3, 7, 7, ST_OK},
+        {"as it is", 4, 0, 0, ST_OK},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(lists); i++) {
+        struct registry_part parts[2] = {
+            {"f", 3, sizeof(golden_snapshot_v2),
+             crc32c(0, golden_snapshot_v2, sizeof(golden_snapshot_v2))},
+            {"f1", lists[i].number, len + lists[i].off,
+             crc32c(0, golden_delta_v2, len) + lists[i].crc_off}};
+        struct registry_load_options opt = {.parts = parts, .n = 2};
+        fixture_init(&fx);
+        status st = registry_load(fx.reg, &loaded, vfs, &opt, &err);
+        ck_assert_msg(st == lists[i].want, "%s: %s", lists[i].name, status_name(st));
+        if (st == ST_OK) fixture_release(&fx);
+        else fixture_release_part(&fx);
+    }
+    /* A list from before the snapshot: the snapshot is all there is to know. */
+    struct registry_part old[2] = {{"f", 1, 5, 5}, {"f1", 2, 5, 5}};
+    struct registry_load_options opt = {.parts = old, .n = 2};
+    fixture_init(&fx);
+    ck_assert_int_eq(registry_load(fx.reg, &loaded, vfs, &opt, &err), ST_OK);
+    ck_assert(loaded.n_series == 3 && loaded.n_read == 1 && loaded.number == 3);
+    fixture_release(&fx);
+    free(bytes);
+    vfs_free(vfs);
+}
+END_TEST
+
+/* Births, deaths and attributes at random, ordinals born again; large enough that lists
+ * become bitmaps and threads share the load. */
+START_TEST(test_registry_file_random_history)
+{
+    enum { FILES = 8, BIRTHS = 1500, DEATHS = 60 };
+    static const struct series_attrs attrs = {.retention_ms = 77, .policy = DUP_MIN};
+    struct vfs *vfs = vfs_mem_new();
+    struct index_fixture a, b;
+    struct registry_loaded loaded;
+    struct err err = {.st = ST_OK};
+    struct changes c = {.n_dead = 0};
+    uint64_t seed = unit_seed();
+    struct rng rng;
+    rng_init(&rng, seed);
+    fixture_init(&a);
+    uint32_t n_made = 0;
+    for (uint64_t file = 0; file <= FILES; file++) {
+        for (int i = 0; i < (file ? BIRTHS : 6000); i++) {
+            char text[96];
+            snprintf(text, sizeof(text), "m%u,job=j%u,pod=p%u%s", (unsigned)(rng_next(&rng) % 9),
+                     (unsigned)(rng_next(&rng) % 50), n_made++, i % 7 ? "" : ",env=prod");
+            fixture_add(&a, text);
+            arena_reset(&a.arena);
+        }
+        for (int i = 0; i < DEATHS && file; i++) {
+            uint32_t at = (uint32_t)(rng_next(&rng) % registry_n_ordinals(a.reg));
+            if (!(entry_flags(registry_entry(a.reg, at)) & SERIES_LIVE)) continue;
+            if (i % 3) {
+                slay(&a, at, &c);
+                continue;
+            }
+            ck_assert_int_eq(registry_set_attrs(a.reg, at, i % 2 ? &attrs : NULL), ST_OK);
+            c.attrs[c.n_attrs++] = registry_entry(a.reg, at)->id;
+        }
+        char path[4] = "f";
+        if (file) snprintf(path, sizeof(path), "f%d", (int)file);
+        if (file) save_delta(&a, vfs, path, file + 1, &c);
+        else save(&a, vfs, path, 1);
+        c.births_from = registry_n_births(a.reg);
+        if (_i && fixture_purge(&a)) fixture_grace(&a); /* ordinals are free again */
+    }
+    fixture_init(&b);
+    status st = load_chain(&b, vfs, FILES, _i ? 3 : 1, &loaded, &err);
+    ck_assert_msg(st == ST_OK, "%s", err.text);
+    check_same(&a, &b);
+    fixture_release(&a);
+    fixture_release(&b);
     vfs_free(vfs);
 }
 END_TEST
@@ -266,7 +522,7 @@ static void forge_block(struct strbuf *out, uint16_t type, uint32_t n, const cha
     store_u32(block + BLOCK_OFF_RAW_LEN, claimed);
     ck_assert_int_eq(zstd_encode(&len, block + BLOCK_HEAD_LEN, sizeof(block) - BLOCK_HEAD_LEN,
                                  raw, raw_len, ZSTD_LEVEL_FAST), ST_OK);
-    forge_frame(out, 1, type, block, BLOCK_HEAD_LEN + len);
+    forge_frame(out, REGISTRY_FILE_VERSION, type, block, BLOCK_HEAD_LEN + len);
 }
 
 #define RAW(lit) (lit), sizeof(lit) - 1
@@ -287,72 +543,79 @@ static const struct forged {
     size_t series_len;
 } forged[] = {
     {"sound", ST_OK, 2, RAW("\1a\1b"), 2, RAW("\0\0\1\0"), 1,
-     RAW("\2" PLACE "\1\0\2\0\1")},
+     RAW("\2" PLACE "\1\0\4\0\1")},
     {"a key and attributes", ST_OK, 2, RAW("\1a\1b"), 2, RAW("\0\0\1\0"), 1,
-     RAW("\2" PLACE "\1\7\1\0\1k\2\2\0\0\0\0\0\0\0\0\1\1\1\5")},
+     RAW("\2" PLACE "\1\7\3\0\1k\2\2\0\0\0\0\0\0\0\0\1\1\1\5")},
     {"text longer than the block", ST_CORRUPT, 2, RAW("\1a\x7f" "b"), 2, RAW("\0\0\1\0"), 1,
-     RAW("\2" PLACE "\1\0\2\0\1")},
+     RAW("\2" PLACE "\1\0\4\0\1")},
     {"empty text", ST_CORRUPT, 2, RAW("\1a\0"), 2, RAW("\0\0\1\0"), 1,
-     RAW("\2" PLACE "\1\0\2\0\1")},
+     RAW("\2" PLACE "\1\0\4\0\1")},
     {"bytes after the texts", ST_CORRUPT, 2, RAW("\1a\1bz"), 2, RAW("\0\0\1\0"), 1,
-     RAW("\2" PLACE "\1\0\2\0\1")},
+     RAW("\2" PLACE "\1\0\4\0\1")},
     {"a pair of no name", ST_CORRUPT, 2, RAW("\1a\1b"), 2, RAW("\0\0\2\0"), 1,
-     RAW("\2" PLACE "\1\0\2\0\1")},
+     RAW("\2" PLACE "\1\0\4\0\1")},
     {"a pair of no value", ST_CORRUPT, 2, RAW("\1a\1b"), 2, RAW("\0\0\1\1"), 1,
-     RAW("\2" PLACE "\1\0\2\0\1")},
+     RAW("\2" PLACE "\1\0\4\0\1")},
     {"a pair twice", ST_CORRUPT, 2, RAW("\1a\1b"), 2, RAW("\0\0\0\0"), 1,
-     RAW("\2" PLACE "\1\0\2\0\1")},
+     RAW("\2" PLACE "\1\0\4\0\1")},
     {"a name twice", ST_CORRUPT, 2, RAW("\1a\1a"), 2, RAW("\0\0\1\0"), 1,
-     RAW("\2" PLACE "\1\0\2\0\1")},
+     RAW("\2" PLACE "\1\0\4\0\1")},
     {"the key as a pair", ST_CORRUPT, 2, RAW("\1a\7__key__"), 2, RAW("\0\0\1\0"), 1,
-     RAW("\2" PLACE "\1\0\2\0\1")},
+     RAW("\2" PLACE "\1\0\4\0\1")},
     {"labels out of order", ST_CORRUPT, 2, RAW("\1a\1b"), 2, RAW("\0\0\1\0"), 1,
-     RAW("\2" PLACE "\1\0\2\1\0")},
+     RAW("\2" PLACE "\1\0\4\1\0")},
     {"a label twice", ST_CORRUPT, 2, RAW("\1a\1b"), 2, RAW("\0\0\1\0"), 1,
-     RAW("\2" PLACE "\1\0\2\0\0")},
+     RAW("\2" PLACE "\1\0\4\0\0")},
     {"a series of no pair", ST_CORRUPT, 2, RAW("\1a\1b"), 2, RAW("\0\0\1\0"), 1,
-     RAW("\2" PLACE "\1\0\2\0\2")},
+     RAW("\2" PLACE "\1\0\4\0\2")},
     {"pairs that are not there", ST_CORRUPT, 2, RAW("\1a\1b"), 2, RAW("\0\0\1\0"), 1,
      RAW("\2" PLACE "\1\0\xff\xff\xff\xff\xff\xff\xff\xff\xff\1\0")},
     {"id 0", ST_CORRUPT, 2, RAW("\1a\1b"), 2, RAW("\0\0\1\0"), 1,
-     RAW("\0" PLACE "\1\0\2\0\1")},
+     RAW("\0" PLACE "\1\0\4\0\1")},
     {"the last id", ST_CORRUPT, 2, RAW("\1a\1b"), 2, RAW("\0\0\1\0"), 1,
-     RAW("\1" PLACE "\1\0\2\0\1")},
+     RAW("\xff\xff\xff\xff\xff\xff\xff\xff\xff\1" PLACE "\1\0\4\0\1")},
     {"an id twice", ST_CORRUPT, 2, RAW("\1a\1b"), 2, RAW("\0\0\1\0"), 2,
-     RAW("\2" PLACE "\1\0\1\0\0" PLACE "\1\0\1\1")},
+     RAW("\2" PLACE "\1\0\2\0\0" PLACE "\1\0\2\1")},
     {"a label set twice", ST_CORRUPT, 2, RAW("\1a\1b"), 2, RAW("\0\0\1\0"), 2,
-     RAW("\2" PLACE "\1\0\1\0\2" PLACE "\1\0\1\0")},
+     RAW("\2" PLACE "\1\0\2\0\2" PLACE "\1\0\2\0")},
     {"a key twice", ST_CORRUPT, 2, RAW("\1a\1b"), 2, RAW("\0\0\1\0"), 2,
-     RAW("\2" PLACE "\1\1\1\0\1k\2" PLACE "\1\1\1\1\1k")},
+     RAW("\2" PLACE "\1\1\3\0\1k\2" PLACE "\1\1\3\1\1k")},
     {"an empty key", ST_CORRUPT, 2, RAW("\1a\1b"), 2, RAW("\0\0\1\0"), 1,
-     RAW("\2" PLACE "\1\1\1\0\0")},
+     RAW("\2" PLACE "\1\1\3\0\0")},
     {"no such type", ST_CORRUPT, 2, RAW("\1a\1b"), 2, RAW("\0\0\1\0"), 1,
-     RAW("\2" PLACE "\11\0\2\0\1")},
+     RAW("\2" PLACE "\11\0\4\0\1")},
     {"no such flag", ST_CORRUPT, 2, RAW("\1a\1b"), 2, RAW("\0\0\1\0"), 1,
-     RAW("\2" PLACE "\1\10\2\0\1")},
+     RAW("\2" PLACE "\1\10\4\0\1")},
     {"no such policy", ST_CORRUPT, 2, RAW("\1a\1b"), 2, RAW("\0\0\1\0"), 1,
-     RAW("\2" PLACE "\1\2\1\0\0\0\0\0\0\0\0\0\0\0\0\11\0")},
+     RAW("\2" PLACE "\1\2\2\0\0\0\0\0\0\0\0\0\0\0\0\11\0")},
     {"version 0", ST_CORRUPT, 2, RAW("\1a\1b"), 2, RAW("\0\0\1\0"), 1,
-     RAW("\2" PLACE "\1\4\1\0\0")},
+     RAW("\2" PLACE "\1\4\2\0\0")},
+    {"a key without its flag", ST_CORRUPT, 2, RAW("\1a\1b"), 2, RAW("\0\0\1\0"), 1,
+     RAW("\2" PLACE "\1\0\3\0\1k")},
+    {"a flag without its key", ST_CORRUPT, 2, RAW("\1a\1b"), 2, RAW("\0\0\1\0"), 1,
+     RAW("\2" PLACE "\1\1\2\0")},
+    {"version 1, spelt out", ST_CORRUPT, 2, RAW("\1a\1b"), 2, RAW("\0\0\1\0"), 1,
+     RAW("\2" PLACE "\1\4\2\0\1")},
     {"more records than bytes", ST_CORRUPT, 9, RAW("\1a\1b"), 2, RAW("\0\0\1\0"), 1,
-     RAW("\2" PLACE "\1\0\2\0\1")},
+     RAW("\2" PLACE "\1\0\4\0\1")},
 };
 
 static void forge_head(struct strbuf *out)
 {
     uint8_t head[HEAD_LEN] = {0};
     store_u64(head + HEAD_OFF_NEXT_ID, 1);
-    forge_frame(out, 1, REG_FRAME_HEAD, head, sizeof(head));
+    store_u32(head + HEAD_OFF_KIND, REG_KIND_SNAPSHOT);
+    forge_frame(out, REGISTRY_FILE_VERSION, REG_FRAME_HEAD, head, sizeof(head));
 }
 
 static void forge_end(struct strbuf *out, uint64_t names, uint64_t pairs, uint64_t n_series)
 {
-    uint8_t end[END_LEN];
-    store_u64(end + END_OFF_NAMES, names);
-    store_u64(end + END_OFF_VALUES, 1);
-    store_u64(end + END_OFF_PAIRS, pairs);
-    store_u64(end + END_OFF_SERIES, n_series);
-    forge_frame(out, 1, REG_FRAME_END, end, sizeof(end));
+    uint8_t end[END_LEN] = {0};
+    store_u64(end, names);
+    store_u64(end + 8, 1);
+    store_u64(end + 16, pairs);
+    store_u64(end + 32, n_series);
+    forge_frame(out, REGISTRY_FILE_VERSION, REG_FRAME_END, end, sizeof(end));
 }
 
 START_TEST(test_registry_file_hostile)
@@ -390,11 +653,11 @@ START_TEST(test_registry_file_hostile_frames)
         uint8_t junk[HEAD_LEN] = {1};
         if (i != 0 && i != 8 && i != 9) forge_head(&out);
         if (i == 1) forge_head(&out);
-        if (i == 8) forge_frame(&out, 2, REG_FRAME_HEAD, junk, HEAD_LEN);
-        if (i == 9) forge_frame(&out, 1, REG_FRAME_HEAD, junk, HEAD_LEN - 1);
+        if (i == 8) forge_frame(&out, REGISTRY_FILE_VERSION + 1, REG_FRAME_HEAD, junk, HEAD_LEN);
+        if (i == 9) forge_frame(&out, 2, REG_FRAME_HEAD, junk, HEAD_LEN - 1);
         if (i == 2) forge_block(&out, REG_FRAME_VALUES, 1, RAW("\1x"), 2);
-        if (i == 3) forge_frame(&out, 1, 7, junk, sizeof(junk));
-        if (i == 5) forge_frame(&out, 1, REG_FRAME_NAMES, junk, BLOCK_HEAD_LEN - 1);
+        if (i == 3) forge_frame(&out, 2, 9, junk, sizeof(junk));
+        if (i == 5) forge_frame(&out, 2, REG_FRAME_NAMES, junk, BLOCK_HEAD_LEN - 1);
         if (i == 6) forge_block(&out, REG_FRAME_NAMES, 1, RAW("\1x"), 3);
         if (i == 7) forge_block(&out, REG_FRAME_NAMES, 1, RAW("\1x"), BLOCK_RAW_MAX + 1);
         forge_block(&out, REG_FRAME_NAMES, 1, RAW("\1a"), 2);
@@ -416,7 +679,10 @@ Suite *suite_registry_file(void)
     tcase_add_test(tc, test_registry_file_round_trip);
     tcase_add_test(tc, test_registry_file_is_not_there);
     tcase_add_test(tc, test_registry_file_damaged);
-    tcase_add_test(tc, test_registry_file_golden_v1);
+    tcase_add_test(tc, test_registry_file_golden_v2);
+    tcase_add_test(tc, test_registry_file_deltas);
+    tcase_add_test(tc, test_registry_file_deltas_damaged);
+    tcase_add_loop_test(tc, test_registry_file_random_history, 0, 2);
     tcase_add_loop_test(tc, test_registry_file_hostile, 0, (int)ARRAY_LEN(forged));
     tcase_add_test(tc, test_registry_file_hostile_frames);
     suite_add_tcase(suite, tc);

@@ -1,0 +1,39 @@
+/* What the files of recovery share. See recover.c. */
+#ifndef TSINK_ENGINE_RECOVER_PRIV_H
+#define TSINK_ENGINE_RECOVER_PRIV_H
+
+#include "engine/db_priv.h"
+#include "engine/recover.h"
+#include "storage/wal_replay.h"
+
+struct recovery {
+    struct db *db;
+    struct cell *cell;
+    struct err *err;
+    struct arena arena;
+    unsigned n_threads;        /* that may work side by side, the owner's included */
+    bool rebuilding;           /* the registry's files are lost */
+    uint32_t n_known;          /* ordinals below this come from files and segments */
+    lsn defined;               /* series defined up to here are known, or dead */
+    series_id next_id;         /* so are ids below this */
+    uint64_t n_missing_series; /* samples whose definition is nowhere */
+};
+
+/* Tells how far it is. ST_CANCELLED when the port says that nobody waits any more. */
+CHECKED status recover_report(struct recovery *rec, const char *phase, uint64_t done,
+                              uint64_t total);
+
+/* recover_series.c: the registry from its files, and from the series tables of segments
+ * that the files do not vouch for. */
+CHECKED status recover_registry(struct recovery *rec);
+CHECKED status recover_segments(struct recovery *rec);
+void recover_put_aside(struct db *db, const char *path, status st, const struct err *err);
+CHECKED status recover_adopt(struct recovery *rec, uint32_t *ordinal, series_id id,
+                             enum value_type type, struct slice identity,
+                             const struct series_attrs *attrs);
+
+/* recover_replay.c: definitions, then everything else in the order of the log; series
+ * of which no sample is anywhere go again. */
+CHECKED status recover_replay(struct recovery *rec, struct wal_replay *replayed);
+
+#endif
