@@ -31,12 +31,8 @@ status registry_catalog_copy(struct registry_catalog *out, const struct registry
         registry_catalog_release(&copy);
         return ST_NO_MEMORY;
     }
-    if (n_deltas)
-        memcpy(copy.deltas.ptr, cat->deltas.ptr, n_deltas * sizeof(cat->deltas.ptr[0]));
-    if (n_segments)
-        memcpy(copy.segments.ptr, cat->segments.ptr, n_segments * sizeof(cat->segments.ptr[0]));
-    copy.deltas.len = n_deltas;
-    copy.segments.len = n_segments;
+    for (size_t i = 0; i < n_deltas; i++) (void)vec_push(&copy.deltas, cat->deltas.ptr[i]);
+    for (size_t i = 0; i < n_segments; i++) (void)vec_push(&copy.segments, cat->segments.ptr[i]);
     *out = copy;
     return ST_OK;
 }
