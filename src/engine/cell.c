@@ -38,6 +38,8 @@ status cell_init(struct cell *cell, struct db *db)
     list_init(&cell->removals);
     list_init(&cell->deferred);
     list_init(&cell->held_back);
+    list_init(&cell->delete_ops);
+    list_init(&cell->delete_task.link);
     list_init(&cell->pump_task.link);
     cell->next_run = 1;
     account_init(&cell->account, "samples", &db->head_account, 0);

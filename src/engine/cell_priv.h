@@ -84,6 +84,12 @@ struct cell {
 
     struct encode_queue encode;
 
+    /* Deletes of many series (delete_many.h). */
+    struct list delete_ops;        /* struct delete_op, one after the other */
+    struct task delete_task;
+    bool delete_posted, deleting;
+    bool delete_open;              /* the first one's run has frames and no COMMIT yet */
+
     /* Flush. */
     struct flush *flush;           /* under way, or NULL */
     uint64_t flush_order;          /* order of the last flush begun */
@@ -211,6 +217,7 @@ void write_finish_batch(struct cell *cell); /* applies the rest of the current o
 
 void encode_queue_push(struct cell *cell, uint32_t ordinal);
 void encode_plan(struct cell *cell);
+void encode_forget_dead(struct cell *cell); /* series that were removed leave the queue */
 
 /* Recovery, without the exec port: takes up to max queued series (owner; NULL: none, or no
  * memory), encodes what lies below their newest nodes (any thread, beside an owner who
@@ -219,6 +226,12 @@ struct encode_job;
 struct encode_job *encode_take(struct cell *cell, size_t max);
 void encode_work(struct encode_job *job);
 void encode_put(struct encode_job *job);
+
+/* --- delete_many.c -------------------------------------------------------------- */
+
+void delete_step(struct cell *cell);     /* goes on with what waits, bounded */
+void delete_finish(struct cell *cell);   /* ends the run that is open, if one is */
+void delete_close(struct cell *cell);    /* the same, and answers those that wait */
 
 /* --- flush.c -------------------------------------------------------------------- */
 

@@ -368,7 +368,7 @@ bool compact_begin(struct cell *cell)
 {
     struct db *db = cell->db;
     mono_ns now = clock_mono(db->ports.clock);
-    if (cell->compact || cell->closing) return false;
+    if (cell->compact || cell->closing || cell->delete_open) return false;
     struct compaction *c = mem_try_zero(sizeof(*c));
     if (!c) return false;
 

@@ -138,6 +138,7 @@ static void wal_moved_on_owner(struct task *task)
     struct db *db = container_of(task, struct db, wal_task);
     atomic_store_explicit(&db->wal_task_posted, false, memory_order_release);
     flush_wal_moved(&db->cell);
+    delete_step(&db->cell);
     snapshot_step(db);
     compact_step(&db->cell);
     write_wake(&db->cell);
@@ -214,10 +215,12 @@ int64_t db_tick(struct db *db)
     snapshot_step(db);
     flush_step(cell);
     compact_step(cell);
+    delete_step(cell);
     encode_plan(cell);
     write_wake(cell); /* whoever waits for room: some may have come */
     cell_collect(cell);
-    if (now < cell->next_look && !cell->flush) return cell->next_look - now;
+    bool stepping = cell->flush || !list_empty(&cell->delete_ops);
+    if (now < cell->next_look && !stepping) return cell->next_look - now;
     if (now >= cell->next_look) {
         /* Signed: the WAL thread may move a frame from one summand to the other just now. */
         int64_t logged = (int64_t)(flush_wal_bytes(cell) - cell->wal_at_flush);
@@ -238,8 +241,10 @@ int64_t db_tick(struct db *db)
         registry_upkeep(cell);
         cell->next_look = now + interval;
     }
-    /* A flush that cuts or unlinks goes on with every call: come back at once. */
-    return cell->flush ? 1000000 : interval;
+    /* A flush that cuts or unlinks goes on with every call, and so does a delete: come back
+     * at once. */
+    stepping = cell->flush || !list_empty(&cell->delete_ops);
+    return stepping ? 1000000 : interval;
 }
 
 void db_flush(struct db *db, void (*done)(void *ctx, status st), void *ctx)
@@ -266,8 +271,8 @@ static bool busy(const struct db *db)
     const struct cell *cell = &db->cell;
     return cell->flush || cell->encode.n_running || !list_empty(&cell->inbox) ||
            !list_empty(&cell->deferred) || !list_empty(&cell->held_back) || db->catalog_busy ||
-           cell->rebuild_running || compact_busy(cell) || !list_empty(&cell->views) ||
-           snapshot_busy(db);
+           cell->delete_posted || cell->rebuild_running || compact_busy(cell) ||
+           !list_empty(&cell->views) || snapshot_busy(db);
 }
 
 status db_close(struct db *db, mono_ns deadline, void (*serve)(void *ctx), void *ctx,
@@ -278,6 +283,7 @@ status db_close(struct db *db, mono_ns deadline, void (*serve)(void *ctx), void 
     bool flushed = deadline == 0;
     cell->closing = true;
     compact_cancel(cell);
+    delete_close(cell);
     view_serve_pins(cell);
     snapshot_cancel(db);
     while (busy(db) || !flushed) {

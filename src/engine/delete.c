@@ -99,33 +99,38 @@ status delete_apply(struct cell *cell, const uint64_t *ids, size_t n, struct tim
 
 enum { DELETE_BYTES = 40, DELETE_ID_BYTES = 10 }; /* bounds: of a frame without ids, of an id */
 
-/* Ids that are certain to fit one frame. */
-static size_t ids_a_frame(const struct cell *cell)
+size_t delete_ids_a_frame(const struct cell *cell)
 {
     return (wal_payload_max(cell->wal) - DELETE_BYTES) / DELETE_ID_BYTES;
 }
 
-/* What wal_room() must say for n ids. */
-static size_t room_for(const struct cell *cell, size_t n)
+size_t delete_room(const struct cell *cell, size_t n)
 {
     size_t frame = WAL_HEAD_LEN + WAL_RUN_LEN + DELETE_BYTES;
-    return 2 * ((n / ids_a_frame(cell) + 1) * frame + n * DELETE_ID_BYTES);
+    return 2 * ((n / delete_ids_a_frame(cell) + 1) * frame + n * DELETE_ID_BYTES);
+}
+
+lsn delete_log(struct cell *cell, const uint64_t *ids, size_t n, struct time_range range,
+               uint64_t run, bool commit)
+{
+    uint8_t *dst = wal_begin(cell->wal, DELETE_BYTES + DELETE_ID_BYTES * n);
+    ASSERT(dst);
+    size_t len = wal_delete_put(dst, ids, n, range, cell->flush_order);
+    lsn at = wal_end(cell->wal, WAL_DELETE, commit ? WAL_COMMIT : 0, run, len);
+    wal_publish(cell->wal);
+    return at;
 }
 
 /* One run of frames; there is room for it. */
-static lsn log_delete(struct cell *cell, const uint64_t *ids, size_t n, struct time_range range)
+static lsn log_all(struct cell *cell, const uint64_t *ids, size_t n, struct time_range range)
 {
-    size_t max = ids_a_frame(cell);
+    size_t max = delete_ids_a_frame(cell);
     uint64_t run = n > max ? cell->next_run++ : 0;
     lsn at = 0;
     for (size_t i = 0; i < n; i += max) {
         size_t part = n - i < max ? n - i : max;
-        uint8_t *dst = wal_begin(cell->wal, DELETE_BYTES + DELETE_ID_BYTES * part);
-        ASSERT(dst);
-        size_t len = wal_delete_put(dst, ids + i, part, range, cell->flush_order);
-        at = wal_end(cell->wal, WAL_DELETE, i + part == n ? WAL_COMMIT : 0, run, len);
+        at = delete_log(cell, ids + i, part, range, run, i + part == n);
     }
-    wal_publish(cell->wal);
     return at;
 }
 
@@ -156,14 +161,14 @@ status db_delete(struct db *db, const uint32_t *ordinals, size_t n, struct time_
     uint64_t *ids = list_ids(cell, ordinals, n, &unique);
     if (!ids) return err_set(err, ST_NO_MEMORY, "delete of %zu series", n);
     status st = ST_OK;
-    if (room_for(cell, unique) > db_options(db)->wal_buffer_bytes)
+    if (delete_room(cell, unique) > db_options(db)->wal_buffer_bytes)
         st = err_set(err, ST_LIMIT, "a delete of %zu series does not fit wal-buffer", unique);
-    else if (unique && wal_room(cell->wal) < room_for(cell, unique))
+    else if (unique && wal_room(cell->wal) < delete_room(cell, unique))
         st = err_set(err, ST_OVERLOAD, "the WAL has no room now");
     else
         st = delete_apply(cell, ids, unique, range, cell->flush_order, err);
     if (st == ST_OK && unique) {
-        *at = log_delete(cell, ids, unique, range);
+        *at = log_all(cell, ids, unique, range);
         db_step_wal(db);
     }
     mem_free(ids);

@@ -328,6 +328,17 @@ void encode_plan(struct cell *cell)
     }
 }
 
+/* An ordinal that is born again must not be in the queue twice. */
+void encode_forget_dead(struct cell *cell)
+{
+    struct encode_queue *queue = &cell->encode;
+    size_t n = 0;
+    for (size_t i = 0; i < queue->ordinals.len; i++)
+        if (cell_head(cell, queue->ordinals.ptr[i])->flags & HEAD_BORN)
+            queue->ordinals.ptr[n++] = queue->ordinals.ptr[i];
+    queue->ordinals.len = n;
+}
+
 /* During recovery nobody reads yet: the owner itself says who works, and when. */
 
 struct encode_job *encode_take(struct cell *cell, size_t max)

@@ -293,6 +293,7 @@ static void plan_name(struct flush *f)
 {
     struct cell *cell = &f->db->cell;
     if (f->db->catalog_busy) return; /* db_tick comes by again */
+    delete_finish(cell);
     size_t n = cell->pending_deletes.len;
     if (!vec_reserve(&f->deletes, n)) {
         fail_flush(f, ST_NO_MEMORY);
@@ -345,6 +346,7 @@ static void plan_write(struct flush *f)
         fail_flush(f, ST_CANCELLED);
         return;
     }
+    delete_finish(cell);
     f->end_lsn = wal_head(cell->wal);
     /* Between batches: whoever was born by now is defined up to here. Without syncs only
      * what the segments cover can be told from what a power cut took. */

@@ -133,6 +133,7 @@ status recover(struct db *db, struct err *err)
     if (st == ST_OK) st = open_wal(&rec, replayed);
     wal_replay_close(replayed);
     arena_release(&rec.arena);
+    vec_release(&rec.removed);
     db->cell.replaying = false;
     if (st != ST_OK) return st;
     db->cell.n_unflushed = db->cell.stats.replay_samples;

@@ -16,6 +16,7 @@ struct recovery {
     uint32_t n_known;          /* ordinals below this come from files and segments */
     lsn defined;               /* series defined up to here are known, or dead */
     series_id next_id;         /* so are ids below this */
+    VEC(series_id) removed;    /* that the log says are no more; ascending */
     uint64_t n_missing_series; /* samples whose definition is nowhere */
 };
 
@@ -31,6 +32,10 @@ void recover_put_aside(struct db *db, const char *path, status st, const struct 
 CHECKED status recover_adopt(struct recovery *rec, uint32_t *ordinal, series_id id,
                              enum value_type type, struct slice identity,
                              const struct series_attrs *attrs);
+
+/* recover_removed.c: removals come first. */
+CHECKED status recover_removed(struct recovery *rec, struct wal_replay *replayed);
+bool recover_is_removed(const struct recovery *rec, series_id id);
 
 /* recover_replay.c: definitions, then everything else in the order of the log; series
  * of which no sample is anywhere go again. */

@@ -66,6 +66,7 @@ static status replay_series(void *ctx, const struct wal_series *series)
     struct recovery *rec = ctx;
     uint32_t ordinal;
     if (registry_by_id(rec->cell->registry, series->id) != ORDINAL_NONE) return ST_OK;
+    if (recover_is_removed(rec, series->id)) return ST_OK;
     return recover_adopt(rec, &ordinal, series->id, series->type, series->identity,
                          series->has_attrs ? &series->attrs : NULL);
 }
@@ -104,7 +105,7 @@ static status decode_row(void *ctx, const struct wal_row *row)
         d->ordinal = registry_by_id(cell->registry, row->id);
     }
     if (d->ordinal == ORDINAL_NONE) {
-        if (row->id < d->rec->next_id) d->window->n_dead++;
+        if (row->id < d->rec->next_id || recover_is_removed(d->rec, row->id)) d->window->n_dead++;
         else d->window->n_missing++;
         return ST_OK;
     }
@@ -274,6 +275,7 @@ static status replay_frame(void *ctx, const struct wal_frame *frame)
         st = replay_delete(rec, frame->payload);
         break;
     case WAL_SERIES:
+    case WAL_REMOVE:
     case WAL_META:
     case WAL_POLICY:
     case WAL_MARK: break;
@@ -322,6 +324,7 @@ status recover_replay(struct recovery *rec, struct wal_replay *replayed)
     struct replay r = {.rec = rec, .log = replayed};
     mono_ns start = clock_mono(rec->db->ports.clock);
     r.filling = &r.windows[0];
+    TRY(recover_removed(rec, replayed));
     TRY(wal_replay_each(replayed, replay_definitions, rec));
     status st = wal_replay_each(replayed, replay_frame, &r);
     if (st == ST_OK) st = settle(&r);

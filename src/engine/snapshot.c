@@ -393,7 +393,7 @@ void snapshot_step(struct db *db)
         fail_snapshot(s, err_set(&err, ST_CANCELLED, "the database closes"), &err);
         return;
     }
-    if (s->phase == SNAP_CAPTURE && write_idle(&db->cell)) capture(s);
+    if (s->phase == SNAP_CAPTURE && write_idle(&db->cell) && !db->cell.delete_open) capture(s);
     if (s->phase == SNAP_SYNC) wait_for_sync(s);
 }
 

@@ -163,6 +163,15 @@ static status see_delete(struct slice payload)
     return ST_OK;
 }
 
+static status see_remove(struct slice payload)
+{
+    uint64_t *ids;
+    size_t n;
+    TRY(wal_remove_get(&ids, &n, payload));
+    mem_free(ids);
+    return ST_OK;
+}
+
 static status see_frame(void *ctx, const struct wal_frame *frame)
 {
     struct verify *v = ctx;
@@ -177,6 +186,7 @@ static status see_frame(void *ctx, const struct wal_frame *frame)
         break;
     case WAL_ATTRS: st = wal_attrs_get(&id, &attrs, frame->payload); break;
     case WAL_DELETE: st = see_delete(frame->payload); break;
+    case WAL_REMOVE: st = see_remove(frame->payload); break;
     case WAL_SERIES:
     case WAL_META:
     case WAL_POLICY:

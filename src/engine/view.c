@@ -13,7 +13,7 @@
 struct view *view_pin(struct db *db)
 {
     struct cell *cell = db_cell(db);
-    ASSERT(write_idle(cell));
+    ASSERT(write_idle(cell) && !cell->delete_open);
     struct view *view = mem_try_zero(sizeof(*view));
     if (!view) return NULL;
 
@@ -81,6 +81,7 @@ static void answer_pin(struct pin_wait *wait)
 void view_serve_pins(struct cell *cell)
 {
     struct list *at;
+    if (cell->delete_open && !cell->closing) return; /* its end comes by */
     while ((at = list_pop(&cell->pins))) answer_pin(container_of(at, struct pin_wait, link));
 }
 
@@ -88,12 +89,13 @@ static void pin_on_owner(struct task *task)
 {
     struct pin_wait *wait = container_of(task, struct pin_wait, task);
     struct cell *cell = wait->cell;
-    if (!write_idle(cell) && !cell->closing) {
+    if ((!write_idle(cell) || cell->delete_open) && !cell->closing) {
         if (db_threaded(cell->db)) {
             list_push(&cell->pins, &wait->link);
             return;
         }
         write_finish_batch(cell); /* the only thread there is: nobody else could */
+        delete_finish(cell);
     }
     answer_pin(wait);
 }

@@ -312,7 +312,7 @@ status db_read_small(struct db *db, uint32_t ordinal, struct time_range range,
     struct captured at = {.ordinal = ordinal, .root = head_root(cell_head(cell, ordinal))};
     const struct series_entry *entry = registry_entry(cell->registry, ordinal);
     const struct series_attrs *attrs = entry_attrs(entry);
-    if (!write_idle(cell) || cell->closing) return ST_AGAIN;
+    if (!write_idle(cell) || cell->delete_open || cell->closing) return ST_AGAIN;
     /* Its own retention counts from its newest sample, which a segment may hold. */
     if ((entry_flags(entry) & SERIES_KEYED) && attrs && attrs->retention_ms) return ST_AGAIN;
 

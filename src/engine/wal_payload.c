@@ -260,16 +260,45 @@ status wal_attrs_get(series_id *id, struct series_attrs *attrs, struct slice pay
     return attrs_get(attrs, slice_skip(payload, 8));
 }
 
+/* n varints behind their number: each the difference to the one before. */
+static uint8_t *put_ids(uint8_t *at, const uint64_t *ids, size_t n)
+{
+    at += varint_put(at, n);
+    for (size_t i = 0; i < n; i++) at += varint_put(at, ids[i] - (i ? ids[i - 1] : 0));
+    return at;
+}
+
+/* The rest of the payload; *ids is the caller's. */
+static status get_ids(uint64_t **ids, size_t *n, struct cursor *cur)
+{
+    uint64_t count, id = 0, step;
+    if (!take_varint(cur, &count) || count > (size_t)(cur->end - cur->at)) return ST_CORRUPT;
+
+    uint64_t *list = mem_try_array(count ? count : 1, sizeof(*list));
+    if (!list) return ST_NO_MEMORY;
+    for (uint64_t i = 0; i < count; i++) {
+        if (!take_varint(cur, &step) || step == 0 || step > UINT64_MAX - id) {
+            mem_free(list);
+            return ST_CORRUPT;
+        }
+        list[i] = id += step;
+    }
+    if (cur->at != cur->end) {
+        mem_free(list);
+        return ST_CORRUPT;
+    }
+    *ids = list;
+    *n = count;
+    return ST_OK;
+}
+
 size_t wal_delete_put(uint8_t *dst, const uint64_t *ids, size_t n, struct time_range range,
                       uint64_t order)
 {
     store_i64(dst, range.from);
     store_i64(dst + 8, range.to);
     store_u64(dst + 16, order);
-    uint8_t *at = dst + 24;
-    at += varint_put(at, n);
-    for (size_t i = 0; i < n; i++) at += varint_put(at, ids[i] - (i ? ids[i - 1] : 0));
-    return (size_t)(at - dst);
+    return (size_t)(put_ids(dst + 24, ids, n) - dst);
 }
 
 status wal_delete_get(uint64_t **ids, size_t *n, struct time_range *range, uint64_t *order,
@@ -277,25 +306,20 @@ status wal_delete_get(uint64_t **ids, size_t *n, struct time_range *range, uint6
 {
     struct cursor cur = cursor_of(payload);
     const uint8_t *head = take(&cur, 24);
-    uint64_t count, id = 0, step;
-    if (!head || !take_varint(&cur, &count) || count > payload.len) return ST_CORRUPT;
-
-    uint64_t *list = mem_try_array(count ? count : 1, sizeof(*list));
-    if (!list) return ST_NO_MEMORY;
-    for (uint64_t i = 0; i < count; i++) {
-        if (!take_varint(&cur, &step) || step == 0 || step > UINT64_MAX - id) {
-            mem_free(list);
-            return ST_CORRUPT;
-        }
-        list[i] = id += step;
-    }
-    if (cur.at != cur.end) {
-        mem_free(list);
-        return ST_CORRUPT;
-    }
-    *ids = list;
-    *n = count;
+    if (!head) return ST_CORRUPT;
+    TRY(get_ids(ids, n, &cur));
     *range = (struct time_range){load_i64(head), load_i64(head + 8)};
     *order = load_u64(head + 16);
     return ST_OK;
+}
+
+size_t wal_remove_put(uint8_t *dst, const uint64_t *ids, size_t n)
+{
+    return (size_t)(put_ids(dst, ids, n) - dst);
+}
+
+status wal_remove_get(uint64_t **ids, size_t *n, struct slice payload)
+{
+    struct cursor cur = cursor_of(payload);
+    return get_ids(ids, n, &cur);
 }

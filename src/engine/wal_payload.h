@@ -62,4 +62,9 @@ size_t wal_delete_put(uint8_t *dst, const uint64_t *ids, size_t n, struct time_r
 CHECKED status wal_delete_get(uint64_t **ids, size_t *n, struct time_range *range,
                               uint64_t *order, struct slice payload); /* mem_free ids */
 
+/* Series that are no more: ids ascending. At most WAL_REMOVE_BYTES * (n + 1) bytes. */
+enum { WAL_REMOVE_BYTES = 10 };
+size_t wal_remove_put(uint8_t *dst, const uint64_t *ids, size_t n);
+CHECKED status wal_remove_get(uint64_t **ids, size_t *n, struct slice payload); /* mem_free ids */
+
 #endif

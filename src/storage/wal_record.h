@@ -43,7 +43,8 @@ enum wal_type {
     WAL_DELETE = 4,
     WAL_META = 5,     /* metadata and exemplars */
     WAL_POLICY = 6,   /* rollup policies and rules */
-    WAL_TYPE_MAX = WAL_POLICY,
+    WAL_REMOVE = 7,   /* series that are no more */
+    WAL_TYPE_MAX = WAL_REMOVE,
     WAL_MARK = 127,   /* of the log itself, never handed on: see WAL_BARRIER */
 };
 
