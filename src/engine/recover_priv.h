@@ -29,6 +29,9 @@ CHECKED status recover_report(struct recovery *rec, const char *phase, uint64_t 
 CHECKED status recover_registry(struct recovery *rec);
 CHECKED status recover_segments(struct recovery *rec);
 void recover_put_aside(struct db *db, const char *path, status st, const struct err *err);
+
+/* Adds a series that something on disk defines. When the name has another id, the larger
+ * id is the one that lives: then *ordinal may be ORDINAL_NONE. */
 CHECKED status recover_adopt(struct recovery *rec, uint32_t *ordinal, series_id id,
                              enum value_type type, struct slice identity,
                              const struct series_attrs *attrs);

@@ -292,6 +292,7 @@ static void drop_ghosts(struct recovery *rec)
     uint32_t n = registry_n_ordinals(cell->registry);
     for (uint32_t i = rec->n_known; i < n; i++) {
         struct head *head = cell_head(cell, i);
+        if (!(head->flags & HEAD_BORN)) continue; /* recover_adopt() removed it */
         if (head_root(head) || (head->flags & (HEAD_KEYED | HEAD_UNKNOWN))) continue;
         bool gone = cell_remove_series(cell, i);
         ASSERT(gone); /* no flush has it, and nothing of it is being encoded */

@@ -21,10 +21,20 @@ status recover_adopt(struct recovery *rec, uint32_t *ordinal, series_id id, enum
                      struct slice identity, const struct series_attrs *attrs)
 {
     struct labels labels;
+    struct registry *reg = rec->cell->registry;
+    struct hash128 hash = hash128(identity.ptr, identity.len);
+    uint32_t other = registry_find(reg, identity, hash);
+    *ordinal = ORDINAL_NONE;
+    if (other != ORDINAL_NONE) {
+        /* A name that was born again: the older series died before, and only the news of
+         * that is lost. It has no segment and nothing in the WAL that is not covered. */
+        if (registry_entry(reg, other)->id > id) return ST_OK;
+        bool gone = cell_remove_series(rec->cell, other);
+        ASSERT(gone); /* no flush has it, and nothing of it is being encoded */
+    }
     arena_reset(&rec->arena);
     TRY(labels_from_identity(&labels, &rec->arena, identity));
-    return cell_add_series(rec->cell, ordinal, labels, identity,
-                           hash128(identity.ptr, identity.len), id, type, attrs);
+    return cell_add_series(rec->cell, ordinal, labels, identity, hash, id, type, attrs);
 }
 
 /* --- the registry's files -------------------------------------------------------- */
@@ -124,6 +134,7 @@ static status series_of_segment(void *ctx, const struct segment_series *series)
         if (has) TRY(attrs_get(&attrs, series->attrs));
         TRY(recover_adopt(rec, &ordinal, series->id, series->type, series->identity,
                           has ? &attrs : NULL));
+        if (ordinal == ORDINAL_NONE) return ST_OK;
         rec->cell->attrs_dirty = rec->cell->lost_attrs = true; /* a snapshot repairs it */
     }
     cell_head(rec->cell, ordinal)->flags |= HEAD_UNKNOWN;

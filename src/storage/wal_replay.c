@@ -416,7 +416,10 @@ static bool holds_frame(const struct wal_replay *replay, size_t file)
 }
 
 /* What lies behind the end of the chain at w. Later files count by their first frame
- * (they were written only after this one was full) and the next one by all of them. */
+ * (they were written only after this one was full) and the next one by all of them. The
+ * first frame of another session is proof without a barrier: before that session wrote
+ * it, all that it had found was made durable. Its later frames are not: the power may
+ * have taken its own first ones and left them. */
 static void look_behind(const struct walk *w, struct behind *b)
 {
     const struct wal_replay *replay = w->replay;
@@ -427,12 +430,11 @@ static void look_behind(const struct walk *w, struct behind *b)
         const struct replay_file *f = &replay->files.ptr[i];
         struct wal_frame frame;
         size_t len;
-        if (i == w->file + 1) {
-            search_file(replay, i, WAL_FILE_HEAD_LEN, w->expect, b);
-        } else if (!parse_at(f, WAL_FILE_HEAD_LEN, &frame, &len) && frame.seq >= w->expect) {
-            note_behind(b, i, WAL_FILE_HEAD_LEN, &frame, w->expect);
-        }
-        if (b->n_frames > 0 && f->session != replay->files.ptr[w->file].session) b->proof = true;
+        bool begins = !parse_at(f, WAL_FILE_HEAD_LEN, &frame, &len) && frame.seq >= w->expect;
+        if (i == w->file + 1) search_file(replay, i, WAL_FILE_HEAD_LEN, w->expect, b);
+        else if (begins) note_behind(b, i, WAL_FILE_HEAD_LEN, &frame, w->expect);
+        if (begins && f->id == f->session && f->session != replay->files.ptr[w->file].session)
+            b->proof = true;
     }
 }
 
