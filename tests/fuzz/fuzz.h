@@ -21,4 +21,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *src, size_t len);
         return entry(src, len);                                                                \
     }
 
+/* Likewise for an entry that takes milliseconds: the replay gives it 1/divisor of the
+ * changes and random inputs. */
+extern const unsigned fuzz_divisor __attribute__((weak));
+
+#define FUZZ_ENTRY_SLOW(entry, divisor)                                                        \
+    const unsigned fuzz_divisor = divisor;                                                     \
+    FUZZ_ENTRY(entry)
+
 #endif

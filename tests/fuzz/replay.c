@@ -2,7 +2,8 @@
  * read one level deep), as it is, cut at some places, and changed at random from a
  * printed seed. With no argument: the corpus of the harness, tests/fuzz/corpus/<x> for
  * replay_<x>, below TSINK_TOP. Then random bytes. One TAP case, which fails by crashing.
- * TSINK_SEED sets the seed, FUZZ_ROUNDS the changes for each file. */
+ * TSINK_SEED sets the seed, FUZZ_ROUNDS the changes for each file; there are ten times as
+ * many random inputs. TSINK_LONG=1 makes it a hundred times more. */
 #include <dirent.h>
 #include <inttypes.h>
 #include <stdbool.h>
@@ -14,13 +15,25 @@
 #include "base/rng.h"
 #include "tests/fuzz/fuzz.h"
 
-enum { INPUT_MAX = 1 << 20, ROUNDS = 300, RANDOM_ROUNDS = 3000, RANDOM_LEN = 200 };
+enum { INPUT_MAX = 1 << 20, ROUNDS = 300, RANDOM_ROUNDS = 3000, RANDOM_LEN = 400 };
 
 struct replay {
     struct rng rng;
     unsigned long rounds; /* changes for each file */
+    unsigned long random_rounds;
     unsigned long n_inputs;
 };
+
+/* FUZZ_SAVE names a file for the input under way, which is there after a crash. */
+static void save(const uint8_t *src, size_t len)
+{
+    const char *path = getenv("FUZZ_SAVE");
+    FILE *file = path ? fopen(path, "wb") : NULL;
+
+    if (!file) return;
+    (void)!fwrite(src, 1, len, file);
+    (void)fclose(file);
+}
 
 /* From an allocation of exact size, so that the sanitizer sees one byte too many. */
 static void feed(struct replay *replay, const uint8_t *src, size_t len)
@@ -28,6 +41,7 @@ static void feed(struct replay *replay, const uint8_t *src, size_t len)
     uint8_t *exact = malloc(len ? len : 1);
     if (!exact) abort();
     memcpy(exact, src, len);
+    save(src, len);
     (void)LLVMFuzzerTestOneInput(exact, len);
     free(exact);
     replay->n_inputs++;
@@ -96,7 +110,7 @@ static void replay_random(struct replay *replay)
 {
     uint8_t bytes[RANDOM_LEN];
 
-    for (int i = 0; i < RANDOM_ROUNDS; i++) {
+    for (unsigned long i = 0; i < replay->random_rounds; i++) {
         size_t len = rng_below(&replay->rng, RANDOM_LEN);
         for (size_t at = 0; at < len; at++) bytes[at] = (uint8_t)rng_next(&replay->rng);
         feed(replay, bytes, len);
@@ -121,6 +135,12 @@ int main(int argc, char **argv)
     uint64_t seed = seed_text ? strtoull(seed_text, NULL, 0) : 20260101;
     struct replay replay = {.rounds = rounds_text ? strtoul(rounds_text, NULL, 10) : ROUNDS};
 
+    if (getenv("TSINK_LONG")) replay.rounds *= 100;
+    replay.random_rounds = replay.rounds * (RANDOM_ROUNDS / ROUNDS);
+    if (&fuzz_divisor) {
+        replay.rounds = (replay.rounds + fuzz_divisor - 1) / fuzz_divisor;
+        replay.random_rounds /= fuzz_divisor;
+    }
     rng_init(&replay.rng, seed);
     printf("# TSINK_SEED=%" PRIu64 "\n", seed);
     for (int i = 1; i < argc; i++) replay_path(&replay, argv[i]);
@@ -128,6 +148,7 @@ int main(int argc, char **argv)
         replay_path(&replay, corpus);
     }
     replay_random(&replay);
+    printf("# REL fuzz_inputs=%lu program=%s\n", replay.n_inputs, argv[0]);
     printf("ok 1 - %lu inputs\n1..1\n", replay.n_inputs);
     return 0;
 }

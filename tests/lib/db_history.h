@@ -10,7 +10,11 @@
  *
  * Every operation that changes the data is remembered with the lsn that its
  * acknowledgement waits for, so that after a power cut one can tell what must be there.
- * Series have policy `last`; their names are db_history_name(i).
+ * Names of series are db_history_name(i). With `kinds` left 0 all of them are floats with
+ * policy `last`, and the clock hardly moves; each bit adds something to what may happen.
+ *
+ * Choices come from the seed or, with db_history_from(), from bytes, so that a fuzzer can
+ * change single operations; the values of a batch come from a seed of its own.
  */
 #ifndef TSINK_TESTS_DB_HISTORY_H
 #define TSINK_TESTS_DB_HISTORY_H
@@ -18,29 +22,66 @@
 #include "tests/lib/db_rig.h"
 #include "tests/lib/model_db.h"
 
-enum { HISTORY_SERIES = 20 };
+enum {
+    HISTORY_SERIES = 20,       /* floats; the series that kinds == 0 knows */
+    HISTORY_SERIES_ALL = 28,   /* with those of other types, and the one that is altered */
+    HISTORY_SNAPSHOTS_MAX = 8,
+};
+
+enum history_kind {
+    HISTORY_POLICIES = 1,      /* rows of every policy; the refusals are compared, too */
+    HISTORY_TYPES = 2,         /* integers, booleans, texts */
+    HISTORY_WHOLE = 4,         /* deletes of all there is of a series */
+    HISTORY_CLOCK = 8,         /* the clock goes by minutes: retention, compaction */
+    HISTORY_SNAPSHOTS = 16,
+    HISTORY_ATTRS = 32,        /* one series is altered; not with a retention */
+    HISTORY_ALL = 63,
+};
 
 struct history_row {
     uint32_t series;
     ts_time ts;
-    uint64_t bits;
+    uint64_t bits;             /* of a text: the number it is made from */
+    uint8_t policy;            /* enum dup_policy */
+    bool refused;              /* as a duplicate */
 };
 
+enum history_what { HISTORY_PUT, HISTORY_DELETE, HISTORY_EXPIRE, HISTORY_ALTER };
+
 struct history_op {
-    struct history_row *rows;  /* NULL: a delete */
+    enum history_what what;
+    struct history_row *rows;  /* of a put */
     size_t n_rows;
-    uint32_t mask;             /* of series deleted */
-    struct time_range range;
+    uint32_t mask;             /* of series deleted or altered */
+    struct time_range range;   /* deleted */
+    ts_time oldest;            /* what is older has expired */
+    enum dup_policy policy;    /* altered to */
     lsn durable_at;            /* 0: it was refused, or the power went before an answer */
     bool refused;              /* nothing of it may be there */
 };
 
+/* A snapshot that was asked for: it holds the first n operations, for some n of
+ * from..to. */
+struct history_snapshot {
+    struct db_history *history;
+    char name[16];
+    size_t from, to;
+    bool over, good;
+};
+
 struct db_history {
     struct rng rng;
+    const uint8_t *src, *src_end; /* choices; NULL: from rng */
+    bool ended;                /* no more bytes */
+    unsigned kinds;            /* mask of enum history_kind */
+    ts_time oldest;            /* of the window, at the operation under way */
+    wall_ms wall;              /* the clock after the last step; only goes forward */
+    struct history_snapshot snapshots[HISTORY_SNAPSHOTS_MAX];
+    unsigned n_snapshots;
     struct history_op *ops;
     size_t n, cap;
     size_t n_safe;             /* the first of them that are acknowledged */
-    ts_time now[HISTORY_SERIES]; /* newest time given out */
+    ts_time now[HISTORY_SERIES_ALL]; /* newest time given out */
     unsigned restarts;           /* 0: none; else one in so many operations */
     bool may_fail;               /* the disk fails: errors are not the history's fault */
     /* Called before and after the engine works, so that a test can let only the engine
@@ -52,6 +93,16 @@ struct db_history {
 
 void db_history_init(struct db_history *history, uint64_t seed);
 void db_history_release(struct db_history *history);
+
+/* Options with which segments are merged as soon as there are two; before the opening. */
+void db_history_hurry(struct db_rig *rig);
+
+/* Takes the choices from bytes that stay valid; their end sets `ended`, and from there on
+ * every choice is the first one. */
+void db_history_from(struct db_history *history, const uint8_t *src, size_t len);
+
+/* 0..n-1. */
+uint64_t db_history_choose(struct db_history *history, uint64_t n);
 
 const char *db_history_name(uint32_t series);
 
@@ -71,7 +122,12 @@ void db_history_note(struct db_history *history, const struct db_rig *rig);
  * why no number of them fits. */
 const char *db_history_resolve(struct db_history *history, struct db_rig *rig);
 
-/* NULL when the database holds exactly what the model does, by one view. */
+/* NULL when every good snapshot can be restored, verified, opened, and holds what the
+ * history held when it was made; else why not. Nothing is under way. Removes them. */
+const char *db_history_check_snapshots(struct db_history *history, struct db_rig *rig);
+
+/* NULL when the database holds exactly what the model does, by one view; of what has
+ * expired nothing is compared. */
 const char *db_history_differs(struct db_rig *rig, const struct model_db *model);
 
 #endif

@@ -32,34 +32,56 @@ static struct model_series *find_or_make(struct model_db *model, const char *nam
         ASSERT(model->series);
     }
     series = &model->series[model->n++];
-    *series = (struct model_series){.name = ""};
+    *series = (struct model_series){.type = VALUE_F64};
     ASSERT(strlen(name) < sizeof(series->name));
     snprintf(series->name, sizeof(series->name), "%s", name);
     return series;
 }
 
-static status settle(uint64_t *old, uint64_t now, enum dup_policy policy)
+static bool less(enum value_type type, uint64_t a, uint64_t b)
 {
-    double a = bits_f64(*old), b = bits_f64(now);
+    switch (type) {
+    case VALUE_I64: return (int64_t)a < (int64_t)b;
+    case VALUE_U64:
+    case VALUE_BOOL: return a < b;
+    default: return bits_f64(a) < bits_f64(b);
+    }
+}
+
+static uint64_t sum(enum value_type type, uint64_t a, uint64_t b)
+{
+    switch (type) {
+    case VALUE_I64:
+    case VALUE_U64: return a + b;
+    case VALUE_BOOL: return a | b;
+    default: return f64_bits(bits_f64(a) + bits_f64(b));
+    }
+}
+
+static status settle(uint64_t *old, uint64_t now, enum value_type type, enum dup_policy policy)
+{
+    bool blob = type == VALUE_BYTES || type == VALUE_HISTOGRAM;
     switch (policy) {
     case DUP_BLOCK: return *old == now ? ST_OK : ST_DUPLICATE;
     case DUP_FIRST: return ST_OK;
-    case DUP_MIN: *old = b < a ? now : *old; return ST_OK;
-    case DUP_MAX: *old = b > a ? now : *old; return ST_OK;
-    case DUP_SUM: *old = f64_bits(a + b); return ST_OK;
+    case DUP_MIN: *old = blob || less(type, now, *old) ? now : *old; return ST_OK;
+    case DUP_MAX: *old = blob || less(type, *old, now) ? now : *old; return ST_OK;
+    case DUP_SUM: *old = blob ? now : sum(type, *old, now); return ST_OK;
     case DUP_LAST:
     case DUP_UNSET: *old = now; return ST_OK;
     }
     return ST_OK;
 }
 
-status model_db_put(struct model_db *model, const char *name, ts_time ts, uint64_t bits,
-                    enum dup_policy policy)
+status model_db_put_as(struct model_db *model, const char *name, enum value_type type,
+                       ts_time ts, uint64_t bits, enum dup_policy policy)
 {
-    struct points *pts = &find_or_make(model, name)->pts;
-    size_t at = 0;
-    while (at < pts->n && pts->ts[at] < ts) at++;
-    if (at < pts->n && pts->ts[at] == ts) return settle(&pts->val[at].bits, bits, policy);
+    struct model_series *series = find_or_make(model, name);
+    struct points *pts = &series->pts;
+    size_t at = points_seek(pts, ts);
+    series->type = type;
+    if (policy == DUP_UNSET) policy = series->policy;
+    if (at < pts->n && pts->ts[at] == ts) return settle(&pts->val[at].bits, bits, type, policy);
 
     ASSERT(points_push(pts, ts, (union value){.bits = bits}));
     for (size_t i = pts->n - 1; i > at; i--) {
@@ -69,6 +91,17 @@ status model_db_put(struct model_db *model, const char *name, ts_time ts, uint64
     pts->ts[at] = ts;
     pts->val[at].bits = bits;
     return ST_OK;
+}
+
+status model_db_put(struct model_db *model, const char *name, ts_time ts, uint64_t bits,
+                    enum dup_policy policy)
+{
+    return model_db_put_as(model, name, VALUE_F64, ts, bits, policy);
+}
+
+void model_db_set_policy(struct model_db *model, const char *name, enum dup_policy policy)
+{
+    find_or_make(model, name)->policy = policy;
 }
 
 static void cut(struct points *pts, struct time_range range)

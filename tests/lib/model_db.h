@@ -18,12 +18,15 @@
 
 struct model_series {
     char name[64];
-    struct points pts;       /* values as bits */
+    enum value_type type;    /* VALUE_F64 unless its first value said otherwise */
+    enum dup_policy policy;  /* of rows that bring none; DUP_UNSET is `last` */
+    struct points pts;       /* values as bits; of blobs whatever stands for the bytes */
 };
 
 struct model_db {
     struct model_series *series;
     size_t n, cap;
+    char surprise[120];      /* of who replays: an answer that the model would not give */
 };
 
 void model_db_release(struct model_db *model); /* accepts a zeroed struct */
@@ -31,6 +34,15 @@ void model_db_release(struct model_db *model); /* accepts a zeroed struct */
 /* ST_OK, or ST_DUPLICATE when the policy refuses. */
 status model_db_put(struct model_db *model, const char *name, ts_time ts, uint64_t bits,
                     enum dup_policy policy);
+
+/* Likewise for any type of value; of one series always the same. Blobs know no
+ * arithmetic: MIN, MAX and SUM take the newer one, BLOCK refuses other bytes. */
+status model_db_put_as(struct model_db *model, const char *name, enum value_type type,
+                       ts_time ts, uint64_t bits, enum dup_policy policy);
+
+/* The policy of the series' rows that bring none. */
+void model_db_set_policy(struct model_db *model, const char *name, enum dup_policy policy);
+
 void model_db_delete(struct model_db *model, const char *name, struct time_range range);
 
 /* Retention: forgets everything before oldest. */

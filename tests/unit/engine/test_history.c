@@ -11,13 +11,17 @@ static const struct shape {
     uint64_t wal_flush_bytes;
     unsigned restarts;
     uint32_t compaction_trigger;   /* 0: hardly any compaction */
+    int64_t retention_ms;
+    unsigned kinds;
 } shapes[] = {
-    {"small chunks", 64, 1 << 30, 25, 0},
-    {"large chunks, one life", 2048, 1 << 30, 0, 0},
-    {"flushes by themselves", 256, 16 << 10, 50, 0},
-    {"many restarts", 128, 1 << 30, 5, 0},
-    {"compactions", 64, 1 << 30, 40, 2},
-    {"compactions, one life", 300, 16 << 10, 0, 3},
+    {"small chunks", 64, 1 << 30, 25, 0, 0, 0},
+    {"large chunks, one life", 2048, 1 << 30, 0, 0, 0, 0},
+    {"flushes by themselves", 256, 16 << 10, 50, 0, 0, 0},
+    {"many restarts", 128, 1 << 30, 5, 0, 0, 0},
+    {"compactions", 64, 1 << 30, 40, 2, 0, 0},
+    {"compactions, one life", 300, 16 << 10, 0, 3, 0, 0},
+    {"everything", 64, 8 << 10, 50, 2, 0, HISTORY_ALL},
+    {"everything, and retention", 64, 8 << 10, 50, 2, 7200 * 1000, HISTORY_ALL & ~HISTORY_ATTRS},
 };
 
 static void run(const struct shape *shape, uint64_t seed, size_t n_steps)
@@ -34,9 +38,11 @@ static void run(const struct shape *shape, uint64_t seed, size_t n_steps)
         rig.options.compaction_interval_ms = rig.options.flush_interval_ms = 1;
         rig.options.segment_bytes = 64 << 10;
     }
+    rig.options.retention_ms = shape->retention_ms;
     ck_assert_int_eq(db_rig_open(&rig), ST_OK);
     db_history_init(&history, seed);
     history.restarts = shape->restarts;
+    history.kinds = shape->kinds;
     for (size_t i = 0; i < n_steps; i++) {
         ck_assert_msg(db_history_step(&history, &rig), "%s, seed %llu, step %zu: %s: %s",
                       shape->name, (unsigned long long)seed, i, history.failure, rig.err.text);
