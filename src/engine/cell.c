@@ -43,6 +43,7 @@ status cell_init(struct cell *cell, struct db *db)
     list_init(&cell->pump_task.link);
     cell->next_run = 1;
     account_init(&cell->account, "samples", &db->head_account, 0);
+    account_init(&cell->list_account, "lists", &db->account, 0);
     node_space_init(&cell->space, &cell->account);
     cell->slice = mem_try_zero(sizeof(*cell->slice));
     cell->registry = registry_new(&db->registry_account, &reclaim);
@@ -85,6 +86,7 @@ void cell_release(struct cell *cell)
     segvec_release(&cell->journal.rows);
     node_space_release(&cell->space);
     mem_free(cell->slice);
+    account_release(&cell->list_account, account_used(&cell->list_account));
 }
 
 enum dup_policy cell_policy(const struct cell *cell, const struct series_attrs *attrs, bool keyed)
@@ -259,6 +261,39 @@ void cell_job_done(struct cell *cell)
 {
     cell->n_job_failures = 0;
     cell->refuse = ST_OK;
+}
+
+/* --- memory ---------------------------------------------------------------------- */
+
+uint64_t cell_memory_used(const struct cell *cell)
+{
+    const struct account *root = &cell->db->account;
+    while (root->parent) root = root->parent;
+    return account_used(root);
+}
+
+static size_t deletes_bytes(const struct cell *cell)
+{
+    const struct manifest *m = cell->manifest;
+    size_t bytes = cell->pending_deletes.cap * sizeof(cell->pending_deletes.ptr[0]);
+    for (size_t i = 0; i < cell->pending_deletes.len; i++)
+        bytes += cell->pending_deletes.ptr[i].n_ids * sizeof(series_id);
+    return bytes + tombstones_bytes(m->deletes) + tombstones_bytes(m->mem_deletes);
+}
+
+void cell_charge_lists(struct cell *cell)
+{
+    enum { RETIRED_ENTRY = 16 };
+    size_t before = account_used(&cell->list_account);
+    size_t now = cell->encode.ordinals.cap * sizeof(uint32_t) +
+                 cell->pending_deaths.cap * sizeof(series_id) +
+                 flush_list_bytes(cell) +
+                 deletes_bytes(cell) + cell->manifest->n_segments * sizeof(struct segment *) +
+                 cell->retire.n_items * RETIRED_ENTRY + sizeof(*cell->slice);
+    if (now > before)
+        account_force(&cell->list_account, now - before);
+    else
+        account_release(&cell->list_account, before - now);
 }
 
 void cell_hold(struct cell *cell, struct epoch_hold *hold)

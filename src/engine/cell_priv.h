@@ -127,7 +127,10 @@ struct cell {
     struct clock_guard clock;
     uint64_t next_segment;         /* ids below SEGMENT_RESERVE more are in the catalog */
 
-    struct account account;        /* of heads, nodes and the like */
+    struct account account;        /* of nodes and what hangs from them */
+    struct account list_account;   /* of lists that are measured now and then */
+    mono_ns short_since;           /* batches have been waiting for memory since; 0: none */
+    bool memory_asked;             /* a flush is wanted because of that */
     struct db_stats stats;
     uint32_t n_job_failures;       /* in a row */
     status refuse;                 /* not ST_OK: writes are refused, with refuse_err */
@@ -201,6 +204,13 @@ void cell_unhold(struct epoch_hold *hold);
 /* Manifest version of the oldest live view, UINT64_MAX when there is none. */
 uint64_t cell_oldest_version(const struct cell *cell);
 
+/* Bytes of everything charged in the process, or in the database when it has no parent
+ * account: what memory-limit is about. */
+uint64_t cell_memory_used(const struct cell *cell);
+
+/* Measures the lists that no allocator charges: queues, cuts, deletes, manifests. */
+void cell_charge_lists(struct cell *cell);
+
 /* End of an owner's step: frees what nobody can see any more, within limits. */
 void cell_collect(struct cell *cell);
 void cell_collect_all(struct cell *cell); /* recovery: without limits */
@@ -237,6 +247,7 @@ void delete_close(struct cell *cell);    /* the same, and answers those that wai
 
 /* Begins a flush unless one is under way or nothing is new; false then. */
 bool flush_begin(struct cell *cell, const char *why);
+size_t flush_list_bytes(const struct cell *cell); /* of the flush under way, or 0 */
 uint64_t flush_wal_bytes(const struct cell *cell); /* logged since the start, ever rising */
 void flush_step(struct cell *cell);      /* goes on cutting or unlinking, bounded */
 

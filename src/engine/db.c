@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "engine/budget.h"
 #include "engine/compact.h"
 #include "engine/flush_priv.h"
 #include "engine/maintain.h"
@@ -175,6 +176,13 @@ static void init_accounts(struct db *db)
     account_init(&db->wal_account, "wal", &db->account, 0);
 }
 
+/* The tables of the registry grow by doubling: no estimate of a batch's need covers that,
+ * so they have a limit of their own. After recovery, which takes what is there. */
+static void limit_registry(struct db *db)
+{
+    atomic_store(&db->registry_account.limit, budget_registry_max(db->options.memory_limit));
+}
+
 status db_open(struct db **out, const struct db_options *options, const struct db_ports *ports,
                struct err *err)
 {
@@ -198,6 +206,7 @@ status db_open(struct db **out, const struct db_options *options, const struct d
         free_db(db);
         return err && err->text[0] ? st : err_set(err, st, "opening the database");
     }
+    limit_registry(db);
     db->cell.last_flush = clock_mono(ports->clock);
     *out = db;
     return ST_OK;
@@ -217,18 +226,22 @@ int64_t db_tick(struct db *db)
     compact_step(cell);
     delete_step(cell);
     encode_plan(cell);
+    if (list_empty(&cell->inbox)) cell->short_since = 0;
     write_wake(cell); /* whoever waits for room: some may have come */
     cell_collect(cell);
-    bool stepping = cell->flush || !list_empty(&cell->delete_ops);
+    bool stepping = cell->flush || cell->short_since || !list_empty(&cell->delete_ops);
     if (now < cell->next_look && !stepping) return cell->next_look - now;
     if (now >= cell->next_look) {
         /* Signed: the WAL thread may move a frame from one summand to the other just now. */
+        cell_charge_lists(cell);
         int64_t logged = (int64_t)(flush_wal_bytes(cell) - cell->wal_at_flush);
         struct situation situation = {
             .wal_bytes = logged > 0 ? (uint64_t)logged : 0,
             .n_unflushed = cell->n_unflushed,
             .since_flush_ms = (now - cell->last_flush) / 1000000,
-            .memory_used = account_used(&db->account),
+            .memory_used = cell_memory_used(cell),
+            .memory_samples = account_used(&cell->account),
+            .memory_asked = cell->memory_asked,
             .flushing = cell->flush != NULL,
             .failed_before = cell->n_job_failures > 0,
         };
@@ -238,12 +251,13 @@ int64_t db_tick(struct db *db)
         if (next.flush) (void)flush_begin(cell, next.flush);
         if (next.compact) (void)compact_begin(cell);
         if (next.forget) compact_deletes_begin(cell);
+        cell->memory_asked = false; /* who still waits asks again */
         registry_upkeep(cell);
         cell->next_look = now + interval;
     }
-    /* A flush that cuts or unlinks goes on with every call, and so does a delete: come back
-     * at once. */
-    stepping = cell->flush || !list_empty(&cell->delete_ops);
+    /* A flush that cuts or unlinks goes on with every call, so does a delete, and a batch
+     * that waits for memory asks again: come back at once. */
+    stepping = cell->flush || cell->short_since || !list_empty(&cell->delete_ops);
     return stepping ? 1000000 : interval;
 }
 

@@ -136,7 +136,9 @@ struct db_stats {
     uint64_t n_job_failures;
     uint64_t n_segments, n_segment_bytes, n_segment_samples;
     uint64_t n_series, n_unflushed, n_retired, n_retired_bytes, n_journal_max;
-    uint64_t head_bytes, registry_bytes;
+    uint64_t head_bytes, registry_bytes, list_bytes, wal_buffer_bytes;
+    uint64_t memory_used, memory_limit; /* of the process; 0: no limit */
+    uint64_t n_memory_waits;       /* batches that waited for memory */
     uint64_t wal_bytes, wal_frames, wal_syncs, wal_sync_ns, wal_live_bytes;
     uint64_t replay_frames, replay_samples, replay_ns, replay_torn_bytes, replay_damaged;
     uint64_t n_quarantined;

@@ -462,6 +462,12 @@ void flush_step(struct cell *cell)
     }
 }
 
+size_t flush_list_bytes(const struct cell *cell)
+{
+    const struct flush *f = cell->flush;
+    return f ? f->cuts.cap * sizeof(f->cuts.ptr[0]) : 0;
+}
+
 uint64_t flush_wal_bytes(const struct cell *cell)
 {
     struct wal_stats stats;

@@ -1,13 +1,13 @@
 /* The policy of background work. See maintain.h. */
 #include "engine/maintain.h"
 
+#include "engine/budget.h"
+
 #include <stddef.h>
 
 enum {
     RETRY_MS = 5000,      /* pause after a failed flush */
     GONE_WAIT_MS = 10 * 60 * 1000, /* dead series wait so long for another reason */
-    PRESSURE_NUM = 7,     /* memory use above 7/8 of the limit */
-    PRESSURE_DEN = 8,
 };
 
 static const char *why_flush(const struct situation *now, const struct db_options *options)
@@ -21,8 +21,8 @@ static const char *why_flush(const struct situation *now, const struct db_option
     if (now->n_unflushed == 0) return NULL;
     if (now->wal_bytes >= options->wal_flush_bytes) return "wal-bytes";
     if (now->since_flush_ms >= options->flush_age_ms) return "age";
-    if (options->memory_limit &&
-        now->memory_used >= options->memory_limit / PRESSURE_DEN * PRESSURE_NUM)
+    if (now->memory_asked ||
+        budget_wants_flush(options->memory_limit, now->memory_used, now->memory_samples))
         return "memory";
     return NULL;
 }

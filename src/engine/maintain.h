@@ -12,7 +12,9 @@ struct situation {
     uint64_t wal_bytes;        /* logged since the last flush began */
     uint64_t n_unflushed;      /* samples */
     int64_t since_flush_ms;    /* since the last flush ended or the database was opened */
-    uint64_t memory_used;      /* 0: unknown */
+    uint64_t memory_used;      /* bytes of everything that is charged; 0: unknown */
+    uint64_t memory_samples;   /* of these, what a flush gives back */
+    bool memory_asked;         /* a batch waits for what a flush gives back */
     bool flushing;
     bool failed_before;        /* the last flush failed */
     bool gone_waits;           /* series could die if the log were covered further */

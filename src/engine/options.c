@@ -22,6 +22,7 @@ void db_options_init(struct db_options *options)
         .segment_bytes = 1ull << 30,
         .chunk_points = 2048,
         .memory_limit = 0,
+        .write_timeout_ms = 10 * 1000, /* a third of what remote writers wait */
         .cardinality_limit = 0,
         .dup_policy = DUP_LAST,
         .fail_fast = true,
@@ -50,6 +51,7 @@ status db_options_check(const struct db_options *o, struct err *err)
         {"compaction-trigger", o->compaction_trigger, 2, 16},
         {"compaction-rate", o->compaction_rate, 0, 1ull << 40},
         {"segment-size", o->segment_bytes, 64 << 10, 1ull << 40},
+        {"write-timeout", (uint64_t)o->write_timeout_ms, 0, 3600 * 1000},
         {"chunk-points", o->chunk_points, 64, 65535},
     };
     for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++) {
@@ -65,5 +67,10 @@ status db_options_check(const struct db_options *o, struct err *err)
         return err_set(err, ST_INVALID, "wal-size-limit is %llu, must be twice wal-file-size, %llu",
                        (unsigned long long)o->wal_size_limit,
                        (unsigned long long)o->wal_file_bytes);
+    /* The buffer is charged whole: with less, no write would ever be admitted. */
+    if (o->memory_limit && o->memory_limit / 2 < o->wal_buffer_bytes)
+        return err_set(err, ST_INVALID, "memory-limit is %llu, must be twice wal-buffer, %llu",
+                       (unsigned long long)o->memory_limit,
+                       (unsigned long long)o->wal_buffer_bytes);
     return ST_OK;
 }

@@ -29,6 +29,10 @@ void db_stats(struct db *db, struct db_stats *out)
     out->n_journal_max = cell->journal.n_max;
     out->head_bytes = account_used(&db->head_account);
     out->registry_bytes = account_used(&db->registry_account);
+    out->list_bytes = account_used(&cell->list_account);
+    out->wal_buffer_bytes = account_used(&db->wal_account);
+    out->memory_used = cell_memory_used(cell);
+    out->memory_limit = db->options.memory_limit;
     out->wal_bytes = wal.n_bytes;
     out->wal_frames = wal.n_frames;
     out->wal_syncs = wal.n_syncs;

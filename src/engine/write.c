@@ -4,7 +4,8 @@
  * does not fit a slice is applied over several steps as one run of frames, and nothing
  * that needs a consistent state (pins, cuts of a flush) comes between its slices, nor
  * between its survey and its first slice. When the WAL or the encoders have no room the
- * pump stops; write_wake() starts it again.
+ * pump stops; write_wake() starts it again. The same goes for a batch that waits for memory
+ * (write_admit.c): those behind it wait too, reads do not.
  */
 #include <sched.h>
 
@@ -16,32 +17,7 @@
 
 enum slice_end { SLICE_DONE, SLICE_MORE, SLICE_PARKED };
 
-/* --- admit ----------------------------------------------------------------------- */
-
-static status admit(struct cell *cell, struct batch *batch)
-{
-    const struct db_options *opt = db_options(cell->db);
-    struct err *err = &batch->err;
-    status st = wal_failed(cell->wal, err);
-    if (st != ST_OK) return ST_POISONED;
-    if (cell->closing) return err_set(err, ST_CLOSED, "the database is closing");
-    if (cell->refuse != ST_OK)
-        return err_set(err, cell->refuse, "writes are refused: %s", cell->refuse_err.text);
-    if (!wal_space_ok(cell->wal))
-        return err_set(err, ST_NO_SPACE, "disk full: the next WAL file cannot be allocated");
-    if (wal_bytes(cell->wal) >= opt->wal_size_limit) {
-        (void)flush_begin(cell, "wal-size-limit");
-        return err_set(err, ST_OVERLOAD, "the WAL holds %llu bytes, the limit is %llu",
-                       (unsigned long long)wal_bytes(cell->wal),
-                       (unsigned long long)opt->wal_size_limit);
-    }
-    if (opt->memory_limit && account_used(&cell->db->account) >= opt->memory_limit) {
-        (void)flush_begin(cell, "memory-limit");
-        return err_set(err, ST_NO_MEMORY, "memory use %zu is over memory-limit",
-                       account_used(&cell->db->account));
-    }
-    return ST_OK;
-}
+/* --- refuse ---------------------------------------------------------------------- */
 
 void write_refuse(struct batch *batch, status st)
 {
@@ -317,15 +293,17 @@ static void step_back(struct batch *batch)
  * whatever waits for the encoders. */
 static bool pump_once(struct cell *cell, struct batch *batch, bool urgent)
 {
-    if (!batch->engine) {
-        begin_batch(batch);
-        status st = admit(cell, batch);
+    if (!batch->engine) begin_batch(batch);
+    if (!write_state(batch)->admitted) {
+        status st;
+        if (!write_admit(cell, batch, &st)) return false;
         if (st != ST_OK) {
             write_refuse(batch, st);
             list_remove(&batch->link);
             write_finish(cell, batch);
             return true;
         }
+        write_state(batch)->admitted = true;
     }
     if (!may_begin(cell, batch)) return true;
     enum slice_end end = write_one_slice(cell, batch, urgent);

@@ -1,6 +1,6 @@
 /* The write path, phase by phase (architecture, section 5):
  *
- *     admit     write.c           may refuse the batch
+ *     admit     write_admit.c     may refuse the batch, or let it wait for memory
  *     survey    write_survey.c    does a row need an older value? then none is applied yet
  *     look up   write_defer.c     a worker reads those values; the batch starts again
  *     resolve   write_resolve.c   series -> ordinals, mints new ones
@@ -67,6 +67,9 @@ enum write_phase {
 /* What a batch carries between steps; batch->engine. */
 struct write_state {
     enum write_phase phase;
+    bool admitted;           /* once is enough, however often it is put back */
+    bool known_only;         /* no memory for new series */
+    bool waited;             /* for memory */
     uint64_t run;            /* 0: it fitted one slice so far */
     /* The survey. */
     size_t at;               /* rows looked at */
@@ -86,6 +89,12 @@ struct write_state {
     unsigned n_rounds;
     VEC(uint32_t) held;      /* series that this batch keeps from others */
 };
+
+/* --- write_admit.c --------------------------------------------------------------- */
+
+/* Whether the batch may be applied: *st, and in batch->err why not. False: it waits for
+ * memory, with all behind it; ask again when some may have come (db_tick does). */
+CHECKED bool write_admit(struct cell *cell, struct batch *batch, status *st);
 
 /* Finds the series; false when it does not exist (yet). Sets ordinal and gen. */
 bool write_find(struct cell *cell, struct batch_series *series);

@@ -10,9 +10,13 @@ static bool probe_holds(const struct cell *cell, const struct batch_series *seri
     return (head->flags & HEAD_BORN) && head->gen == series->gen;
 }
 
-static void make_series(struct cell *cell, struct batch_series *series,
-                        struct write_slice *slice)
+static void make_series(struct cell *cell, const struct batch *batch,
+                        struct batch_series *series, struct write_slice *slice)
 {
+    if (write_state(batch)->known_only) {
+        series->st = ST_NO_MEMORY;
+        return;
+    }
     if (series->labels.n == 0) {
         /* The probe went stale between the io loop and here, and the labels were not
          * decoded because of it: the sender tries again. */
@@ -63,7 +67,6 @@ bool write_find(struct cell *cell, struct batch_series *series)
 void write_resolve(struct cell *cell, struct batch *batch, struct batch_series *series,
                    struct write_slice *slice)
 {
-    (void)batch;
     bool known = write_find(cell, series);
     if (known && series->make == MAKE_REQUIRED) {
         series->st = ST_EXISTS;
@@ -73,7 +76,7 @@ void write_resolve(struct cell *cell, struct batch *batch, struct batch_series *
         series->st = ST_NOT_FOUND;
         return;
     }
-    if (!known) make_series(cell, series, slice);
+    if (!known) make_series(cell, batch, series, slice);
     if (series->st != ST_OK) return;
     if (cell_head(cell, series->ordinal)->type != series->type) {
         series->st = ST_WRONG_TYPE;

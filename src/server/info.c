@@ -58,8 +58,9 @@ static void section_memory(const struct info *info)
     LINE(info, "used_memory_registry:%llu", (unsigned long long)info->now->db.registry_bytes);
     LINE(info, "used_memory_net:%llu", (unsigned long long)info->now->memory_net);
     LINE(info, "used_memory_query:%llu", (unsigned long long)info->now->memory_query);
-    LINE(info, "maxmemory:%llu",
-         (unsigned long long)server_config(info->srv)->engine.memory_limit);
+    LINE(info, "used_memory_wal:%llu", (unsigned long long)info->now->db.wal_buffer_bytes);
+    LINE(info, "used_memory_lists:%llu", (unsigned long long)info->now->db.list_bytes);
+    LINE(info, "maxmemory:%llu", (unsigned long long)info->now->db.memory_limit);
 }
 
 static void section_persistence(const struct info *info)

@@ -22,6 +22,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/panic.h"
+#include "engine/budget.h"
 #include "query/querier_local.h"
 #include "server/signals.h"
 #include "server/server_stats.h"
@@ -222,8 +223,27 @@ static bool on_progress(void *ctx, const char *phase, uint64_t done, uint64_t to
     return signals_n_stops() == 0 && !srv->stop_asked;
 }
 
+/* The engine's options with what they say about this machine settled. A small one gets a
+ * buffer of the WAL to its measure. */
+static struct db_options engine_options(const struct server *srv)
+{
+    enum { WAL_BUFFER_MIN = 1 << 20 };
+    struct db_options opt = server_config(srv)->engine;
+    struct cgroup_limits machine;
+    if (opt.memory_limit) return opt;
+    cgroup_read(&machine, NULL);
+    opt.memory_limit = budget_default(machine.memory_bytes);
+    while (opt.wal_buffer_bytes > opt.memory_limit / 4 && opt.wal_buffer_bytes > WAL_BUFFER_MIN)
+        opt.wal_buffer_bytes /= 2;
+    log_info("server", "memory-limit", "bytes=%llu of=%llu wal_buffer=%llu",
+             (unsigned long long)opt.memory_limit, (unsigned long long)machine.memory_bytes,
+             (unsigned long long)opt.wal_buffer_bytes);
+    return opt;
+}
+
 static status open_database(struct server *srv, struct err *err)
 {
+    struct db_options options = engine_options(srv);
     struct db_ports ports = {.vfs = srv->vfs,
                              .clock = srv->app.clock,
                              .rng = &srv->rng,
@@ -236,7 +256,7 @@ static status open_database(struct server *srv, struct err *err)
                              .progress = on_progress,
                              .progress_ctx = srv};
     struct db *db;
-    TRY(db_open(&db, &server_config(srv)->engine, &ports, err));
+    TRY(db_open(&db, &options, &ports, err));
     srv->app.db = db;
     srv->app.sink = db_sink(db);
     srv->app.querier = querier_local_new(db, &srv->query_account);
