@@ -142,7 +142,7 @@ struct db_stats {
     uint64_t wal_bytes, wal_frames, wal_syncs, wal_sync_ns, wal_live_bytes;
     uint64_t replay_frames, replay_samples, replay_ns, replay_torn_bytes, replay_damaged;
     uint64_t n_quarantined;
-    uint64_t n_snapshots, n_snapshot_failures, snapshot_ms; /* ms: of the last good one */
+    uint64_t n_snapshots, n_snapshot_failures, snapshot_ns; /* the last: of the last good one */
     uint64_t snapshot_running;     /* 0 or 1 */
 };
 

@@ -90,15 +90,15 @@ static void end_snapshot(struct snapshot *s, status st)
 {
     struct db *db = s->db;
     struct db_stats *stats = &db->cell.stats;
-    int64_t ms = (clock_mono(db->ports.clock) - s->began) / 1000000;
+    int64_t ns = clock_mono(db->ports.clock) - s->began;
     db->snapshot = NULL;
     if (st == ST_OK) {
         stats->n_snapshots++;
-        stats->snapshot_ms = (uint64_t)ms;
+        stats->snapshot_ns = (uint64_t)ns;
         log_info("snapshot", "made and verified",
                  "name=%s segments=%llu copied_files=%llu cut=%llu ms=%lld", s->info.name,
                  (unsigned long long)s->info.n_segments, (unsigned long long)s->n_copied,
-                 (unsigned long long)s->info.cut, (long long)ms);
+                 (unsigned long long)s->info.cut, (long long)(ns / 1000000));
     } else {
         stats->n_snapshot_failures++;
         log_error("snapshot", "failed; nothing of it is kept", "name=%s reason=\"%s\"",

@@ -290,6 +290,7 @@ status registry_add(uint32_t *ordinal, struct registry *reg, const struct series
 {
     struct slice key = {NULL, 0};
     if (n_pairs(reg) >= ID_NONE - 1 - make->labels.n) return ST_LIMIT;
+    identity_prefetch(reg->identity, make->hash); /* needed last, the farthest away */
     vec_clear(&reg->scratch);
     for (size_t i = 0; i < make->labels.n; i++) {
         const struct label *label = &make->labels.ptr[i];

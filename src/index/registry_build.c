@@ -211,8 +211,10 @@ static status fill_entries(struct build *b, unsigned n_threads, struct err *err)
     }
     if (st == ST_OK) threads_together("load", run_entries, tasks, sizeof(tasks[0]), n);
     for (unsigned i = 0; i < n; i++) {
-        if (st == ST_OK && tasks[i].st != ST_OK) st = err_wrap(&tasks[i].err, tasks[i].st, "load");
-        if (st == ST_CORRUPT && tasks[i].st == st) *err = tasks[i].err;
+        if (st == ST_OK && tasks[i].st != ST_OK) {
+            st = tasks[i].st;
+            if (st == ST_CORRUPT && err) *err = tasks[i].err;
+        }
         for (uint32_t p = 0; p < n_counts && tasks[i].counts; p++)
             b->starts[p] += tasks[i].counts[p];
         mem_free(tasks[i].counts);

@@ -24,6 +24,16 @@ enum {
     TAG_TIMESTAMP = SAMPLE_TIMESTAMP << 3 | WIRE_VARINT,
 };
 
+/* Six bytes of a varint, the last of which ends it, to a number; false: they are none. */
+static inline bool prom_varint6(int64_t *out, const uint8_t *src)
+{
+    uint64_t x = (uint64_t)load_u32(src) | (uint64_t)load_u16(src + 4) << 32;
+    if ((x & 0x808080808080) != 0x008080808080) return false;
+    *out = (int64_t)((x & 0x7f) | (x >> 1 & 0x3f80) | (x >> 2 & 0x1fc000) |
+                     (x >> 3 & 0xfe00000) | (x >> 4 & 0x7f0000000) | (x >> 5 & 0x3f800000000));
+    return true;
+}
+
 struct prom_ctx {
     struct batch *batch;
     struct slice body;

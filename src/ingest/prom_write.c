@@ -193,16 +193,6 @@ static bool is_known(const struct ctx *ctx, struct hash128 raw, uint32_t *ordina
     return env->known && env->known(env->ctx, raw, ordinal, gen);
 }
 
-/* Six bytes of a varint, the last of which ends it, to a number; false: they are none. */
-static inline bool varint6(int64_t *out, const uint8_t *src)
-{
-    uint64_t x = (uint64_t)load_u32(src) | (uint64_t)load_u16(src + 4) << 32;
-    if ((x & 0x808080808080) != 0x008080808080) return false;
-    *out = (int64_t)((x & 0x7f) | (x >> 1 & 0x3f80) | (x >> 2 & 0x1fc000) |
-                     (x >> 3 & 0xfe00000) | (x >> 4 & 0x7f0000000) | (x >> 5 & 0x3f800000000));
-    return true;
-}
-
 /* Whether the message may end with the field of one sample:
  *
  *     | 0x12 | 16 | 0x09 | value: 8 bytes | 0x10 | time: varint of 6 bytes | */
@@ -213,7 +203,7 @@ static bool split_tail(struct peeked *out, struct slice msg)
 
     const uint8_t *tail = (const uint8_t *)msg.ptr + msg.len - TAIL;
     if (tail[0] != TAG_SAMPLES || tail[1] != TAIL - 2 || tail[2] != TAG_VALUE ||
-        tail[11] != TAG_TIMESTAMP || !varint6(&out->ms, tail + 12))
+        tail[11] != TAG_TIMESTAMP || !prom_varint6(&out->ms, tail + 12))
         return false;
     out->bits = load_u64(tail + 3);
     out->run_len = msg.len - TAIL;

@@ -7,8 +7,9 @@
  *     Exemplar     1 labels_refs   2 value   3 timestamp
  *     Metadata     1 type   3 help_ref   4 unit_ref
  *
- * Two walks over the top level: the first gathers the symbols, wherever they stand, the
- * second reads the series.
+ * Senders put the symbols first: that run is gathered, then the series are read. When a
+ * symbol stands behind it, all is dropped and begun again, with one walk that gathers the
+ * symbols wherever they stand and a second for the series.
  *
  * The key of a series. Each symbol has a hash of 128 bits, under the process's secret. The
  * references come in pairs (name, value); the pair at place i adds
@@ -19,7 +20,8 @@
  * the k being secret too (the NH construction of UMAC, Black et al. 1999). Each sum is
  * folded and mixed to a half of the key. So the key depends on every symbol and its place.
  * Series of a target stand side by side and differ in a label or two, and sums can be
- * corrected: only pairs that are not those of the series before cost multiplications.
+ * corrected: the bytes of a run are compared with those of the series before, and only
+ * pairs that differ are decoded and multiplied.
  *
  * A key stands for one packed run of references at the beginning of the series. What is
  * spelled differently is read the slow way, without a key.
@@ -46,6 +48,8 @@ enum {
 };
 
 enum {
+    TAG_SYMBOL = REQUEST_SYMBOLS << 3 | WIRE_BYTES,
+    TAG_TIMESERIES = REQUEST_TIMESERIES << 3 | WIRE_BYTES,
     TAG_REFS = SERIES2_REFS << 3 | WIRE_BYTES,
     TAG_SAMPLE2 = SERIES2_SAMPLES << 3 | WIRE_BYTES,
     TAG_METADATA2 = SERIES2_METADATA << 3 | WIRE_BYTES,
@@ -69,6 +73,20 @@ struct meta_ref {
     enum metric_type type;
 };
 
+struct pair {
+    uint32_t name, value;
+    uint32_t end;                    /* in the run, in bytes */
+    unsigned __int128 lo, hi;        /* what it adds to the sums */
+};
+
+/* A run of references, its pairs, and their sums. */
+struct pair_sums {
+    unsigned __int128 lo, hi;        /* of pairs [0, n) */
+    size_t n;
+    struct slice run;                /* of the body; n pairs fill it */
+    struct pair pair[PAIRS_KEYED];
+};
+
 struct ctx {
     struct prom_ctx base;
     struct slice *symbols;           /* in the batch's arena, as hashes */
@@ -76,13 +94,7 @@ struct ctx {
     size_t n_symbols;
     uint64_t secret[4 * PAIRS_KEYED];
     size_t n_secret;                 /* pairs that have theirs */
-    struct pair_sums {               /* of the series before */
-        unsigned __int128 lo, hi;
-        size_t n;
-        struct pair {
-            uint32_t name, value;
-        } pair[PAIRS_KEYED];
-    } sums;
+    struct pair_sums sums;           /* of the series before */
     uint64_t n_timeseries, n_peeked; /* read, looked at */
     struct peeked ahead[AHEAD];
     VEC(struct meta_ref) metas;
@@ -93,11 +105,51 @@ struct ctx {
 
 /* ---- symbols -------------------------------------------------------------- */
 
-static bool read_symbols(struct ctx *ctx)
+static bool room_for_symbols(struct ctx *ctx, size_t n)
+{
+    struct arena *arena = &ctx->base.batch->arena;
+    ctx->symbols = arena_try_array(arena, n, sizeof(*ctx->symbols));
+    ctx->hashes = arena_try_array(arena, n, sizeof(*ctx->hashes));
+    if (ctx->symbols && ctx->hashes) return true;
+    return prom_fail(&ctx->base, ST_NO_MEMORY, "out of memory");
+}
+
+static inline void put_symbol(struct ctx *ctx, struct slice text)
+{
+    ctx->symbols[ctx->n_symbols] = text;
+    ctx->hashes[ctx->n_symbols++] = hash128(text.ptr, text.len);
+}
+
+static bool first_is_empty(struct ctx *ctx)
+{
+    if (ctx->n_symbols == 0 || ctx->symbols[0].len == 0) return true;
+    return prom_fail(&ctx->base, ST_PROTOCOL, "the first symbol is not empty");
+}
+
+/* The run of symbols at the beginning of the body; *w goes behind it. */
+static bool read_first_symbols(struct ctx *ctx, struct wire *w)
+{
+    struct slice text;
+    struct wire ahead = *w;
+    size_t n = 0;
+    for (; ahead.at < ahead.end && *ahead.at == TAG_SYMBOL; n++) {
+        ahead.at++;
+        if (!wire_bytes(&text, &ahead)) return prom_damaged(&ctx->base, "request", &ahead);
+    }
+    if (!room_for_symbols(ctx, n)) return false;
+    while (ctx->n_symbols < n) {
+        w->at++;
+        if (!wire_bytes(&text, w)) return prom_damaged(&ctx->base, "request", w);
+        put_symbol(ctx, text);
+    }
+    return first_is_empty(ctx);
+}
+
+/* All symbols, wherever they stand. The whole top level is sound then. */
+static bool read_all_symbols(struct ctx *ctx)
 {
     struct wire w = wire_of(ctx->base.body);
     struct wire_field f;
-    struct arena *arena = &ctx->base.batch->arena;
     size_t n = 0;
     bool foreign = false; /* series and metadata of 1.0 */
 
@@ -111,18 +163,12 @@ static bool read_symbols(struct ctx *ctx)
     if (n == 0 && foreign)
         return prom_fail(&ctx->base, ST_PROTOCOL, "the body is of version 1.0, the type of 2.0");
     if (n == 0) return true;
-    ctx->symbols = arena_try_array(arena, n, sizeof(*ctx->symbols));
-    ctx->hashes = arena_try_array(arena, n, sizeof(*ctx->hashes));
-    if (!ctx->symbols || !ctx->hashes) return prom_fail(&ctx->base, ST_NO_MEMORY, "out of memory");
+    if (!room_for_symbols(ctx, n)) return false;
 
     w = wire_of(ctx->base.body);
-    while (ctx->n_symbols < n && wire_next(&f, &w)) {
-        if (f.number != REQUEST_SYMBOLS) continue;
-        ctx->symbols[ctx->n_symbols] = f.bytes;
-        ctx->hashes[ctx->n_symbols++] = hash128(f.bytes.ptr, f.bytes.len);
-    }
-    if (ctx->symbols[0].len == 0) return true;
-    return prom_fail(&ctx->base, ST_PROTOCOL, "the first symbol is not empty");
+    while (ctx->n_symbols < n && wire_next(&f, &w))
+        if (f.number == REQUEST_SYMBOLS) put_symbol(ctx, f.bytes);
+    return first_is_empty(ctx);
 }
 
 /* ---- keys ----------------------------------------------------------------- */
@@ -158,44 +204,91 @@ static uint64_t fold(unsigned __int128 sum)
     return hash_mix((uint64_t)sum ^ (uint64_t)(sum >> 64));
 }
 
-/* Adds pair i to the sums, or takes it out. */
-static inline void sum_pair(struct ctx *ctx, size_t i, struct pair pair, bool add)
+/* Pair i is this one now. */
+static inline void put_pair(struct ctx *ctx, size_t i, uint32_t name, uint32_t value,
+                            uint32_t end)
 {
+    if (unlikely(i >= ctx->n_secret)) make_secret(ctx, i + 1);
     const uint64_t *k = &ctx->secret[4 * i];
-    const struct hash128 *name = &ctx->hashes[pair.name], *value = &ctx->hashes[pair.value];
-    unsigned __int128 lo = (unsigned __int128)(name->lo + k[0]) * (value->lo + k[1]);
-    unsigned __int128 hi = (unsigned __int128)(name->hi + k[2]) * (value->hi + k[3]);
-    ctx->sums.lo += add ? lo : -lo;
-    ctx->sums.hi += add ? hi : -hi;
+    const struct hash128 *a = &ctx->hashes[name], *b = &ctx->hashes[value];
+    struct pair *pair = &ctx->sums.pair[i];
+    if (i < ctx->sums.n) {
+        ctx->sums.lo -= pair->lo;
+        ctx->sums.hi -= pair->hi;
+    } else {
+        ctx->sums.n = i + 1;
+    }
+    pair->name = name;
+    pair->value = value;
+    pair->end = end;
+    pair->lo = (unsigned __int128)(a->lo + k[0]) * (b->lo + k[1]);
+    pair->hi = (unsigned __int128)(a->hi + k[2]) * (b->hi + k[3]);
+    ctx->sums.lo += pair->lo;
+    ctx->sums.hi += pair->hi;
 }
 
-static void replace_pair(struct ctx *ctx, size_t i, struct pair pair)
+/* How many bytes two runs have in common at their beginning. */
+static inline size_t common_bytes(const char *a, const char *b, size_t n)
 {
-    if (i >= ctx->n_secret) make_secret(ctx, i + 1);
-    if (i < ctx->sums.n) sum_pair(ctx, i, ctx->sums.pair[i], false);
-    else ctx->sums.n = i + 1;
-    ctx->sums.pair[i] = pair;
-    sum_pair(ctx, i, pair, true);
+    size_t i = 0;
+    for (; i + 8 <= n; i += 8) {
+        uint64_t diff = load_u64(a + i) ^ load_u64(b + i);
+        if (diff) return i + (size_t)__builtin_ctzll(diff) / 8;
+    }
+    while (i < n && a[i] == b[i]) i++;
+    return i;
+}
+
+/* Whether all from byte `from` on is as it was, at the same place. */
+static inline bool rest_is_same(const struct pair_sums *sums, struct slice run, size_t from)
+{
+    return run.len == sums->run.len &&
+           common_bytes(run.ptr + from, sums->run.ptr + from, run.len - from) == run.len - from;
+}
+
+/* Brings the sums from the run before to this one; false when there is anything odd. */
+static bool take_run(struct ctx *ctx, struct slice run)
+{
+    struct pair_sums *sums = &ctx->sums;
+    size_t max = run.len < sums->run.len ? run.len : sums->run.len;
+    size_t same = common_bytes(run.ptr, sums->run.ptr, max), n = 0;
+    struct wire w = wire_of(run);
+
+    while (n < sums->n && sums->pair[n].end <= same) n++;
+    if (n) w.at += sums->pair[n - 1].end;
+    for (; w.at < w.end; n++) {
+        uint64_t name, value;
+        if (n == PAIRS_KEYED || !take_ref(&name, &w) || !take_ref(&value, &w)) return false;
+        if (name >= ctx->n_symbols || value >= ctx->n_symbols) return false;
+        uint32_t end = (uint32_t)((const char *)w.at - run.ptr);
+        bool aligned = n < sums->n && sums->pair[n].end == end;
+        if (n < sums->n && sums->pair[n].name == name && sums->pair[n].value == value)
+            sums->pair[n].end = end;
+        else
+            put_pair(ctx, n, (uint32_t)name, (uint32_t)value, end);
+        if (aligned && rest_is_same(sums, run, end)) return true;
+    }
+    for (; sums->n > n; sums->n--) {
+        sums->lo -= sums->pair[sums->n - 1].lo;
+        sums->hi -= sums->pair[sums->n - 1].hi;
+    }
+    return true;
 }
 
 /* The key of a run of references; false when there is anything odd about it: then the
  * slow way finds what. */
-static bool key_of(struct hash128 *out, struct ctx *ctx, struct slice refs)
+static bool key_of(struct hash128 *out, struct ctx *ctx, struct slice run)
 {
-    struct wire w = wire_of(refs);
     struct pair_sums *sums = &ctx->sums;
-    size_t n = 0;
-
-    for (; w.at < w.end; n++) {
-        uint64_t name, value;
-        if (n == PAIRS_KEYED || !take_ref(&name, &w) || !take_ref(&value, &w)) return false;
-        if (n < sums->n && name == sums->pair[n].name && value == sums->pair[n].value) continue;
-        if (name >= ctx->n_symbols || value >= ctx->n_symbols) return false;
-        replace_pair(ctx, n, (struct pair){(uint32_t)name, (uint32_t)value});
+    if (!take_run(ctx, run)) {
+        sums->lo = sums->hi = 0;
+        sums->n = 0;
+        sums->run = slice_of(run.ptr, 0);
+        return false;
     }
-    for (; sums->n > n; sums->n--) sum_pair(ctx, sums->n - 1, sums->pair[sums->n - 1], false);
-    *out = (struct hash128){fold(sums->lo), fold(sums->hi + n)};
-    return n > 0;
+    sums->run = run;
+    *out = (struct hash128){fold(sums->lo), fold(sums->hi + sums->n)};
+    return sums->n > 0;
 }
 
 /* ---- labels --------------------------------------------------------------- */
@@ -419,6 +512,7 @@ static bool plain_sample(int64_t *ms, uint64_t *bits, struct slice msg)
     if (msg.len < 11 || w.at[0] != TAG_VALUE || w.at[9] != TAG_TIMESTAMP) return false;
     *bits = load_u64(w.at + 1);
     w.at += 10;
+    if (likely(msg.len == 16 && prom_varint6(ms, w.at))) return true;
     if (!wire_varint(&time, &w)) return false;
     *ms = (int64_t)time;
     if (w.at == w.end) return true;
@@ -511,16 +605,62 @@ static bool take_series(struct ctx *ctx, struct slice msg)
     return true;
 }
 
-static bool read_request(struct ctx *ctx)
+static bool read_waiting(struct ctx *ctx)
 {
-    if (!read_symbols(ctx)) return false;
-    struct wire w = wire_of(ctx->base.body);
-    struct wire_field f;
-    while (wire_next(&f, &w)) /* the first walk found the fields sound */
-        if (f.number == REQUEST_TIMESERIES && !take_series(ctx, f.bytes)) return false;
     for (; ctx->n_timeseries < ctx->n_peeked; ctx->n_timeseries++)
         if (!read_series(ctx, &ctx->ahead[ctx->n_timeseries % AHEAD])) return false;
     return true;
+}
+
+/* The series behind the first symbols. *late tells that there are more symbols: then
+ * nothing holds that was read. */
+static bool read_behind(struct ctx *ctx, struct wire w, bool *late)
+{
+    struct slice msg;
+    struct wire_field f;
+    for (;;) {
+        while (likely(w.at < w.end && *w.at == TAG_TIMESERIES)) {
+            w.at++;
+            if (!wire_bytes(&msg, &w)) return prom_damaged(&ctx->base, "request", &w);
+            if (!take_series(ctx, msg)) return false;
+        }
+        if (!wire_next(&f, &w)) break;
+        *late |= f.number == REQUEST_SYMBOLS;
+        if (f.number != REQUEST_SYMBOLS && f.number != REQUEST_TIMESERIES) continue;
+        if (!wire_is(&w, &f, WIRE_BYTES)) break;
+        if (*late) return true;
+        if (!take_series(ctx, f.bytes)) return false;
+    }
+    if (w.why) return prom_damaged(&ctx->base, "request", &w);
+    return read_waiting(ctx);
+}
+
+static void begin_again(struct ctx *ctx)
+{
+    prom_take_back(&ctx->base, &(struct prom_mark){.first = ST_OK});
+    ctx->n_symbols = ctx->n_timeseries = ctx->n_peeked = 0;
+    ctx->sums.n = ctx->sums.run.len = 0;
+    ctx->sums.lo = ctx->sums.hi = 0;
+    ctx->metas.len = 0;
+    ctx->meta_of = NULL;
+    ctx->last_name = UINT32_MAX;
+}
+
+static bool read_request(struct ctx *ctx)
+{
+    struct wire w = wire_of(ctx->base.body);
+    struct wire_field f;
+    bool late = false;
+    if (w.at < w.end && *w.at == TAG_SYMBOL) {
+        if (!read_first_symbols(ctx, &w) || !read_behind(ctx, w, &late)) return false;
+        if (likely(!late)) return true;
+        begin_again(ctx);
+    }
+    if (!read_all_symbols(ctx)) return false;
+    w = wire_of(ctx->base.body);
+    while (wire_next(&f, &w)) /* the first walk found the fields sound */
+        if (f.number == REQUEST_TIMESERIES && !take_series(ctx, f.bytes)) return false;
+    return read_waiting(ctx);
 }
 
 status prom_write2_decode(struct batch *batch, struct slice body, const struct decode_env *env,

@@ -29,7 +29,8 @@
 #include "ingest/prom_write.h"
 #include "ingest/prom_write2.h"
 
-enum { PER_REQUEST = 2000, ROUNDS = 7, AHEAD = 16, SLICE = 1024, TAIL = 18, LABELS = 9 };
+enum { PER_REQUEST = 2000, ROUNDS = 7, AHEAD = 16, SLICE = 1024, TAIL = 18, LABELS = 9,
+       PER_TARGET = 100 };
 
 static const int64_t start_ms = 1700000000000;
 
@@ -78,21 +79,24 @@ static const char *const names[LABELS] = {"__name__", "cluster",   "container", 
 
 static void label_value(char dst[80], size_t label, size_t i)
 {
-    size_t target = i / 100;
+    size_t target = i / PER_TARGET;
     switch (label) {
-    case 0: snprintf(dst, 80, "bench_container_%02zu_seconds_of_cpu_used_total", i % 100); break;
+    case 0:
+        snprintf(dst, 80, "bench_container_%02zu_seconds_of_cpu_used_total", i % PER_TARGET);
+        break;
     case 4: snprintf(dst, 80, "10.0.%zu.%zu:9100", target >> 8, target & 255); break;
     case 7: snprintf(dst, 80, "app-%06zu", target); break;
     default: snprintf(dst, 80, "%s-%02zu", names[label], target % 10 + label); break;
     }
 }
 
-/* Values shared by a target are symbols of the request once. */
+/* A sender's table has each text once: those that a target's series share, and the names
+ * that its targets share. */
 static void make_two(struct strbuf *out, size_t first, size_t n)
 {
     struct strbuf series, one;
     char value[80];
-    size_t next = 1 + LABELS, shared[LABELS] = {0};
+    size_t next = 1 + LABELS, shared[LABELS] = {0}, name_refs[PER_TARGET] = {0};
     strbuf_init(&series, 0);
     strbuf_init(&one, 0);
     put_text(out, 0x22, "");
@@ -102,13 +106,14 @@ static void make_two(struct strbuf *out, size_t first, size_t n)
         strbuf_init(&refs, 0);
         strbuf_reset(&one);
         for (size_t l = 0; l < LABELS; l++) {
-            if (l == 0 || i % 100 == 0 || i == first) {
+            size_t *ref = l == 0 ? &name_refs[i % PER_TARGET] : &shared[l];
+            if (l == 0 ? *ref == 0 : i % PER_TARGET == 0 || i == first) {
                 label_value(value, l, i);
                 put_text(out, 0x22, value);
-                shared[l] = next++;
+                *ref = next++;
             }
             put_varint(&refs, 1 + l);
-            put_varint(&refs, shared[l]);
+            put_varint(&refs, *ref);
         }
         strbuf_char(&one, 0x0a);
         put_varint(&one, refs.len);

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "api/handlers.h"
+#include "api/write_space.h"
 #include "net/listener.h"
 
 struct app fixture_app;
@@ -40,6 +41,8 @@ static void start(enum conn_proto proto, size_t n_io)
     ck_assert_int_eq(loop_open(&app->owner, &loop_opts, NULL), ST_OK);
     ck_assert_int_eq(io_threads_open(&io, app->owner, app->hub, n_io, NULL), ST_OK);
     app->loops = io_threads_all(io);
+    app->spaces = write_spaces_new(app);
+    ck_assert_ptr_nonnull(app->spaces);
     struct conn_loops deal =
         proto == CONN_RESP ? io_threads_for_resp(io) : io_threads_for_http(io);
     opts.hub = app->hub;
@@ -67,6 +70,7 @@ void fixture_stop(void)
     loop_join(fixture_app.owner);
     listener_close(listener);
     io_threads_close(io);
+    write_spaces_free(fixture_app.spaces);
     loop_close(fixture_app.owner);
     conn_hub_close(fixture_app.hub);
     ck_assert_uint_eq(account_used(&account), 0);

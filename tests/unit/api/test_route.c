@@ -185,17 +185,24 @@ END_TEST
 
 START_TEST(test_route_waits_for_the_data)
 {
-    static const struct answer_case no[] = {
-        {"GET /api/v1/query?query=1", "", "", 503, "Service Unavailable\n"},
-        {"POST /api/v1/write", "Content-Length: 1\r\n", "x", 503, "Service Unavailable\n"},
-        {"GET /-/ready", "", "", 503, "Service Unavailable\n"},
+#define WAITS "Service Unavailable: starting, replay 40 %\n"
+#define ENDS "Service Unavailable: stopping\n"
+    static const struct answer_case no[][3] = {
+        {{"GET /api/v1/query?query=1", "", "", 503, WAITS},
+         {"POST /api/v1/write", "Content-Length: 1\r\n", "x", 503, WAITS},
+         {"GET /-/ready", "", "", 503, WAITS}},
+        {{"GET /api/v1/query?query=1", "", "", 503, ENDS},
+         {"POST /api/v1/write", "Content-Length: 1\r\n", "x", 503, ENDS},
+         {"GET /-/ready", "", "", 503, ENDS}},
     };
     static const struct answer_case yes = {"GET /-/healthy", "", "", 200, "Healthy"};
 
     set_limits();
     fixture_start_http(1);
+    atomic_store(&fixture_app.start_phase, "replay");
+    atomic_store(&fixture_app.start_percent, 40);
     for (int stopping = 0; stopping < 2; stopping++) {
-        for (size_t i = 0; i < sizeof(no) / sizeof(no[0]); i++) ask(&no[i], "HTTP/1.1 503 ");
+        for (size_t i = 0; i < 3; i++) ask(&no[stopping][i], "HTTP/1.1 503 ");
         ask(&yes, "HTTP/1.1 200 ");
         atomic_store(&fixture_app.ready, true);
         atomic_store(&fixture_app.stopping, true);

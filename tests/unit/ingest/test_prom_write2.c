@@ -143,6 +143,92 @@ START_TEST(test_requests_become_rows)
 }
 END_TEST
 
+START_TEST(test_symbols_on_both_sides_of_the_series)
+{
+    struct strbuf body;
+    simple_series("up", "a", 1);
+    ref("__name__", "down");
+    ref("job", "b");
+    end_refs();
+    pb_sample(&fx.series, 2, RIG_NOW);
+    metadata(2, NULL, NULL);
+    end_series();
+    for (uint32_t cut = 0; cut <= fx.n_symbols; cut++) {
+        strbuf_init(&body, 0);
+        for (uint32_t i = 0; i < cut; i++) pb_text(&body, 4, fx.symbol[i]);
+        strbuf_slice(&body, strbuf_view(&fx.req));
+        for (uint32_t i = cut; i < fx.n_symbols; i++) pb_text(&body, 4, fx.symbol[i]);
+        ck_assert_int_eq(rig_decode(&fx.rig, prom_write2_decode, strbuf_view(&body)), ST_OK);
+        ck_assert_str_eq(rig_text(&fx.rig, &fx.text), "up{job=\"a\"} 1@0;down{job=\"b\"} 2@0;");
+        ck_assert_uint_eq(fx.rig.report.n_samples, 2);
+        ck_assert_uint_eq(fx.rig.report.n_refused, 0);
+        ck_assert_uint_eq(fx.rig.report.n_metadata, 1);
+        ck_assert_int_eq(fx.rig.report.first.st, ST_OK);
+        strbuf_release(&body);
+    }
+}
+END_TEST
+
+/* One series, its labels by number: references of one byte and of two among them. */
+static void numbered_series(const unsigned *label, size_t n)
+{
+    char name[32], value[32];
+    ref("__name__", "m");
+    for (size_t i = 0; i < n; i++) {
+        snprintf(name, sizeof(name), "l%zu", i);
+        snprintf(value, sizeof(value), "v%u", label[i]);
+        ref(name, value);
+    }
+    end_refs();
+    pb_sample(&fx.series, 1, RIG_NOW);
+    end_series();
+}
+
+/* The key of a series alone in its request is its key among any neighbours. */
+START_TEST(test_keys_do_not_depend_on_neighbours)
+{
+    enum { SERIES = 60, LABELS = 6, VALUES = 180 };
+    static unsigned label[SERIES][LABELS];
+    struct hash128 key[SERIES];
+    size_t n_labels[SERIES];
+    struct rng rng;
+    rng_init(&rng, unit_seed());
+    for (size_t i = 0; i < SERIES; i++) {
+        bool fresh = i == 0 || rng_below(&rng, 4) == 0;
+        bool longer = fresh || rng_below(&rng, 3) == 0;
+        n_labels[i] = longer ? rng_below(&rng, LABELS + 1) : n_labels[i - 1];
+        for (size_t l = 0; l < LABELS; l++)
+            label[i][l] = fresh ? (unsigned)rng_below(&rng, VALUES) : label[i - 1][l];
+        if (!fresh) label[i][rng_below(&rng, LABELS)] = (unsigned)rng_below(&rng, VALUES);
+    }
+    for (size_t i = 0; i < SERIES; i++) {
+        clear();
+        numbered_series(label[i], n_labels[i]);
+        ck_assert_int_eq(decode_as(false), ST_OK);
+        key[i] = fx.rig.batch->series[0].raw_hash;
+        ck_assert(key[i].lo | key[i].hi);
+        for (size_t j = 0; j < i; j++) {
+            bool same = n_labels[i] == n_labels[j] &&
+                        memcmp(label[i], label[j], n_labels[i] * sizeof(label[i][0])) == 0;
+            ck_assert(same == (key[i].lo == key[j].lo && key[i].hi == key[j].hi));
+        }
+    }
+    clear();
+    for (unsigned i = 0; i < VALUES; i++) { /* all have their numbers */
+        char value[16];
+        snprintf(value, sizeof(value), "v%u", i);
+        (void)symbol(value);
+    }
+    for (size_t i = 0; i < SERIES; i++) numbered_series(label[i], n_labels[i]);
+    ck_assert_int_eq(decode_as(false), ST_OK);
+    ck_assert_uint_eq(fx.rig.batch->n_series, SERIES);
+    for (size_t i = 0; i < SERIES; i++) {
+        struct hash128 got = fx.rig.batch->series[i].raw_hash;
+        ck_assert(got.lo == key[i].lo && got.hi == key[i].hi);
+    }
+}
+END_TEST
+
 START_TEST(test_known_series_are_not_resolved)
 {
     simple_series("up", "a", 1);
@@ -353,7 +439,7 @@ static void random_twins(struct rng *rng, struct strbuf *one)
     strbuf_init(&series, 0);
     for (uint64_t n = 1 + rng_below(rng, 6); n > 0; n--) {
         for (uint64_t l = 0, n_labels = rng_below(rng, 5); l <= n_labels; l++) {
-            char name[16], value[16];
+            char name[32], value[32];
             snprintf(name, sizeof(name), l ? "l%llu" : "__name__",
                      (unsigned long long)rng_below(rng, 9));
             snprintf(value, sizeof(value), "v%llu", (unsigned long long)rng_below(rng, 9));
@@ -467,6 +553,8 @@ Suite *suite_prom_write2(void)
     tcase_set_timeout(tc, 30);
     tcase_add_checked_fixture(tc, set_up, tear_down);
     tcase_add_test(tc, test_requests_become_rows);
+    tcase_add_test(tc, test_symbols_on_both_sides_of_the_series);
+    tcase_add_test(tc, test_keys_do_not_depend_on_neighbours);
     tcase_add_test(tc, test_known_series_are_not_resolved);
     tcase_add_test(tc, test_references_in_any_shape);
     tcase_add_loop_test(tc, test_bad_references_refuse_their_series_only, 0, 5);

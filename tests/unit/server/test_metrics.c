@@ -37,7 +37,8 @@ START_TEST(test_metrics_names_say_what_they_are)
     /* Nanoseconds become seconds, and only they are scaled. */
     ck_assert_msg(row->scale == 1 || row->scale == 1e9, "%s", row->name);
     if (row->scale == 1e9)
-        ck_assert_msg(ends_with(row->name, "_seconds_total"), "%s", row->name);
+        ck_assert_msg(ends_with(row->name, row->kind == COUNTER ? "_seconds_total" : "_seconds"),
+                      "%s", row->name);
     ck_assert_msg(ends_with(row->help, ".") && !strpbrk(row->help, "\\\n"), "%s", row->name);
 }
 END_TEST
