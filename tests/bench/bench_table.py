@@ -14,10 +14,13 @@ usage: bench_table.py [--long] [--rows 1,2,...] [--keep]
 Prints BENCH lines as it goes and the table last; exit 0 when it ran, whatever the figures.
 """
 import argparse
+import atexit
+import json
 import os
 import re
 import subprocess
 import sys
+import tempfile
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -204,27 +207,53 @@ def killed(table, rounds):
               None, seconds <= 1 and lost <= 0, "%d samples, %d lost" % (sent, max(0, lost)))
 
 
+def record(args):
+    """Scrapes a node exporter; the file, or None when there is none to scrape."""
+    program = "prometheus-node-exporter"
+    if not co.shutil.which(program):
+        print("# %s is not installed: no row 7" % program)
+        return None
+    folder = tempfile.mkdtemp(prefix="tsink-bench-record-")
+    atexit.register(co.shutil.rmtree, folder, True)
+    port, path = tt.free_ports(1)[0], os.path.join(folder, "ne.rec")
+    exporter = subprocess.Popen([program, "--web.listen-address=127.0.0.1:%d" % port],
+                                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                stderr=subprocess.DEVNULL)
+    try:
+        time.sleep(1)
+        subprocess.run([PROGRAM, "--url", "http://127.0.0.1:%d/metrics" % port, "--every",
+                        "500" if args.long else "50", "--scrapes", "2048" if args.long else "1024",
+                        "--file", path, "record"], check=True, stdout=subprocess.DEVNULL)
+    finally:
+        exporter.terminate()
+        exporter.wait()
+    return path
+
+
 def disk(table, args):
     """Rows 7 and 8 and jittered times: bytes a sample of all files, once all is merged."""
-    def bytes_of(mode_words, samples):
+    def bytes_of(mode_words):
+        sent = {}
+
         def work(contender):
-            figures = load(contender, *mode_words)
+            load(contender, *mode_words)
+            if contender.name == "tsink":
+                sent["n"] = contender.metrics()["tsink_samples_stored_total"]
             contender.compact()
-            return contender.disk_bytes() / (samples or figures["total_samples"])
+            return contender.disk_bytes() / sent["n"]
         return each([co.Tsink, co.VictoriaMetrics], work)
 
-    rounds = 1440 if args.long else 480
+    rounds = 1440
     cases = [("8", "set C, %d samples a series" % rounds, 0.94, 0.70,
-              ["--set", "c", "--rounds", rounds, "--run", "one", "write"], 10000 * rounds),
+              ["--set", "c", "--rounds", rounds, "--run", "one", "write"]),
              ("8b", "set C, jittered times", 0.92, 0,
-              ["--set", "c", "--rounds", rounds, "--jitter", 20, "--run", "one", "write"],
-              10000 * rounds)]
-    recording = args.recording
+              ["--set", "c", "--rounds", rounds, "--jitter", 20, "--run", "one", "write"])]
+    recording = args.recording or record(args)
     if recording:
         cases.insert(0, ("7", "node exporter, recorded", 0.83, 0.39,
-                         ["--file", recording, "--run", "one", "replay"], 0))
-    for number, what, limit, aim, words, samples in cases:
-        got = bytes_of(words, samples)
+                         ["--file", recording, "--run", "one", "replay"]))
+    for number, what, limit, aim, words in cases:
+        got = bytes_of(words)
         for name, value in got.items():
             print("BENCH name=disk.%s.%s value=%.4f unit=B" % (number, name, value))
         vm = ratio(got, "tsink", "victoria-metrics")
@@ -254,7 +283,6 @@ def durable(table, _args):
         command = [PROGRAM, "--port", str(server.port), "--http-port", str(server.http_port),
                    "--connections", "1", "--series", "1", "--requests", "3000", "--probe-fdatasync",
                    server.scratch, "--samples-per-request", "1", "--pipeline", "1", "--json", "add"]
-        import json
         figures = json.loads(subprocess.run(command, capture_output=True, text=True,
                                             check=True).stdout)
         ours, bare = figures["latency_seconds"]["p50"], figures["fdatasync_seconds"]["p50"]

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/hash.h"
 #include "utils/tsink-benchmark/bench.h"
 
 enum {
@@ -28,9 +29,14 @@ struct maker {
     int64_t start_ms;       /* of round 0 */
 };
 
-static int64_t time_of(const struct maker *m, uint64_t round)
+/* Series of one target were scraped together: they have one time. */
+static int64_t time_of(const struct maker *m, uint64_t series, uint64_t round)
 {
-    return m->start_ms + (int64_t)(round * m->opt->step_ms);
+    int64_t ms = m->start_ms + (int64_t)(round * m->opt->step_ms);
+    int64_t jitter = (int64_t)m->opt->jitter_ms;
+    if (jitter == 0) return ms;
+    uint64_t chance = hash_mix(hash_mix(m->opt->seed + series / BENCH_METRICS) + round);
+    return ms - jitter + (int64_t)(chance % (uint64_t)(2 * jitter + 1));
 }
 
 /* --- batches ----------------------------------------------------------------------- */
@@ -56,7 +62,7 @@ static bool add_write(struct batches *b, struct maker *m, uint64_t from, uint64_
     encoder_begin(m->encoder);
     for (uint64_t i = from; i < from + n; i++)
         encoder_add(m->encoder, series_labels(m->set, i), series_value(m->set, i, round),
-                    time_of(m, round));
+                    time_of(m, i, round));
     return encoder_end(m->encoder, &b->bytes, &b->n_raw, &b->n_body) && batches_add(b, off, 1, n);
 }
 
@@ -77,7 +83,7 @@ static void put_point(struct strbuf *out, const struct maker *e, uint64_t series
     char text[64];
     put_key(out, e->opt, series);
     snprintf(text, sizeof(text), "%lld",
-             (long long)time_of(e, round));
+             (long long)time_of(e, series, round));
     put_arg(out, text);
     snprintf(text, sizeof(text), "%.2f", series_value(e->set, series, round));
     put_arg(out, text);

@@ -25,6 +25,7 @@
 #include "base/strbuf.h"
 
 enum { BENCH_TEXT_MAX = 256 };
+enum { BENCH_METRICS = 100 }; /* series of a target, scraped together */
 enum { EXIT_USAGE = 64, EXIT_SERVER = 69, EXIT_REFUSED = 65, EXIT_IO = 74 };
 
 enum bench_mode {
@@ -56,6 +57,7 @@ struct options {
     uint64_t seconds;          /* at most, when requests is 0 */
     uint64_t requests;         /* batches in all; 0: by seconds */
     uint64_t step_ms;          /* between the samples of a series */
+    uint64_t jitter_ms;        /* how far a scrape may be from its time, either way */
     uint64_t memory_mb;        /* of encoded batches, at most */
     uint64_t pid;              /* of the server; 0: asked for by INFO */
     char run[BENCH_TEXT_MAX];  /* tells the series of this run from others */

@@ -32,6 +32,8 @@ static const struct option_row {
     ROW("--requests", OPT_NUMBER, requests, 1, 1000000000,
         "requests or pipelines in all, instead of a time"),
     ROW("--step", OPT_NUMBER, step_ms, 1, 86400000, "ms between the samples of a series (1000)"),
+    ROW("--jitter", OPT_NUMBER, jitter_ms, 0, 86400000,
+        "ms that the samples of a target are early or late, at most (0)"),
     ROW("--memory", OPT_NUMBER, memory_mb, 1, 1048576, "MB of encoded requests, at most (512)"),
     ROW("--pid", OPT_NUMBER, pid, 1, UINT32_MAX, "process of the server (asked for by INFO)"),
     ROW("--run", OPT_TEXT, run, 0, 0, "name that tells this run's series from others (the time)"),
@@ -190,6 +192,7 @@ static void settle(struct options *opt)
     if (bench_is_http(opt->mode)) opt->pipeline = 1;
     if (opt->mode != BENCH_PING && opt->series < opt->connections)
         complain("there are fewer series than connections", "--series");
+    if (opt->jitter_ms * 2 >= opt->step_ms) complain("is not less than half a step", "--jitter");
     if (opt->run[0] == 0)
         snprintf(opt->run, sizeof(opt->run), "%llx", (unsigned long long)time(NULL));
 }
