@@ -163,7 +163,7 @@ static void take_set(struct options *opt)
     for (size_t i = 0; i < sizeof(sets) / sizeof(sets[0]); i++) {
         if (strcmp(opt->set_name, sets[i].name) != 0) continue;
         opt->set = opt->set_name[0];
-        opt->series = sets[i].series;
+        if (opt->series == 0) opt->series = sets[i].series;
         if (opt->rounds == 0) opt->rounds = sets[i].rounds;
         opt->step_ms = 15000;
         return;
@@ -186,6 +186,7 @@ static void settle(struct options *opt)
 {
     if (opt->url[0]) take_url(opt);
     if (opt->set_name[0]) take_set(opt);
+    if (opt->series == 0) opt->series = 100000;
     check_needs(opt);
     opt->zstd = strcmp(opt->coding, "zstd") == 0;
     if (opt->per_request == 0) opt->per_request = bench_is_http(opt->mode) ? 2000 : 10;
@@ -201,7 +202,7 @@ void options_parse(struct options *opt, int argc, char **argv)
 {
     bool has_mode = false;
     *opt = (struct options){.host = "127.0.0.1", .port = 6380, .http_port = 9201,
-                            .series = 100000, .labels = 9, .connections = 4, .pipeline = 16,
+                            .labels = 9, .connections = 4, .pipeline = 16,
                             .seconds = 5, .step_ms = 1000, .memory_mb = 512,
                             .path = "/api/v1/write", .version = 1, .seed = 1,
                             .every_ms = 500, .scrapes = 100};
