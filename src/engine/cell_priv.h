@@ -247,6 +247,7 @@ void delete_close(struct cell *cell);    /* the same, and answers those that wai
 
 /* Begins a flush unless one is under way or nothing is new; false then. */
 bool flush_begin(struct cell *cell, const char *why);
+bool flush_waits_for_views(const struct cell *cell); /* to unlink what it has written */
 size_t flush_list_bytes(const struct cell *cell); /* of the flush under way, or 0 */
 uint64_t flush_wal_bytes(const struct cell *cell); /* logged since the start, ever rising */
 void flush_step(struct cell *cell);      /* goes on cutting or unlinking, bounded */

@@ -229,6 +229,7 @@ int64_t db_tick(struct db *db)
     if (list_empty(&cell->inbox)) cell->short_since = 0;
     write_wake(cell); /* whoever waits for room: some may have come */
     cell_collect(cell);
+    view_limit_retired(cell);
     bool stepping = cell->flush || cell->short_since || !list_empty(&cell->delete_ops);
     if (now < cell->next_look && !stepping) return cell->next_look - now;
     if (now >= cell->next_look) {

@@ -120,7 +120,7 @@ struct db_stats {
     uint64_t n_series_made;
     uint64_t n_encode_jobs, n_blocks_encoded, n_chunks_sealed;
     uint64_t n_flushes, n_flush_failures, flush_ns, n_flush_samples, n_flush_bytes;
-    uint64_t n_views, n_view_retries, n_views_live;
+    uint64_t n_views, n_view_retries, n_views_live, n_views_cancelled;
     uint64_t n_deletes, n_segments_expired;
     /* Compaction: merges and rewrites; expiry of whole segments is not among them. */
     uint64_t n_compactions, n_compact_errors, n_compact_deferred; /* deferred: for space */

@@ -462,6 +462,12 @@ void flush_step(struct cell *cell)
     }
 }
 
+bool flush_waits_for_views(const struct cell *cell)
+{
+    const struct flush *f = cell->flush;
+    return f && f->phase == FLUSH_UNLINKING && cell_oldest_version(cell) < f->version;
+}
+
 size_t flush_list_bytes(const struct cell *cell)
 {
     const struct flush *f = cell->flush;

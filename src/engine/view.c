@@ -5,8 +5,10 @@
  * stored after its view's pin therefore finds a row for it, and the first row of an
  * ordinal behind the view's place in the journal holds the root as it was at the pin.
  */
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/sync_point.h"
+#include "engine/budget.h"
 #include "engine/db_priv.h"
 #include "engine/view_priv.h"
 
@@ -24,6 +26,7 @@ struct view *view_pin(struct db *db)
     view->n_births = registry_n_births(cell->registry);
     view->journal_from = segvec_len(&cell->journal.rows);
     view->capturing = true;
+    view->pinned = clock_mono(db_clock(db));
     view->now = db_now(db);
     view->window = db_window(db);
     list_push(&cell->views, &view->link);
@@ -50,6 +53,22 @@ void view_unpin(struct view *view)
     mem_free(view);
     flush_step(cell); /* unlinking may have waited for this view */
     cell_collect(cell);
+}
+
+void view_limit_retired(struct cell *cell)
+{
+    enum { GRACE_NS = 1000 * 1000 * 1000 };
+    uint64_t limit = db_options(cell->db)->memory_limit;
+    if (!limit || list_empty(&cell->views)) return;
+    bool much = cell->retire.n_bytes > budget_retired_max(limit);
+    bool blocks = cell->short_since && flush_waits_for_views(cell);
+    struct view *view = container_of(cell->views.next, struct view, link);
+    if ((!much && !blocks) || atomic_load_explicit(&view->cancelled, memory_order_relaxed)) return;
+    if (clock_mono(db_clock(cell->db)) - view->pinned < GRACE_NS) return;
+    atomic_store_explicit(&view->cancelled, true, memory_order_relaxed);
+    cell->stats.n_views_cancelled++;
+    log_warn("view", "ended: it held back memory that is needed", "retired=%zu",
+             cell->retire.n_bytes);
 }
 
 void view_journal_lost(struct cell *cell)
@@ -189,6 +208,7 @@ status view_capture(struct view *view, struct captured *series, size_t n, struct
 {
     struct cell *cell = view->cell;
     size_t n_heads = segvec_len(&cell->heads);
+    TRY(view_alive(view, err));
     for (size_t i = 0; i < n; i++) {
         DASSERT(i == 0 || series[i - 1].ordinal < series[i].ordinal);
         series[i].root =

@@ -8,7 +8,8 @@
  *
  * A sample is in a view if and only if its batch was applied before the pin, however
  * long the worker takes to capture. A view never outlives evaluation: it holds memory
- * back. db_pin() and db_unpin() are the worker's way to the owner.
+ * back, and is ended (every call says ST_LIMIT) when that is more than a sixteenth of
+ * memory-limit. db_pin() and db_unpin() are the worker's way to the owner.
  */
 #ifndef TSINK_ENGINE_VIEW_H
 #define TSINK_ENGINE_VIEW_H

@@ -13,6 +13,8 @@ struct view {
     struct epoch_hold hold;
     uint64_t n_births;
     _Atomic bool overflow;     /* set by the owner while capturing: the journal lost a row */
+    _Atomic bool cancelled;    /* set by the owner: it held back too much memory */
+    mono_ns pinned;
     size_t journal_from;
     bool capturing;            /* owner */
     ts_time now;
@@ -35,8 +37,20 @@ struct pin_wait {
 /* Owner: the journal found no room for a row; whoever is capturing must start again. */
 void view_journal_lost(struct cell *cell);
 
+/* Owner: ends the oldest view when what it holds back is over budget_retired_max(), or
+ * when a flush cannot give memory back because of it and memory is short. Views younger
+ * than a second are let be: what they hold back was retired just now. */
+void view_limit_retired(struct cell *cell);
+
 /* Serves the pins that wait; called between batches and at close. */
 void view_serve_pins(struct cell *cell);
+
+/* Any thread. ST_LIMIT after view_limit_retired() took the view. */
+CHECKED static inline status view_alive(const struct view *view, struct err *err)
+{
+    if (!atomic_load_explicit(&view->cancelled, memory_order_relaxed)) return ST_OK;
+    return err_set(err, ST_LIMIT, "the read went on while memory-limit needed what it held back");
+}
 
 /* Whether samples of this node are in the view (no flush took it before the view). */
 static inline bool view_has_node(const struct view *view, const struct node *node)

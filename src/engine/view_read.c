@@ -149,6 +149,7 @@ status view_read(struct view *view, const struct captured *series, struct time_r
                  struct points *out, struct arena *arena, struct err *err)
 {
     const struct series_entry *entry = registry_entry(view->cell->registry, series->ordinal);
+    TRY(view_alive(view, err));
     TRY(clip_range(view, series, entry, &range, err));
     if (range_empty(range)) return ST_OK;
 
@@ -191,6 +192,7 @@ status view_chunks(struct view *view, const struct captured *series, chunk_exten
 {
     const struct series_entry *entry = registry_entry(view->cell->registry, series->ordinal);
     const struct manifest *m = view->manifest;
+    TRY(view_alive(view, err));
     for (size_t i = 0; i < m->n_segments; i++)
         if (segment_info(m->segments[i])->lane == value_lane_of((enum value_type)entry->type))
             TRY(chunks_of_segment(entry, m->segments[i], fn, ctx, err));

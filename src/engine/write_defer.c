@@ -130,7 +130,8 @@ static void defer_publish(struct job *base, status st)
     struct write_state *state = job->state;
 
     list_remove(&batch->link);
-    if (st == ST_AGAIN) { /* the view's journal was lost: nothing is known */
+    /* The view's journal was lost, or it held back too much memory: nothing is known. */
+    if (st == ST_AGAIN || st == ST_LIMIT) {
         vec_clear(&state->lookups);
     } else if (st != ST_OK) { /* what cannot be told is refused, the others are applied */
         for (size_t i = 0; i < state->lookups.len; i++)

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "engine/budget.h"
 #include "engine/db_priv.h"
+#include "engine/view.h"
 #include "model/batch.h"
 #include "tests/lib/db_rig.h"
 #include "tests/unit/engine/engine_suites.h"
@@ -247,6 +248,62 @@ START_TEST(test_a_batch_that_can_never_fit)
 }
 END_TEST
 
+/* Retires memory by growing tails until so much waits. */
+static void retire_bytes(struct db_rig *rig, size_t bytes)
+{
+    static ts_time ts = 1000;
+    for (int i = 0; rig->db->cell.retire.n_bytes <= bytes; i++) {
+        ck_assert_int_lt(i, 100000);
+        char name[16];
+        snprintf(name, sizeof(name), "r%d", i % 20);
+        ck_assert_int_eq(db_rig_put(rig, name, ts += 7 + i % 3, i), ST_OK);
+        if (i % 20 == 0) db_rig_settle(rig);
+    }
+}
+
+/* A view that holds back too much is ended; one that is young or holds little is not. */
+START_TEST(test_the_oldest_view_ends_when_it_holds_back_too_much)
+{
+    struct db_rig rig;
+    struct db_stats stats;
+    struct points pts = {0};
+    struct view *view, *young;
+    struct err err = {.st = ST_OK};
+    const struct time_range ever = {TS_MIN, TS_MAX};
+    open_small(&rig, 4);
+    ck_assert_int_eq(db_rig_put(&rig, "m", 1, 1), ST_OK);
+    struct captured at = {.ordinal = db_rig_ordinal(&rig, "m")};
+    ck_assert_int_eq(db_pin(rig.db, &view, &err), ST_OK);
+    ck_assert_int_eq(view_capture(view, &at, 1, &err), ST_OK);
+    clock_sim_advance_ms(&rig.clock, 5000);
+    db_rig_settle(&rig);
+    ck_assert_int_eq(view_read(view, &at, ever, &pts, NULL, &err), ST_OK); /* holds little */
+    ck_assert_int_eq(db_pin(rig.db, &young, &err), ST_OK);
+    retire_bytes(&rig, LIMIT / 16);
+    db_rig_settle(&rig);
+
+    ck_assert_int_eq(view_read(view, &at, ever, &pts, NULL, &err), ST_LIMIT);
+    ck_assert_int_eq(view_capture(young, &at, 1, &err), ST_OK); /* one at a time, and young */
+    db_stats(rig.db, &stats);
+    ck_assert_uint_eq(stats.n_views_cancelled, 1);
+    db_unpin(rig.db, view);
+    db_rig_settle(&rig);
+    ck_assert_int_eq(view_read(young, &at, ever, &pts, NULL, &err), ST_OK);
+    clock_sim_advance_ms(&rig.clock, 2000);
+    db_rig_settle(&rig);
+    ck_assert_int_eq(view_read(young, &at, ever, &pts, NULL, &err), ST_LIMIT);
+    db_unpin(rig.db, young);
+    db_rig_settle(&rig);
+    db_stats(rig.db, &stats);
+    ck_assert_uint_eq(stats.n_views_cancelled, 2);
+    ck_assert_uint_lt(stats.n_retired_bytes, LIMIT / 16);
+    ck_assert_uint_eq(count(&rig, "m"), 1);
+    points_release(&pts);
+    ck_assert_int_eq(db_rig_close(&rig), ST_OK);
+    db_rig_release(&rig);
+}
+END_TEST
+
 Suite *suite_budget(void)
 {
     Suite *s = suite_create("budget");
@@ -258,6 +315,7 @@ Suite *suite_budget(void)
     tcase_add_test(tc, test_new_series_are_refused_and_old_ones_go_on);
     tcase_add_test(tc, test_samples_flush_early_and_go_on);
     tcase_add_test(tc, test_a_batch_that_can_never_fit);
+    tcase_add_test(tc, test_the_oldest_view_ends_when_it_holds_back_too_much);
     suite_add_tcase(s, tc);
     return s;
 }
