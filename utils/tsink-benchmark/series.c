@@ -62,9 +62,12 @@ static size_t put_label(char *dst, const char *name, const char *value)
 
 static void value_text(char value[64], const struct options *opt, unsigned label, uint64_t series)
 {
-    unsigned long long target = series / BENCH_METRICS, h = hash_mix(target ^ hash_mix(opt->seed + 1));
+    unsigned long long target = series / BENCH_METRICS;
+    unsigned long long h = hash_mix(target ^ hash_mix(opt->seed + 1));
     switch (label) {
-    case 0: snprintf(value, 64, "bench_container_%02u_seconds_total", (unsigned)(series % BENCH_METRICS));
+    case 0:
+        snprintf(value, 64, "bench_container_%02u_seconds_total",
+                 (unsigned)(series % BENCH_METRICS));
         break;
     case 1: snprintf(value, 64, "%.24s", opt->run); break;
     case 2: snprintf(value, 64, "app-%02llu", h % 97); break;
