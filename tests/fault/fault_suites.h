@@ -7,13 +7,15 @@
 Suite *suite_corrupt(void);
 Suite *suite_crash(void);
 Suite *suite_fault(void);
+Suite *suite_scenes(void);
 Suite *suite_view_exact(void);
 
-/* TSINK_ROUNDS, or so many. */
-static inline long fault_rounds(long usual)
+/* TSINK_ROUNDS, or so many: usually, with TSINK_LONG=1. */
+static inline long fault_rounds(long usual, long in_long)
 {
     const char *text = getenv("TSINK_ROUNDS");
-    return text ? strtol(text, NULL, 10) : usual;
+    if (text) return strtol(text, NULL, 10);
+    return getenv("TSINK_LONG") ? in_long : usual;
 }
 
 #endif

@@ -199,7 +199,7 @@ static long histories(void)
     enum { POINTS_LONG = 100 * 1000 };
     long n_shapes = sizeof(shapes) / sizeof(shapes[0]);
     long per_history = n_shapes * CUTS * VFS_CRASH_VARIANTS;
-    return fault_rounds(getenv("TSINK_LONG") ? POINTS_LONG / per_history + 1 : 1);
+    return fault_rounds(1, POINTS_LONG / per_history + 1);
 }
 
 START_TEST(test_power_cuts)

@@ -5,7 +5,7 @@
  * call that it makes, with that call failing; what it was told is kept in a naive model
  * and compared after a restart on the healthy disk.
  *
- * By default a sample of the calls; TSINK_ROUNDS >= 100 takes them all. */
+ * By default a sample of the calls; TSINK_LONG=1 or TSINK_ROUNDS >= 100 takes them all. */
 #include "base/bits.h"
 #include "base/log.h"
 #include "tests/fault/fault_suites.h"
@@ -56,6 +56,7 @@ static void scenario(struct vfs_fault *fault, uint64_t seed, const char *what)
     struct err err = {.st = ST_OK};
     rig_for(&rig, vfs_fault_vfs(fault), seed);
     db_history_init(&history, seed);
+    history.kinds = HISTORY_ALL;
     history.may_fail = true;
     history.restarts = 0;
     open_again(&rig, &history, what);
@@ -85,6 +86,9 @@ static void scenario(struct vfs_fault *fault, uint64_t seed, const char *what)
     look(&rig, &history, what);
     db_rig_settle(&rig);
     ck_assert_msg(db_check(rig.db, &err) == ST_OK, "%s: at the end: %s", what, err.text);
+    db_history_note(&history, &rig);
+    const char *why = db_history_check_snapshots(&history, &rig);
+    ck_assert_msg(!why, "%s: at the end: %s", what, why);
     ck_assert_msg(db_rig_close(&rig) == ST_OK, "%s: close: %s", what, rig.err.text);
     db_history_release(&history);
     db_rig_release(&rig);
@@ -108,7 +112,7 @@ START_TEST(test_each_call_to_the_disk_fails_once)
 {
     const struct fault_kind *kind = &kinds[_i];
     uint64_t seed = unit_seed();
-    long rounds = fault_rounds(1);
+    long rounds = fault_rounds(1, 100);
     log_set_level(LOG_OFF);
     struct vfs *disk = vfs_mem_new();
     struct vfs_fault *fault = vfs_fault_new(disk, seed);
@@ -134,6 +138,9 @@ START_TEST(test_each_call_to_the_disk_fails_once)
         vfs_fault_free(fault);
         vfs_free(disk);
     }
+    printf("REL failed_calls=%llu of=%llu violations=0 goal=0 kind=\"%s\"\n",
+           (unsigned long long)(n_calls / stride), (unsigned long long)n_calls, kind->name);
+    fflush(stdout);
 }
 END_TEST
 
@@ -282,6 +289,7 @@ static bool starve(uint64_t seed, uint64_t nth, uint64_t n_fail, const char *wha
     db_history_init(&history, seed);
     history.may_fail = true;
     history.restarts = 0;
+    history.kinds = HISTORY_ALL;
     history.around = starve_engine;
     history.around_ctx = &starving;
 
@@ -315,6 +323,9 @@ static bool starve(uint64_t seed, uint64_t nth, uint64_t n_fail, const char *wha
     look(&rig, &history, what);
     db_rig_settle(&rig);
     ck_assert_msg(db_check(rig.db, &err) == ST_OK, "%s: at the end: %s", what, err.text);
+    db_history_note(&history, &rig);
+    const char *why = db_history_check_snapshots(&history, &rig);
+    ck_assert_msg(!why, "%s: at the end: %s", what, why);
     ck_assert_msg(db_rig_close(&rig) == ST_OK, "%s: close: %s", what, rig.err.text);
     db_history_release(&history);
     db_rig_release(&rig);
@@ -325,8 +336,8 @@ static bool starve(uint64_t seed, uint64_t nth, uint64_t n_fail, const char *wha
 START_TEST(test_each_allocation_fails_once)
 {
     uint64_t seed = unit_seed();
-    long rounds = fault_rounds(1);
-    uint64_t stride = rounds >= 100 ? 1 : 1 + 150 / (uint64_t)rounds;
+    long rounds = fault_rounds(1, 100);
+    uint64_t stride = rounds >= 100 ? 1 : 1 + 150 / (uint64_t)rounds, n_runs = 0;
     log_set_level(LOG_OFF);
     mem_fault_install();
     bool hit = true;
@@ -336,7 +347,10 @@ START_TEST(test_each_allocation_fails_once)
         snprintf(what, sizeof(what), "allocation %llu, %llu in a row, seed %llu",
                  (unsigned long long)nth, (unsigned long long)n_fail, (unsigned long long)seed);
         hit = starve(seed, nth, n_fail, what);
+        n_runs++;
     }
+    printf("REL failed_allocations=%llu violations=0 goal=0\n", (unsigned long long)n_runs);
+    fflush(stdout);
 }
 END_TEST
 

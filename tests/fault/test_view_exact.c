@@ -301,7 +301,7 @@ START_TEST(test_a_view_is_the_state_after_a_whole_batch)
 {
     static struct host host;
     struct thread readers[READERS];
-    long n_steps = STEPS * fault_rounds(1);
+    long n_steps = STEPS * fault_rounds(1, 50);
     log_set_level(LOG_WARN);
     hash_seed(unit_seed());
     host_open(&host);

@@ -11,6 +11,7 @@
 #include "base/vfs_sub.h"
 #include "engine/restore.h"
 #include "engine/snapshot.h"
+#include "tests/lib/mem_fault.h"
 
 enum {
     STEP_MS = 15000,
@@ -108,9 +109,6 @@ static void engine(const struct db_history *h, bool begins)
 
 /* --- batches ---------------------------------------------------------------------- */
 
-/* How the times of a series run in one batch. */
-enum run { RUN_MIXED, RUN_BACK = 5, RUN_AGAIN, RUN_WILD, RUNS };
-
 /* A time for the next sample of a series: nearly always behind the last one. Some series
  * are steady, some jitter, one is wild. */
 static ts_time mixed_time(struct db_history *h, struct rng *rng, uint32_t series)
@@ -125,14 +123,14 @@ static ts_time mixed_time(struct db_history *h, struct rng *rng, uint32_t series
     return h->now[series] = now + step;
 }
 
-static ts_time next_time(struct db_history *h, struct rng *rng, uint32_t series, enum run run,
+static ts_time next_time(struct db_history *h, struct rng *rng, uint32_t series, enum history_run run,
                          size_t i)
 {
     ts_time at;
     switch (run) {
-    case RUN_BACK: at = h->now[series] - (ts_time)i * STEP_MS; break;
-    case RUN_AGAIN: at = h->now[series] - (ts_time)rng_below(rng, 8) * STEP_MS; break;
-    case RUN_WILD: at = history_start + (ts_time)rng_below(rng, 4 * HOUR_MS); break;
+    case HISTORY_BACK: at = h->now[series] - (ts_time)i * STEP_MS; break;
+    case HISTORY_AGAIN: at = h->now[series] - (ts_time)rng_below(rng, 8) * STEP_MS; break;
+    case HISTORY_WILD: at = history_start + (ts_time)rng_below(rng, 4 * HOUR_MS); break;
     default: at = mixed_time(h, rng, series); break;
     }
     /* What is too old already is nobody's promise. */
@@ -181,7 +179,9 @@ static void fill_series(struct db_history *h, struct history_op *op, struct batc
 {
     struct rng rng;
     enum value_type type = type_of(series);
-    enum run run = h->kinds ? (enum run)db_history_choose(h, RUNS) : RUN_MIXED;
+    enum history_run run = h->kinds ? (enum history_run)db_history_choose(h, HISTORY_RUNS)
+                                    : HISTORY_MIXED;
+    if (h->only_run) run = h->only_run;
     int64_t idx = db_rig_add_series(batch, db_history_name(series));
     batch->series[idx].type = type;
     batch->series[idx].first_row = (uint32_t)batch->n_rows;
@@ -204,9 +204,11 @@ static void fill(struct db_history *h, struct history_op *op, struct batch *batc
     uint32_t n_all = n_series_of(h);
     uint32_t n_series = 1 + (uint32_t)db_history_choose(h, 5);
     uint32_t first = (uint32_t)db_history_choose(h, n_all);
+    if (h->only_from) first = h->only_from;
     size_t n_rows = 1 + db_history_choose(h, db_history_choose(h, 4) ? 20 : ROWS_MAX);
     enum dup_policy policy = DUP_UNSET;
     if (h->kinds & HISTORY_POLICIES) policy = (enum dup_policy)db_history_choose(h, DUP_SUM + 1);
+    if (h->only_policy) policy = h->only_policy;
     bool altered = h->kinds & HISTORY_ATTRS && db_history_choose(h, 4) == 0;
     op->rows = calloc(n_rows * (n_series + altered), sizeof(*op->rows));
     ASSERT(op->rows);
@@ -234,12 +236,14 @@ static void keep_answered(struct db_history *h, struct history_op *op, const str
     op->refused = n == 0;
 }
 
-static void put(struct db_history *h, struct db_rig *rig)
+void db_history_put(struct db_history *h, struct db_rig *rig)
 {
     struct history_op *op = add_op(h, HISTORY_PUT);
-    struct batch *batch = db_rig_batch(NULL);
     bool done = false;
+    mem_fault_pause();
+    struct batch *batch = db_rig_batch(NULL);
     fill(h, op, batch);
+    mem_fault_resume();
     batch->done = db_rig_done;
     batch->ctx = &done;
     batch->deferrable = true;
@@ -257,7 +261,7 @@ static void put(struct db_history *h, struct db_rig *rig)
 
 /* --- the other operations ------------------------------------------------------------ */
 
-static void erase(struct db_history *h, struct db_rig *rig)
+void db_history_erase(struct db_history *h, struct db_rig *rig)
 {
     uint32_t ordinals[HISTORY_SERIES_ALL], mask = 0, n_all = n_series_of(h);
     size_t n = 0;
@@ -287,7 +291,7 @@ static void erase(struct db_history *h, struct db_rig *rig)
     op->durable_at = at;
 }
 
-static void alter(struct db_history *h, struct db_rig *rig)
+void db_history_alter(struct db_history *h, struct db_rig *rig)
 {
     struct series_attrs attrs = {.policy = (enum dup_policy)db_history_choose(h, DUP_SUM + 1)};
     uint32_t ordinal = db_rig_ordinal(rig, db_history_name(SERIES_ALTERED));
@@ -317,7 +321,7 @@ static void snapshot_over(void *ctx, status st, const struct snapshot_info *info
     snapshot->to = snapshot->history->n;
 }
 
-static void take_snapshot(struct db_history *h, struct db_rig *rig)
+void db_history_snapshot(struct db_history *h, struct db_rig *rig)
 {
     if (h->n_snapshots == HISTORY_SNAPSHOTS_MAX) return;
     if (h->n_snapshots && !h->snapshots[h->n_snapshots - 1].over) return;
@@ -361,13 +365,13 @@ static bool one_operation(struct db_history *h, struct db_rig *rig)
     uint64_t dice = db_history_choose(h, 100);
     if (h->restarts && db_history_choose(h, h->restarts) == 0) return restart(h, rig);
     if (dice >= 60 && dice < 64 && h->kinds & HISTORY_ATTRS)
-        alter(h, rig);
+        db_history_alter(h, rig);
     else if (dice >= 64 && dice < 66 && h->kinds & HISTORY_SNAPSHOTS)
-        take_snapshot(h, rig);
+        db_history_snapshot(h, rig);
     else if (dice < 75)
-        put(h, rig);
+        db_history_put(h, rig);
     else if (dice < 82)
-        erase(h, rig);
+        db_history_erase(h, rig);
     else if (dice < 90)
         db_flush(rig->db, flush_done, NULL); /* the work comes in the steps below */
     else

@@ -46,6 +46,9 @@ struct history_row {
     bool refused;              /* as a duplicate */
 };
 
+/* How the times of a series run in one batch. */
+enum history_run { HISTORY_MIXED, HISTORY_BACK = 5, HISTORY_AGAIN, HISTORY_WILD, HISTORY_RUNS };
+
 enum history_what { HISTORY_PUT, HISTORY_DELETE, HISTORY_EXPIRE, HISTORY_ALTER };
 
 struct history_op {
@@ -73,6 +76,9 @@ struct db_history {
     struct rng rng;
     const uint8_t *src, *src_end; /* choices; NULL: from rng */
     bool ended;                /* no more bytes */
+    enum history_run only_run; /* 0: any; of db_history_put() */
+    enum dup_policy only_policy; /* 0: any, as kinds say */
+    uint32_t only_from;        /* the first series of a put; 0: any */
     unsigned kinds;            /* mask of enum history_kind */
     ts_time oldest;            /* of the window, at the operation under way */
     wall_ms wall;              /* the clock after the last step; only goes forward */
@@ -109,6 +115,13 @@ const char *db_history_name(uint32_t series);
 /* One operation. False when the database is not open any more (a restart failed); then
  * rig->db is NULL. */
 bool db_history_step(struct db_history *history, struct db_rig *rig);
+
+/* Operations by name: a batch that is answered, a delete, an alteration, the beginning of
+ * a snapshot. */
+void db_history_put(struct db_history *history, struct db_rig *rig);
+void db_history_erase(struct db_history *history, struct db_rig *rig);
+void db_history_alter(struct db_history *history, struct db_rig *rig);
+void db_history_snapshot(struct db_history *history, struct db_rig *rig);
 
 /* Applies the operations from..to-1 to the model. */
 void db_history_replay(const struct db_history *history, size_t from, size_t to,

@@ -6,6 +6,7 @@
 
 #include "base/hash.h"
 #include "base/panic.h"
+#include "tests/lib/mem_fault.h"
 
 void db_rig_init_on(struct db_rig *rig, uint64_t seed, struct vfs *vfs)
 {
@@ -176,8 +177,10 @@ uint32_t db_rig_ordinal(struct db_rig *rig, const char *series)
 {
     struct batch_series at = {.ordinal = ORDINAL_NONE};
     struct arena arena;
+    mem_fault_pause();
     arena_init(&arena, NULL, 1024);
     name_series(&at, &arena, series);
+    mem_fault_resume();
     uint32_t ordinal = registry_find(db_registry(rig->db), at.identity, at.hash);
     arena_release(&arena);
     return ordinal;

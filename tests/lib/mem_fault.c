@@ -9,6 +9,7 @@
 
 static struct {
     _Atomic bool armed;
+    _Atomic int paused;
     _Atomic uint64_t count, failed;
     _Atomic uint64_t first, n_fail; /* 1.. and how many; n_fail 0: all from there */
     _Atomic int64_t live;
@@ -16,7 +17,7 @@ static struct {
 
 static bool must_fail(void)
 {
-    if (!atomic_load(&fault.armed)) return false;
+    if (!atomic_load(&fault.armed) || atomic_load(&fault.paused)) return false;
 
     uint64_t at = atomic_fetch_add(&fault.count, 1) + 1;
     uint64_t first = atomic_load(&fault.first), n = atomic_load(&fault.n_fail);
@@ -73,6 +74,16 @@ uint64_t mem_fault_disarm(void)
 {
     atomic_store(&fault.armed, false);
     return atomic_load(&fault.failed);
+}
+
+void mem_fault_pause(void)
+{
+    atomic_fetch_add(&fault.paused, 1);
+}
+
+void mem_fault_resume(void)
+{
+    atomic_fetch_sub(&fault.paused, 1);
 }
 
 uint64_t mem_fault_count(void)

@@ -27,6 +27,11 @@ void mem_fault_arm(uint64_t n, uint64_t n_fail);
 /* Stops failing; returns how many failed since armed. */
 uint64_t mem_fault_disarm(void);
 
+/* What is allocated between the two is the test's own: it neither counts nor fails. They
+ * nest. */
+void mem_fault_pause(void);
+void mem_fault_resume(void);
+
 /* Fallible allocations since armed. */
 uint64_t mem_fault_count(void);
 
