@@ -26,17 +26,18 @@ status cmd_debug_check(struct call *call, const void *args)
     return call_on_owner(call, check_db);
 }
 
-/* Owner -> flush job -> owner -> the connection's loop. */
-struct flush_wait {
+/* Owner -> its jobs -> owner -> the connection's loop. */
+struct job_wait {
     struct task task;
     struct call *call;
     struct loop *home;
+    void (*begin)(struct db *db, void (*done)(void *ctx, status st), void *ctx);
     status st;
 };
 
-static void flush_at_home(struct task *task)
+static void job_at_home(struct task *task)
 {
-    struct flush_wait *wait = container_of(task, struct flush_wait, task);
+    struct job_wait *wait = container_of(task, struct job_wait, task);
     struct call *call = wait->call;
 
     if (wait->st != ST_OK) {
@@ -47,34 +48,47 @@ static void flush_at_home(struct task *task)
     call_finish(call);
 }
 
-static void flush_done(void *ctx, status st)
+static void job_done(void *ctx, status st)
 {
-    struct flush_wait *wait = ctx;
+    struct job_wait *wait = ctx;
 
     wait->st = st;
-    wait->task.fn = flush_at_home;
+    wait->task.fn = job_at_home;
     app_to_loop(wait->home, &wait->task);
 }
 
-static void flush_on_owner(struct task *task)
+static void job_on_owner(struct task *task)
 {
-    struct flush_wait *wait = container_of(task, struct flush_wait, task);
-    db_flush(wait->call->app->db, flush_done, wait);
+    struct job_wait *wait = container_of(task, struct job_wait, task);
+    wait->begin(wait->call->app->db, job_done, wait);
+}
+
+static status wait_for(struct call *call,
+                       void (*begin)(struct db *, void (*)(void *, status), void *))
+{
+    TRY(allowed(call));
+    TRY(call_later_alone(call));
+    struct job_wait *wait = arena_try_zero(&call->arena, sizeof(*wait));
+    if (!wait) return err_set(&call->err, ST_NO_MEMORY, "no memory for the command");
+    list_init(&wait->task.link);
+    wait->task.fn = job_on_owner;
+    wait->call = call;
+    wait->home = conn_loop_loop(conn_home(call->conn));
+    wait->begin = begin;
+    app_to_owner(call->app, &wait->task);
+    return ST_OK;
 }
 
 status cmd_debug_flush(struct call *call, const void *args)
 {
     (void)args;
-    TRY(allowed(call));
-    TRY(call_later_alone(call));
-    struct flush_wait *wait = arena_try_zero(&call->arena, sizeof(*wait));
-    if (!wait) return err_set(&call->err, ST_NO_MEMORY, "no memory for the command");
-    list_init(&wait->task.link);
-    wait->task.fn = flush_on_owner;
-    wait->call = call;
-    wait->home = conn_loop_loop(conn_home(call->conn));
-    app_to_owner(call->app, &wait->task);
-    return ST_OK;
+    return wait_for(call, db_flush);
+}
+
+status cmd_debug_compact(struct call *call, const void *args)
+{
+    (void)args;
+    return wait_for(call, db_compact);
 }
 
 /* ---- The process -------------------------------------------------------- */

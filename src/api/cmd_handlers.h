@@ -45,6 +45,7 @@ status cmd_config_rewrite(struct call *call, const void *args);
 
 /* cmd_debug.c */
 status cmd_debug_check(struct call *call, const void *args);
+status cmd_debug_compact(struct call *call, const void *args);
 status cmd_debug_flush(struct call *call, const void *args);
 status cmd_debug_panic(struct call *call, const void *args);
 status cmd_debug_set_active_expire(struct call *call, const void *args);
@@ -70,6 +71,9 @@ status cmd_ts_info(struct call *call, const void *args);
 status cmd_ts_queryindex(struct call *call, const void *args);
 status cmd_ts_del(struct call *call, const void *args);
 extern const struct arg_shape ts_del_shape;
+
+/* cmd_delete.c */
+status cmd_ts_delseries(struct call *call, const void *args);
 
 /* cmd_promql.c */
 status cmd_ts_query(struct call *call, const void *args);

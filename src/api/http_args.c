@@ -148,3 +148,27 @@ bool http_arg_limit(struct http_call *call, const char *name, size_t *out)
     http_call_bad(call, "invalid parameter \"%s\": limit must be non-negative", name);
     return false;
 }
+
+/* What Go's strconv.ParseBool takes. */
+static bool parse_bool(struct slice text, bool *out)
+{
+    static const char *const yes[] = {"1", "t", "T", "TRUE", "true", "True"};
+    static const char *const no[] = {"0", "f", "F", "FALSE", "false", "False"};
+    for (size_t i = 0; i < sizeof(yes) / sizeof(yes[0]); i++) {
+        if (slice_is(text, yes[i])) return *out = true;
+        if (slice_is(text, no[i])) {
+            *out = false;
+            return true;
+        }
+    }
+    return false;
+}
+
+bool http_arg_bool(struct http_call *call, const char *name, bool *out)
+{
+    struct slice value = http_arg(call, name);
+    *out = false;
+    if (value.len == 0 || parse_bool(value, out)) return true;
+    http_call_bad(call, "unable to parse boolean \"%s\" argument", name);
+    return false;
+}

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "api/http_handlers.h"
+#include "api/http_match.h"
 #include "api/metadata_store.h"
 #include "api/promjson.h"
 #include "api/work.h"
@@ -9,17 +10,12 @@
 #include "base/numfmt.h"
 #include "base/panic.h"
 #include "base/utf8.h"
-#include "promql/parser.h"
-
-enum { MATCH_MAX = 1000 };
 
 /* A question about series: match[] selectors, a range, a limit. */
 struct meta_question {
     struct query_work work;
     struct http_call *call;
-    struct ast *asts;          /* one a match[]; outlive the call, which an answer ends */
-    struct matchers *groups;
-    size_t n_groups;
+    struct http_matches matches;
     struct time_range range;   /* ticks */
     struct slice label;        /* of which values are wanted; empty: names */
     size_t limit;
@@ -27,8 +23,7 @@ struct meta_question {
 
 static void free_question(struct meta_question *q)
 {
-    for (size_t i = 0; i < q->n_groups; i++) ast_release(&q->asts[i]);
-    mem_free(q->asts);
+    http_matches_release(&q->matches);
     query_work_release(&q->work);
     mem_free(q);
 }
@@ -41,60 +36,6 @@ static void meta_finish(struct query_work *work)
     else
         http_call_error(q->call, work->st, &work->err);
     free_question(q);
-}
-
-/* --- match[] ----------------------------------------------------------------------- */
-
-static size_t count_matches(const struct http_call *call)
-{
-    size_t idx = 0, n = 0;
-    struct slice value;
-    while (uri_param_next(&call->params, "match[]", &idx, &value)) n++;
-    return n;
-}
-
-/* Whether a selector leaves out at least the series that has nothing: else it means all. */
-static bool selects(struct matchers ms)
-{
-    for (size_t i = 0; i < ms.n; i++)
-        if (!matcher_accepts(&ms.ptr[i], SLICE_LIT(""))) return true;
-    return false;
-}
-
-/* Parses every match[]. False: the call is answered. */
-static bool take_matches(struct meta_question *q)
-{
-    struct http_call *call = q->call;
-    size_t idx = 0, n = count_matches(call);
-    struct slice value;
-    struct err err = {.st = ST_OK};
-    if (n > MATCH_MAX) {
-        http_call_bad(call, "more than %d match[] parameters", MATCH_MAX);
-        return false;
-    }
-    q->asts = mem_try_array(n + 1, sizeof(*q->asts));
-    q->groups = arena_try_array(&call->arena, n + 1, sizeof(*q->groups));
-    if (!q->asts || !q->groups) {
-        http_call_error(call, ST_NO_MEMORY, NULL);
-        return false;
-    }
-    while (uri_param_next(&call->params, "match[]", &idx, &value)) {
-        struct ast *ast = &q->asts[q->n_groups];
-        ast_init(ast, call->app->query_account);
-        status st = promql_parse_selector(ast, value, &err);
-        if (st != ST_OK) {
-            ast_release(ast);
-            http_call_bad(call, "invalid parameter \"match[]\": %s", err_text(&err, st));
-            return false;
-        }
-        q->groups[q->n_groups++] =
-            (struct matchers){ast->root->vec.matchers, ast->root->vec.n_matchers};
-        if (!selects(q->groups[q->n_groups - 1])) {
-            http_call_bad(call, "match[] must contain at least one non-empty matcher");
-            return false;
-        }
-    }
-    return true;
 }
 
 static bool take_range(struct meta_question *q)
@@ -128,7 +69,7 @@ static struct meta_question *new_question(struct http_call *call,
     }
     q->limit = limit;
     query_work_init(&q->work, call->app, call->slot, 0, run, meta_finish);
-    if (take_range(q) && take_matches(q)) return q;
+    if (take_range(q) && http_matches_take(call, &q->matches)) return q;
     free_question(q);
     return NULL;
 }
@@ -171,7 +112,7 @@ static status texts_run(struct query_work *work)
     struct slice *texts;
     size_t n;
     bool more = false;
-    TRY(querier->ops->label_texts(querier, q->label, q->groups, q->n_groups, q->range,
+    TRY(querier->ops->label_texts(querier, q->label, q->matches.groups, q->matches.n, q->range,
                                   (struct slice){"", 0}, q->limit, &work->arena, &texts, &n, &more,
                                   &work->budget, &work->err));
     struct strbuf body;
@@ -254,11 +195,11 @@ static status print_series(struct meta_question *q, struct series_set **sets)
     struct json_writer w;
     struct labels prev = {NULL, 0};
     size_t n = 0, i;
-    size_t *at = arena_try_zero(&work->arena, (q->n_groups + 1) * sizeof(*at));
+    size_t *at = arena_try_zero(&work->arena, (q->matches.n + 1) * sizeof(*at));
     bool more = false;
     if (!at) return ST_NO_MEMORY;
     begin_list(&body, &w, work->budget.bytes_max);
-    while ((i = smallest(sets, at, q->n_groups)) < q->n_groups) {
+    while ((i = smallest(sets, at, q->matches.n)) < q->matches.n) {
         struct labels labels = sets[i]->labels[at[i]++];
         if (n && labels_cmp(prev, labels) == 0) continue;
         if (q->limit && n == q->limit) {
@@ -277,13 +218,13 @@ static status series_run(struct query_work *work)
     struct meta_question *q = container_of(work, struct meta_question, work);
     struct querier *querier = work->app->querier;
     struct fetch *fetch;
-    struct select *selects = arena_try_array(&work->arena, q->n_groups, sizeof(*selects));
-    struct series_set **sets = arena_try_array(&work->arena, q->n_groups, sizeof(*sets));
+    struct select *selects = arena_try_array(&work->arena, q->matches.n, sizeof(*selects));
+    struct series_set **sets = arena_try_array(&work->arena, q->matches.n, sizeof(*sets));
     if (!selects || !sets) return ST_NO_MEMORY;
-    for (size_t i = 0; i < q->n_groups; i++)
+    for (size_t i = 0; i < q->matches.n; i++)
         selects[i] = (struct select){
-            .matchers = q->groups[i], .range = q->range, .hint = {.labels_only = true}};
-    TRY(querier_fetch(querier, &fetch, sets, selects, q->n_groups, (struct slice){"", 0},
+            .matchers = q->matches.groups[i], .range = q->range, .hint = {.labels_only = true}};
+    TRY(querier_fetch(querier, &fetch, sets, selects, q->matches.n, (struct slice){"", 0},
                       &work->budget, &work->err));
     status st = print_series(q, sets);
     querier_done(querier, fetch);
@@ -292,7 +233,7 @@ static status series_run(struct query_work *work)
 
 void http_series(struct http_call *call)
 {
-    if (count_matches(call) == 0) {
+    if (http_matches_count(call) == 0) {
         http_call_bad(call, "no match[] parameter provided");
         return;
     }

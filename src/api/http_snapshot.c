@@ -27,29 +27,10 @@ static void finish(struct snapshot_question *q)
     snapshot_question_free(q);
 }
 
-/* What Go's strconv.ParseBool takes. */
-static bool parse_bool(struct slice text, bool *out)
-{
-    static const char *const yes[] = {"1", "t", "T", "TRUE", "true", "True"};
-    static const char *const no[] = {"0", "f", "F", "FALSE", "false", "False"};
-    for (size_t i = 0; i < sizeof(yes) / sizeof(yes[0]); i++) {
-        if (slice_is(text, yes[i])) return *out = true;
-        if (slice_is(text, no[i])) {
-            *out = false;
-            return true;
-        }
-    }
-    return false;
-}
-
 void http_snapshot(struct http_call *call)
 {
-    struct slice skip = http_arg(call, "skip_head");
-    bool skip_head = false;
-    if (skip.len && !parse_bool(skip, &skip_head)) {
-        http_call_bad(call, "unable to parse boolean \"skip_head\" argument");
-        return;
-    }
+    bool skip_head;
+    if (!http_arg_bool(call, "skip_head", &skip_head)) return;
     struct snapshot_question *q = snapshot_question_new(
         call->app, conn_loop_loop(conn_home(call->conn)), SNAPSHOT_CREATE,
         http_arg(call, "name"));

@@ -172,7 +172,8 @@ static bool take_params(struct http_call *call)
 {
     struct err err = {.st = ST_OK};
     status st = ST_OK;
-    if ((call->route->flags & ROUTE_FORM) && call->req->method == HTTP_POST && is_form(call->req))
+    bool sends = call->req->method == HTTP_POST || call->req->method == HTTP_PUT;
+    if ((call->route->flags & ROUTE_FORM) && sends && is_form(call->req))
         st = uri_params_add(&call->params, call->body_view, &err);
     if (st == ST_OK) st = uri_params_add(&call->params, call->req->query, &err);
     if (st == ST_OK) return true;

@@ -19,7 +19,7 @@ enum route_method { ROUTE_GET = 1, ROUTE_POST = 2, ROUTE_PUT = 4 }; /* HEAD goes
 
 enum route_flag {
     ROUTE_NO_DB = 1,   /* answers before the database is open */
-    ROUTE_FORM = 2,    /* a POST body is a form */
+    ROUTE_FORM = 2,    /* a POST or PUT body is a form */
     ROUTE_BODY = 4,    /* a POST body is data; the handler looks at its coding */
     ROUTE_ADMIN = 8,   /* only with admin-api yes */
 };
@@ -74,6 +74,9 @@ CHECKED bool http_arg_duration(struct http_call *call, const char *name, int64_t
 
 /* A whole number >= 0; absent: 0. */
 CHECKED bool http_arg_limit(struct http_call *call, const char *name, size_t *out);
+
+/* A boolean as Prometheus takes it (1 t TRUE ...); absent: false. */
+CHECKED bool http_arg_bool(struct http_call *call, const char *name, bool *out);
 
 /* --- answers: each ends the call -------------------------------------------------- */
 

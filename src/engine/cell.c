@@ -36,6 +36,7 @@ status cell_init(struct cell *cell, struct db *db)
     list_init(&cell->inbox);
     list_init(&cell->pins);
     list_init(&cell->removals);
+    list_init(&cell->compact_waiters);
     list_init(&cell->deferred);
     list_init(&cell->held_back);
     list_init(&cell->delete_ops);

@@ -111,6 +111,7 @@ struct cell {
 
     /* Compaction (compact.h) and retention. */
     struct compaction *compact;    /* under way, or NULL */
+    struct list compact_waiters;   /* who asked for one, first come first served */
     struct list removals;          /* segments whose directories go */
     mono_ns next_compact, next_key_look;
     int64_t compact_pause_ms;      /* after a failure */

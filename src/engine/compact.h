@@ -15,7 +15,7 @@
  *
  * Series that lose their last sample die (compact_gone.c); delete records that can hide
  * nothing any more are forgotten (compact_deletes.c). All of this is the owner's but what
- * says worker.
+ * says worker. Who asks for one waits in compact_ask.c (db_compact(), db.h).
  */
 #ifndef TSINK_ENGINE_COMPACT_H
 #define TSINK_ENGINE_COMPACT_H
@@ -27,6 +27,9 @@
 /* Begins a compaction if none is under way; it ends by itself, also when there is nothing
  * to do. False: not now. */
 bool compact_begin(struct cell *cell);
+
+/* Of those who wait (db_compact(), db_clean_deletes()) the first n are answered. */
+void compact_answer(struct cell *cell, size_t n, status st);
 
 /* Goes on with what waits: for the WAL, for the catalog, for memory, for views. */
 void compact_step(struct cell *cell);

@@ -146,7 +146,9 @@ static void fail(struct compaction *c, status st)
     cell->compact_pause_ms = cell->compact_pause_ms ? cell->compact_pause_ms * 2 : PAUSE_MS_MIN;
     if (cell->compact_pause_ms > PAUSE_MS_MAX) cell->compact_pause_ms = PAUSE_MS_MAX;
     cell->next_compact = now + cell->compact_pause_ms * 1000000;
+    size_t n_asked = c->n_asked;
     end(c);
+    compact_answer(cell, n_asked, st);
 }
 
 /* --- publish: the owner ---------------------------------------------------------------- */
@@ -340,7 +342,10 @@ static void run_publish(struct job *job, status st)
     } else if (c->plan.kind == COMPACT_NOTHING) {
         cell->compact_seen = c->plan.short_of_space ? 0 : c->manifest->version;
         cell->compact_seen_oldest = c->oldest;
+        size_t n_asked = c->n_asked;
+        status found = c->plan.short_of_space ? ST_NO_SPACE : ST_OK;
         end(c);
+        compact_answer(cell, n_asked, found);
     } else {
         c->phase = COMPACT_SYNCING;
         c->sync = wal_head(cell->wal);
@@ -387,6 +392,7 @@ bool compact_begin(struct cell *cell)
     c->look_at_keys = now >= cell->next_key_look;
     if (c->look_at_keys) cell->next_key_look = now + KEY_LOOK_MS * 1000000ll;
     c->policy = policy_of(db);
+    c->n_asked = compact_asked(cell, &c->policy);
     c->began = now;
     cell->compact = c;
     cell->next_compact = now + db->options.compaction_interval_ms * 1000000;
@@ -400,6 +406,7 @@ void compact_step(struct cell *cell)
     struct compaction *c = cell->compact;
     if (c && c->phase == COMPACT_SYNCING) try_name(c);
     else if (c && c->phase == COMPACT_PUBLISHING) publish(c);
+    if (!cell->compact && !list_empty(&cell->compact_waiters)) (void)compact_begin(cell);
     step_removals(cell);
     gone_step(cell);
 }

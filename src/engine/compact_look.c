@@ -122,19 +122,12 @@ static uint64_t share_of(const struct segment_entry *e, struct time_range range)
     return 1 + (uint64_t)((double)(e->n_points - 1) * part);
 }
 
-static status add_hidden(void *ctx, const struct delete_rec *rec)
+/* Adds what the record hides of its series, if the series has that shard. */
+static status add_share(struct look *look, const struct delete_rec *rec, unsigned shard)
 {
-    struct look *look = ctx;
     struct segment_cursor *cur = &look->seeker.cursors[look->at];
-    const struct segment_info *info = segment_info(look->c->manifest->segments[look->at]);
     struct compact_segment *row = &look->rows[look->at];
-    struct series_facts facts;
-    if (rec->gen <= info->del_gen || !range_overlaps(rec->range, info->ts)) return ST_OK;
-    if (++look->n_seeks > LOOK_SEEKS_MAX) return ST_OK;
-    if (look->n_seeks % LOOK_POLL == 0 && job_cancelled(&look->c->job)) return ST_CANCELLED;
-    series_facts(look->c->db, rec->ids[0], &facts);
-    if (!facts.live) return ST_OK;
-    TRY(segment_seek(cur, facts.shard, rec->ids[0], look->err));
+    TRY(segment_seek(cur, shard, rec->ids[0], look->err));
     for (const struct segment_entry *e;;) {
         TRY(segment_next(cur, &e, look->err));
         if (!e || e->ts.from > rec->range.to) return ST_OK;
@@ -142,6 +135,22 @@ static status add_hidden(void *ctx, const struct delete_rec *rec)
         row->n_hidden += n;
         if (n && rec->order + DELETE_AGE_FLUSHES <= look->c->flush_order) row->hidden_long = true;
     }
+}
+
+static status add_hidden(void *ctx, const struct delete_rec *rec)
+{
+    struct look *look = ctx;
+    const struct segment_info *info = segment_info(look->c->manifest->segments[look->at]);
+    struct series_facts facts;
+    if (rec->gen <= info->del_gen || !range_overlaps(rec->range, info->ts)) return ST_OK;
+    if (++look->n_seeks > LOOK_SEEKS_MAX) return ST_OK;
+    if (look->n_seeks % LOOK_POLL == 0 && job_cancelled(&look->c->job)) return ST_CANCELLED;
+    series_facts(look->c->db, rec->ids[0], &facts);
+    if (facts.live) return add_share(look, rec, facts.shard);
+    /* It was removed, and with it went the knowledge of its shard. */
+    for (unsigned shard = 0; look->c->policy.all_hidden && shard < CELL_SHARDS; shard++)
+        TRY(add_share(look, rec, shard));
+    return ST_OK;
 }
 
 /* Walks the index of a segment with keyed series. */

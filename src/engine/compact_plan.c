@@ -274,6 +274,10 @@ static bool plan_level(struct planner *p, enum value_lane lane, unsigned level,
     size_t list[LIST_MAX];
     size_t n = list_level(p, lane, level, list, LIST_MAX), best_score = 0;
     struct choice best = {.n = 0};
+    if (n == 1 && p->policy->all_down) {
+        best = (struct choice){.idx = {list[0]}, .n = 1};
+        return take(p, &best, COMPACT_LEVEL, level + 1, out);
+    }
     if (n < p->policy->trigger) return false;
     for (size_t start = 0; start + 1 < n; start++) {
         struct choice c;
@@ -318,11 +322,13 @@ static bool plan_overlap(struct planner *p, enum value_lane lane, struct compact
 
 /* --- RETENTION, DELETES: one segment, in its place --------------------------------- */
 
-static bool wants_rewrite(const struct compact_segment *s, enum compact_kind kind)
+static bool wants_rewrite(const struct planner *p, const struct compact_segment *s,
+                          enum compact_kind kind)
 {
     if (kind == COMPACT_RETENTION)
         return s->n_expired && s->n_expired >= s->n_points / EXPIRED_SHARE;
-    return s->n_hidden && (s->hidden_long || s->n_hidden >= s->n_points / DELETED_SHARE);
+    bool enough = s->n_hidden >= s->n_points / DELETED_SHARE;
+    return s->n_hidden && (p->policy->all_hidden || s->hidden_long || enough);
 }
 
 static bool plan_rewrite(struct planner *p, enum value_lane lane, enum compact_kind kind,
@@ -332,7 +338,7 @@ static bool plan_rewrite(struct planner *p, enum value_lane lane, enum compact_k
     for (size_t i = 0; i < p->n; i++) {
         const struct compact_segment *s = &p->segs[i];
         struct choice c = {.idx = {i}, .n = 1};
-        if (s->lane != lane || s->barred || !wants_rewrite(s, kind) || !fits(p, &c)) continue;
+        if (s->lane != lane || s->barred || !wants_rewrite(p, s, kind) || !fits(p, &c)) continue;
         if (!best.n || s->n_bytes < p->segs[best.idx[0]].n_bytes) best = c;
     }
     return best.n && take(p, &best, kind, p->segs[best.idx[0]].level, out);

@@ -56,6 +56,8 @@ struct compact_policy {
     unsigned window;            /* sources of a merge, trigger..COMPACT_SOURCES_MAX */
     uint64_t out_bytes;         /* a segment of level 2 is cut at about this */
     uint64_t free_bytes;        /* room for output */
+    bool all_hidden;            /* whatever a delete hides goes, however little it is */
+    bool all_down;              /* a segment goes to the last level, also a single one */
     int64_t span_max;           /* ticks that merged small segments may cover; 0: any */
 };
 

@@ -39,6 +39,7 @@ struct compaction {
     lsn head;                     /* of the WAL */
     lsn sync;                     /* what must be durable before the output is named */
     uint64_t first_id;            /* of COMPACT_PARTS_MAX segment ids */
+    size_t n_asked;               /* of cell->compact_waiters: they wait for this */
     bool look_at_keys;            /* what keyed series have expired is counted, too */
     struct compact_policy policy; /* free_bytes: filled by the job */
     uint64_t barred[CELL_BARRED_MAX]; /* ids of segments found damaged before */
@@ -74,6 +75,9 @@ CHECKED status seeker_has(struct seeker *s, enum value_lane lane, unsigned shard
 /* The newest time of the series in any segment of the lane; TS_MIN: none has it. */
 CHECKED status seeker_newest(struct seeker *s, enum value_lane lane, unsigned shard, series_id id,
                              ts_time *newest, struct err *err);
+
+/* compact_ask.c: how many wait, and what that means for the policy. Owner. */
+size_t compact_asked(const struct cell *cell, struct compact_policy *policy);
 
 /* --- compact_look.c: worker ------------------------------------------------------- */
 

@@ -298,6 +298,7 @@ status db_close(struct db *db, mono_ns deadline, void (*serve)(void *ctx), void 
     bool flushed = deadline == 0;
     cell->closing = true;
     compact_cancel(cell);
+    compact_answer(cell, SIZE_MAX, ST_CLOSED);
     delete_close(cell);
     view_serve_pins(cell);
     snapshot_cancel(db);

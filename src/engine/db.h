@@ -84,6 +84,14 @@ void db_flush(struct db *db, void (*done)(void *ctx, status st), void *ctx);
  * by a jump of the clock goes on (clock_guard.h). */
 void db_confirm_clock(struct db *db);
 
+/* Owner. Merges the segments there are, down to the last level, and takes out what deletes
+ * hide; writes nothing from memory. done(ctx, st) on the owner when nothing is left to do;
+ * ST_NO_SPACE, ST_CLOSED, or why a merge failed. */
+void db_compact(struct db *db, void (*done)(void *ctx, status st), void *ctx);
+
+/* The same for deletes alone: segments are rewritten in their places. */
+void db_clean_deletes(struct db *db, void (*done)(void *ctx, status st), void *ctx);
+
 /* Owner. The window in which samples are accepted now. Also for decoders: it is a
  * value, valid for about as long as its clock. */
 struct time_window db_window(const struct db *db);

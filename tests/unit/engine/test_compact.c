@@ -251,6 +251,97 @@ START_TEST(test_a_small_delete_is_not_worth_a_rewrite_at_once)
 }
 END_TEST
 
+/* --- compactions that somebody asks for --------------------------------------------- */
+
+struct told {
+    int n;
+    status st;
+};
+
+static void tell(void *ctx, status st)
+{
+    struct told *told = ctx;
+    told->n++;
+    told->st = st;
+}
+
+START_TEST(test_who_asks_waits_until_all_is_merged)
+{
+    struct db_rig rig;
+    struct told told = {0}, second = {0}, third = {0};
+    begin(&rig);
+    db_compact(rig.db, tell, &told); /* nothing there: done at once */
+    pass(&rig, 1);
+    ck_assert_int_eq(told.n, 1);
+    ck_assert_int_eq(told.st, ST_OK);
+    for (int i = 0; i <= _i; i++) {
+        put(&rig, "a", 1000 * i, 1000, 0);
+        ck_assert_int_eq(db_rig_flush(&rig), ST_OK);
+    }
+    put(&rig, "a", 1000000, 10, 0); /* in memory: stays there */
+    db_compact(rig.db, tell, &told);
+    db_compact(rig.db, tell, &second);
+    for (int i = 0; i < 10; i++) pass(&rig, 1);
+    ck_assert_int_eq(told.n, 2);
+    ck_assert_int_eq(second.n, 1);
+    ck_assert_int_eq(told.st, ST_OK);
+    struct db_stats stats = stats_of(&rig);
+    ck_assert_uint_eq(stats.n_segments_at[0], 0);
+    ck_assert_uint_eq(stats.n_segments_at[1], 0);
+    ck_assert_uint_eq(stats.n_segments_at[2], 1);
+    ck_assert_uint_eq(stats.n_unflushed, 10);
+    ck_assert_uint_eq(count(&rig, "a", NULL), 1000 * (size_t)(_i + 1) + 10);
+    uint64_t before = stats.n_compactions;
+    db_compact(rig.db, tell, &third); /* once more: nothing to do */
+    for (int i = 0; i < 3; i++) pass(&rig, 1);
+    ck_assert_int_eq(third.n, 1);
+    ck_assert_uint_eq(stats_of(&rig).n_compactions, before);
+    end(&rig);
+}
+END_TEST
+
+START_TEST(test_what_deletes_hide_goes_when_somebody_asks)
+{
+    struct db_rig rig;
+    struct told told = {0};
+    begin(&rig);
+    put(&rig, "a", 0, 1000, 0);
+    put(&rig, "k{__key__=\"k\"}", 0, 10, 0);
+    ck_assert_int_eq(db_rig_flush(&rig), ST_OK);
+    erase(&rig, "a", (struct time_range){0, 9});
+    if (_i) { /* a key that is removed leaves nothing behind either */
+        erase(&rig, "k{__key__=\"k\"}", all);
+        ck_assert(cell_remove_series(&rig.db->cell, db_rig_ordinal(&rig, "k{__key__=\"k\"}")));
+    }
+    pass(&rig, 100);
+    ck_assert_uint_eq(stats_of(&rig).n_segment_samples, 1010);
+    db_clean_deletes(rig.db, tell, &told);
+    for (int i = 0; i < 5; i++) pass(&rig, 1);
+    ck_assert_int_eq(told.n, 1);
+    ck_assert_int_eq(told.st, ST_OK);
+    ck_assert_uint_eq(stats_of(&rig).n_segment_samples, _i ? 990 : 1000);
+    ck_assert_uint_eq(stats_of(&rig).n_segments_at[0], 1); /* in its place */
+    ck_assert_uint_eq(count(&rig, "a", NULL), 990);
+    end(&rig);
+}
+END_TEST
+
+START_TEST(test_who_asks_is_told_of_a_close)
+{
+    struct db_rig rig;
+    struct told told = {0};
+    begin(&rig);
+    put(&rig, "a", 0, 1000, 0);
+    ck_assert_int_eq(db_rig_flush(&rig), ST_OK);
+    db_compact(rig.db, tell, &told);
+    ck_assert_int_eq(told.n, 0);
+    ck_assert_int_eq(db_rig_close(&rig), ST_OK);
+    ck_assert_int_eq(told.n, 1);
+    ck_assert_int_eq(told.st, ST_CLOSED);
+    db_rig_release(&rig);
+}
+END_TEST
+
 START_TEST(test_series_die_with_their_last_sample)
 {
     struct db_rig rig;
@@ -501,6 +592,9 @@ Suite *suite_compact(void)
     tcase_add_test(tc, test_large_output_is_cut_in_time);
     tcase_add_test(tc, test_deleted_samples_and_their_records_go);
     tcase_add_test(tc, test_a_small_delete_is_not_worth_a_rewrite_at_once);
+    tcase_add_loop_test(tc, test_who_asks_waits_until_all_is_merged, 0, 6);
+    tcase_add_loop_test(tc, test_what_deletes_hide_goes_when_somebody_asks, 0, 2);
+    tcase_add_test(tc, test_who_asks_is_told_of_a_close);
     tcase_add_test(tc, test_series_die_with_their_last_sample);
     tcase_add_test(tc, test_what_has_expired_is_rewritten_away);
     tcase_add_test(tc, test_keyed_series_expire_by_their_own_retention);
