@@ -34,8 +34,9 @@ static status add_series(struct call *call, struct batch *batch, struct slice ke
     struct series_attrs *kept = arena_try(&batch->arena, sizeof(*kept));
     if (!kept) return ST_NO_MEMORY;
     *kept = *attrs;
-    series->attrs = kept;
-    return ts_key_series(call->app, batch, series, key, labels->ptr, labels->n, &call->err);
+    TRY(ts_key_series(call->app, batch, series, key, labels->ptr, labels->n, &call->err));
+    if (series->name) series->name->attrs = kept;
+    return ST_OK;
 }
 
 /* Looking at the registry needs a reader's slot off the owner's loop. */

@@ -177,13 +177,15 @@ status ts_key_series(struct app *app, struct batch *batch, struct batch_series *
         series->type = (enum value_type)entry->type;
         return ST_OK; /* should it go stale on the way, the row is refused as TRYAGAIN */
     }
-    TRY(full_labels(set, &batch->arena, key, labels, n_labels, &series->labels, err));
-    TRY(validate_labels(series->labels, &db_options(app->db)->limits, true, err));
-    size_t len = labels_identity_len(series->labels);
+    if (!batch_name_series(batch, series)) return ST_NO_MEMORY;
+    struct batch_name *name = series->name;
+    TRY(full_labels(set, &batch->arena, key, labels, n_labels, &name->labels, err));
+    TRY(validate_labels(name->labels, &db_options(app->db)->limits, true, err));
+    size_t len = labels_identity_len(name->labels);
     uint8_t *identity = arena_try(&batch->arena, len);
     if (!identity) return ST_NO_MEMORY;
-    labels_identity(identity, series->labels);
-    series->identity = slice_of(identity, len);
-    series->hash = hash128(identity, len);
+    labels_identity(identity, name->labels);
+    name->identity = slice_of(identity, len);
+    name->hash = hash128(identity, len);
     return ST_OK;
 }

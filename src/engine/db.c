@@ -123,9 +123,10 @@ static void sink_look(struct sink *sink, struct batch_series *series, size_t n)
     struct db *db = container_of(sink, struct db, sink);
     const struct identity *table = registry_identity(db->cell.registry);
     int slot = db_reader_enter(db);
-    for (size_t i = 0; i < n; i++) identity_prefetch(table, series[i].hash);
+    for (size_t i = 0; i < n; i++) identity_prefetch(table, batch_name_of(&series[i])->hash);
     for (size_t i = 0; i < n; i++)
-        if (!identity_get(table, series[i].hash, &series[i].ordinal, &series[i].gen))
+        if (!series[i].name ||
+            !identity_get(table, series[i].name->hash, &series[i].ordinal, &series[i].gen))
             series[i].ordinal = ORDINAL_NONE;
     db_reader_leave(db, slot);
 }

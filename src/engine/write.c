@@ -32,7 +32,7 @@ void write_refuse(struct batch *batch, status st)
 
 static size_t made_bound(const struct batch_series *series)
 {
-    return WAL_SERIES_BYTES + ATTRS_BYTES + series->identity.len;
+    return WAL_SERIES_BYTES + ATTRS_BYTES + (series->name ? series->name->identity.len : 0);
 }
 
 /* The bounds of the rows and definitions that the next slice would hold. Returns the row
@@ -239,9 +239,9 @@ static bool needs_survey(const struct cell *cell, const struct batch *batch)
     for (size_t i = 0; i < batch->n_rows; i++) on_dup |= batch->on_dup[i];
     if (on_dup != DUP_UNSET) return true;
     for (size_t i = 0; i < batch->n_series; i++) {
-        const struct batch_series *series = &batch->series[i];
-        if (series->labels.n == 0) continue; /* known: counted in n_choosy */
-        if (series->attrs || labels_get(series->labels, SLICE_LIT(LABEL_KEY)).len) return true;
+        const struct batch_name *name = batch->series[i].name;
+        if (!name || name->labels.n == 0) continue; /* known: counted in n_choosy */
+        if (name->attrs || labels_get(name->labels, SLICE_LIT(LABEL_KEY)).len) return true;
     }
     return false;
 }

@@ -37,7 +37,7 @@ static void measure_need(const struct batch *batch, struct budget *now)
         const struct batch_series *series = &batch->series[i];
         if (type_is_blob(series->type)) blobs = true;
         if (series->ordinal != ORDINAL_NONE || series->make == MAKE_NEVER) continue;
-        now->need_series += SERIES_BYTES + 2 * (uint64_t)series->identity.len;
+        now->need_series += SERIES_BYTES + 2 * (uint64_t)batch_name_of(series)->identity.len;
     }
     if (blobs) now->need_rows += batch_bytes(batch);
 }

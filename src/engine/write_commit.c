@@ -17,7 +17,7 @@ static size_t put_definitions(struct cell *cell, const struct write_slice *slice
             .id = entry->id,
             .place = entry->place,
             .type = (enum value_type)entry->type,
-            .identity = slice->made[i]->identity,
+            .identity = slice->made[i]->name->identity,
             .has_attrs = attrs != NULL,
         };
         if (attrs) series.attrs = *attrs;

@@ -13,11 +13,12 @@ static bool probe_holds(const struct cell *cell, const struct batch_series *seri
 static void make_series(struct cell *cell, const struct batch *batch,
                         struct batch_series *series, struct write_slice *slice)
 {
+    const struct batch_name *name = batch_name_of(series);
     if (write_state(batch)->known_only) {
         series->st = ST_NO_MEMORY;
         return;
     }
-    if (series->labels.n == 0) {
+    if (name->labels.n == 0) {
         /* The probe went stale between the io loop and here, and the labels were not
          * decoded because of it: the sender tries again. */
         series->st = ST_AGAIN;
@@ -27,13 +28,13 @@ static void make_series(struct cell *cell, const struct batch *batch,
         series->st = ST_AGAIN; /* so many probes at once went stale */
         return;
     }
-    if (series->attrs && !attrs_valid(series->attrs)) {
+    if (name->attrs && !attrs_valid(name->attrs)) {
         series->st = ST_INVALID; /* a restart would refuse to read it */
         return;
     }
     uint32_t ordinal;
-    status st = cell_add_series(cell, &ordinal, series->labels, series->identity, series->hash, 0,
-                                series->type, series->attrs);
+    status st = cell_add_series(cell, &ordinal, name->labels, name->identity, name->hash, 0,
+                                series->type, name->attrs);
     if (st != ST_OK) {
         series->st = st;
         return;
@@ -42,20 +43,21 @@ static void make_series(struct cell *cell, const struct batch *batch,
     series->gen = cell_head(cell, ordinal)->gen;
     series->made = true;
     slice->made[slice->n_made++] = series;
-    slice->made_bytes += WAL_SERIES_BYTES + ATTRS_BYTES + series->identity.len;
+    slice->made_bytes += WAL_SERIES_BYTES + ATTRS_BYTES + name->identity.len;
     cell->stats.n_series_made++;
 }
 
 bool write_find(struct cell *cell, struct batch_series *series)
 {
     if (probe_holds(cell, series)) return true;
+    const struct batch_name *name = batch_name_of(series);
     uint32_t ordinal = ORDINAL_NONE;
-    if (series->identity.len)
-        ordinal = registry_find(cell->registry, series->identity, series->hash);
+    if (name->identity.len)
+        ordinal = registry_find(cell->registry, name->identity, name->hash);
     /* A key names one series, whatever other labels somebody gives it now. */
-    if (ordinal == ORDINAL_NONE && series->labels.n) {
-        struct slice key = labels_get(series->labels, SLICE_LIT(LABEL_KEY));
-        struct slice tenant = labels_get(series->labels, SLICE_LIT(LABEL_TENANT));
+    if (ordinal == ORDINAL_NONE && name->labels.n) {
+        struct slice key = labels_get(name->labels, SLICE_LIT(LABEL_KEY));
+        struct slice tenant = labels_get(name->labels, SLICE_LIT(LABEL_TENANT));
         if (key.len) ordinal = registry_by_key(cell->registry, tenant, key);
     }
     series->ordinal = ordinal;
@@ -82,6 +84,7 @@ void write_resolve(struct cell *cell, struct batch *batch, struct batch_series *
         series->st = ST_WRONG_TYPE;
         return;
     }
-    if (series->raw_hash.lo | series->raw_hash.hi)
-        registry_learn(cell->registry, series->raw_hash, series->ordinal);
+    if (!series->name) return;
+    struct hash128 raw = series->name->raw_hash;
+    if (raw.lo | raw.hi) registry_learn(cell->registry, raw, series->ordinal);
 }

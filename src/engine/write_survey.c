@@ -66,8 +66,9 @@ static struct row_slot *stored_slot(const struct write_state *state, uint64_t se
 static uint64_t series_number(const struct batch_series *series, bool known)
 {
     if (known) return series->ordinal;
-    struct slice key = labels_get(series->labels, SLICE_LIT(LABEL_KEY));
-    uint64_t hash = key.len ? hash64(key.ptr, key.len) : series->hash.lo;
+    const struct batch_name *name = batch_name_of(series);
+    struct slice key = labels_get(name->labels, SLICE_LIT(LABEL_KEY));
+    uint64_t hash = key.len ? hash64(key.ptr, key.len) : name->hash.lo;
     return hash | (uint64_t)1 << 63;
 }
 

@@ -64,11 +64,13 @@ bool prom_name_series(struct prom_ctx *ctx, struct prom_series *s, struct label 
     }
     size_t len = labels_identity_len(set);
     uint8_t *identity = arena_try(arena, len);
-    if (!identity) return prom_fail(ctx, ST_NO_MEMORY, "out of memory");
+    if (!identity || !batch_name_series(ctx->batch, &s->entry))
+        return prom_fail(ctx, ST_NO_MEMORY, "out of memory");
     (void)labels_identity(identity, set);
-    s->entry.labels = set;
-    s->entry.identity = slice_of(identity, len);
-    s->entry.hash = hash128(identity, len);
+    *s->entry.name = (struct batch_name){.labels = set,
+                                         .identity = slice_of(identity, len),
+                                         .hash = hash128(identity, len),
+                                         .raw_hash = s->raw};
     return true;
 }
 

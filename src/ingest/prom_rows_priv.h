@@ -47,6 +47,7 @@ struct prom_ctx {
 struct prom_series {
     uint64_t idx;              /* in the request */
     struct batch_series entry; /* what both kinds of entry have */
+    struct hash128 raw;        /* for whoever makes or finds it to remember; 0,0: nothing */
     int64_t floats, hists;     /* their entries in the batch, or -1 */
     status st;                 /* ST_OK, or why all rows are refused */
     bool one_kind;             /* 2.0: samples or histograms, the first kind holds */

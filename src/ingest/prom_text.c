@@ -224,7 +224,6 @@ static bool name_series(struct text *t, struct cursor *line, struct slice series
     *out = (struct batch_series){.ordinal = ORDINAL_NONE, .type = VALUE_F64};
     struct hash128 raw = hash128(series.ptr, series.len);
     if (env->known && env->known(env->ctx, raw, &out->ordinal, &out->gen)) return true;
-    out->raw_hash = raw; /* for whoever makes or finds the series to remember */
     if (!read_labels(t, &c)) return bad(line, c.why);
 
     size_t n = t->labels.len;
@@ -237,12 +236,13 @@ static bool name_series(struct text *t, struct cursor *line, struct slice series
     struct label *ptr = arena_try_array(arena, n, sizeof(*ptr));
     size_t len = labels_identity_len(set);
     uint8_t *identity = arena_try(arena, len);
-    if (!ptr || !identity) return refuse(t, line);
+    if (!ptr || !identity || !batch_name_series(t->batch, out)) return refuse(t, line);
     memcpy(ptr, set.ptr, n * sizeof(*ptr));
     (void)labels_identity(identity, set);
-    out->labels = (struct labels){ptr, n};
-    out->identity = slice_of(identity, len);
-    out->hash = hash128(identity, len);
+    *out->name = (struct batch_name){.labels = {ptr, n},
+                                     .identity = slice_of(identity, len),
+                                     .hash = hash128(identity, len),
+                                     .raw_hash = raw}; /* for who makes or finds it to remember */
     return true;
 }
 

@@ -260,7 +260,7 @@ static bool read_series(struct ctx *ctx, struct peeked *peeked)
     s.entry.ordinal = ordinal;
     s.entry.gen = gen;
     if (!known) {
-        s.entry.raw_hash = peeked->raw; /* for whoever makes or finds the series to remember */
+        s.raw = peeked->raw;
         if (!read_labels(ctx, &s, run)) return false;
     }
     if (!read_rows(ctx, &s, &w, &late_label)) return false;

@@ -575,7 +575,7 @@ static bool read_series(struct ctx *ctx, const struct peeked *peeked)
         s.entry.gen = gen;
         if (!read_rows(ctx, &s, peeked, &w, &late)) return false;
     } else if (peeked->keyed) {
-        s.entry.raw_hash = peeked->key; /* to be remembered */
+        s.raw = peeked->key;
         if (!read_labels(ctx, &s, slice_of(peeked->msg.ptr,
                                            (size_t)((const char *)w.at - peeked->msg.ptr))))
             return false;

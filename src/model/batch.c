@@ -114,6 +114,14 @@ int64_t batch_add_series(struct batch *batch)
     return (int64_t)batch->n_series++;
 }
 
+bool batch_name_series(struct batch *batch, struct batch_series *series)
+{
+    struct batch_name *name = arena_try_zero(&batch->arena, sizeof(*name));
+    if (!name) return false;
+    series->name = name;
+    return true;
+}
+
 static bool grow_rows(struct batch *batch, size_t cap)
 {
     size_t applied = batch->want_applied ? sizeof(*batch->applied_ts) : 0;

@@ -57,22 +57,28 @@ enum batch_make {
     MAKE_REQUIRED, /* ST_EXISTS when it is there: TS.CREATE */
 };
 
-struct batch_series {
-    /* What is known before the owner sees it. */
-    uint32_t ordinal, gen;     /* from the identity probe, or ORDINAL_NONE */
-    struct labels labels;      /* canonical; needed when the ordinal is unknown */
-    struct slice identity;     /* labels_identity(); needed likewise */
+/* What finds or makes a series. */
+struct batch_name {
+    struct labels labels;      /* canonical */
+    struct slice identity;     /* labels_identity() */
     struct hash128 hash;       /* hash128 of the identity */
     struct hash128 raw_hash;   /* of the bytes as received, cached on a miss; 0,0: none */
     const struct series_attrs *attrs; /* for a series this batch makes; NULL: defaults */
+};
+
+/* Small: nearly all series of a request are known, and each costs its bytes on two threads. */
+struct batch_series {
+    /* What is known before the owner sees it. */
+    uint32_t ordinal, gen;     /* from the identity probe, or ORDINAL_NONE */
     uint32_t first_row, n_rows; /* rows of one series are adjacent unless scattered is set */
-    enum value_type type;
-    enum batch_make make;
+    struct batch_name *name;   /* in the batch's arena; NULL when the probe found it */
+    uint8_t type;              /* enum value_type */
+    uint8_t make;              /* enum batch_make */
     bool scattered;            /* rows are not adjacent: look at batch->row_series */
     /* What the owner answers. */
     bool resolved;             /* of the engine: ordinal is settled */
     bool made;                 /* this batch made the series */
-    status st;                 /* ST_OK, or why all its rows are refused */
+    uint8_t st;                /* enum status: ST_OK, or why all its rows are refused */
 };
 
 struct batch;
@@ -113,6 +119,16 @@ size_t batch_bytes(const struct batch *batch);    /* memory it holds */
 /* Adds a series and returns its index, or -1 when refused. The entry is zeroed but
  * for ordinal = ORDINAL_NONE and type = VALUE_F64. */
 CHECKED int64_t batch_add_series(struct batch *batch);
+
+/* Gives the series a name, all zero: false when refused. */
+CHECKED bool batch_name_series(struct batch *batch, struct batch_series *series);
+
+/* The name of a series, or an empty one. */
+static inline const struct batch_name *batch_name_of(const struct batch_series *series)
+{
+    static const struct batch_name none;
+    return series->name ? series->name : &none;
+}
 
 /* Adds a row for series idx with result ST_OK; false when refused. */
 CHECKED bool batch_add_row(struct batch *batch, size_t series, ts_time ts, union value val,

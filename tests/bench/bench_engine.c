@@ -85,8 +85,10 @@ static void batch_done(struct batch *batch)
     *(bool *)batch->ctx = true;
 }
 
-static void name_series(struct batch *batch, struct batch_series *out, size_t i)
+static void name_series(struct batch *batch, struct batch_series *series, size_t i)
 {
+    ASSERT(batch_name_series(batch, series));
+    struct batch_name *out = series->name;
     static const char *const names[] = {LABEL_NAME, "cpu", "instance", "job", "mode"};
     const char *formats[] = {"node_cpu_seconds_total", "%zu", "host-%zu.example:9100", "node",
                              "mode-%zu"};

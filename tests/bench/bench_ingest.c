@@ -222,7 +222,7 @@ static void learn(struct bench *b, decode_fn *fn, bool two)
         ASSERT(b->batch->n_series == PER_REQUEST);
         for (size_t s = 0; s < PER_REQUEST; s++) {
             size_t at = i * PER_REQUEST + s;
-            struct hash128 raw = b->batch->series[s].raw_hash;
+            struct hash128 raw = b->batch->series[s].name->raw_hash;
             ASSERT(identity_put(b->identity, raw, (uint32_t)at, 1));
             if (!two) b->hashes[at] = raw;
         }

@@ -51,7 +51,8 @@ static void check_batch(const struct batch *b, const struct decode_report *repor
             n_refused++;
             continue;
         }
-        ASSERT(s->st == ST_OK && (s->ordinal != ORDINAL_NONE || s->identity.len > 0));
+        ASSERT(s->st == ST_OK);
+        ASSERT(s->ordinal != ORDINAL_NONE || batch_name_of(s)->identity.len > 0);
         ASSERT(b->ts[i] >= NOW - 3600000 && b->ts[i] <= NOW + 60000);
         if (s->type == VALUE_HISTOGRAM)
             ASSERT(histogram_check(b->val[i].hist, NULL) == ST_OK);
@@ -75,8 +76,8 @@ static void learn(struct known *known, const struct batch *batch)
 {
     for (size_t i = 0; i < batch->n_series && known->n < KNOWN_MAX; i++) {
         const struct batch_series *s = &batch->series[i];
-        if (s->st != ST_OK || !(s->raw_hash.lo | s->raw_hash.hi)) continue;
-        known->raw[known->n++] = s->raw_hash;
+        struct hash128 raw = batch_name_of(s)->raw_hash;
+        if (s->st == ST_OK && (raw.lo | raw.hi)) known->raw[known->n++] = raw;
     }
 }
 

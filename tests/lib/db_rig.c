@@ -117,7 +117,7 @@ static struct labels parse_series(struct arena *arena, const char *text)
     return (struct labels){label, n};
 }
 
-static void name_series(struct batch_series *out, struct arena *arena, const char *text)
+static void name_series(struct batch_name *out, struct arena *arena, const char *text)
 {
     out->labels = parse_series(arena, text);
     size_t len = labels_identity_len(out->labels);
@@ -131,7 +131,8 @@ int64_t db_rig_add_series(struct batch *batch, const char *series)
 {
     int64_t idx = batch_add_series(batch);
     ASSERT(idx >= 0);
-    name_series(&batch->series[idx], &batch->arena, series);
+    ASSERT(batch_name_series(batch, &batch->series[idx]));
+    name_series(batch->series[idx].name, &batch->arena, series);
     return idx;
 }
 
@@ -175,7 +176,7 @@ status db_rig_put(struct db_rig *rig, const char *series, ts_time ts, double v)
 
 uint32_t db_rig_ordinal(struct db_rig *rig, const char *series)
 {
-    struct batch_series at = {.ordinal = ORDINAL_NONE};
+    struct batch_name at = {.attrs = NULL};
     struct arena arena;
     mem_fault_pause();
     arena_init(&arena, NULL, 1024);

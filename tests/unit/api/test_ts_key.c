@@ -78,9 +78,9 @@ START_TEST(test_ts_key_names_of_new_series)
     ck_assert_msg(at >= 0, "%s: %s", c->key, err.text);
     const struct batch_series *series = &batch->series[at];
     ck_assert_uint_eq(series->ordinal, ORDINAL_NONE);
-    ck_assert_uint_eq(series->identity.len, labels_identity_len(series->labels));
+    ck_assert_uint_eq(series->name->identity.len, labels_identity_len(series->name->labels));
     strbuf_init(&text, 0);
-    labels_print(&text, series->labels);
+    labels_print(&text, series->name->labels);
     ck_assert_msg(slice_is(strbuf_view(&text), c->want), "%s: %.*s, not %s", c->key,
                   (int)text.len, text.ptr, c->want);
     strbuf_release(&text);
@@ -96,7 +96,7 @@ START_TEST(test_ts_key_metric_label_may_be_off)
     settings.ts_metric_label[0] = 0;
     int64_t at = make_series(batch, "k:1", "metric", "heat", &err);
     ck_assert_int_ge(at, 0);
-    ck_assert(slice_is(labels_get(batch->series[at].labels, SLICE_LIT(LABEL_NAME)), "k"));
+    ck_assert(slice_is(labels_get(batch->series[at].name->labels, SLICE_LIT(LABEL_NAME)), "k"));
     batch_free(batch);
 }
 END_TEST
@@ -234,7 +234,7 @@ START_TEST(test_ts_key_of_a_series_that_is_there)
     int64_t at = make_series(batch, "temp:1", "other", "labels", &err);
     ck_assert_int_ge(at, 0);
     ck_assert_uint_eq(batch->series[at].ordinal, ts_key_find(&app, SLICE_LIT("temp:1")));
-    ck_assert_uint_eq(batch->series[at].labels.n, 0); /* nothing will be made */
+    ck_assert_ptr_null(batch->series[at].name); /* nothing will be made */
     batch_free(batch);
 }
 END_TEST

@@ -129,7 +129,7 @@ START_TEST(test_a_removed_series_is_gone_and_may_be_born_anew)
     open_rig(&rig, 3);
     struct series_attrs attrs = {.policy = DUP_BLOCK};
     struct batch *batch = db_rig_batch("k{__key__=\"k\"}");
-    batch->series[0].attrs = &attrs;
+    batch->series[0].name->attrs = &attrs;
     for (int i = 0; i < 100; i++)
         ck_assert(batch_add_row(batch, 0, i, (union value){.bits = 1}, 0));
     db_rig_send(&rig, batch);

@@ -126,7 +126,7 @@ static void put_row(struct db_rig *rig, const struct cell_case *c, ts_time ts, d
     struct batch *batch = db_rig_batch(c->name);
     struct series_attrs attrs = {.policy = c->policy};
     batch->want_applied = strict;
-    batch->series[0].attrs = &attrs;
+    batch->series[0].name->attrs = &attrs;
     ck_assert(batch_add_row(batch, 0, ts, f64(v), 0));
     batch->on_dup[0] = (uint8_t)on_dup;
     db_rig_send(rig, batch);
@@ -233,7 +233,7 @@ START_TEST(test_rows_of_one_batch_see_each_other)
     open_rig(&rig, 12);
     for (int round = 0; round < 2; round++) {
         struct batch *batch = db_rig_batch("m");
-        batch->series[0].attrs = &attrs;
+        batch->series[0].name->attrs = &attrs;
         for (int i = 0; i < 4; i++) ck_assert(batch_add_row(batch, 0, 10, f64(1), 0));
         ck_assert(batch_add_row(batch, 0, 20, f64(5), 0));
         ck_assert(batch_add_row(batch, 0, 10, f64(1), 0)); /* late now: deferred */
@@ -259,7 +259,7 @@ START_TEST(test_a_row_that_may_not_wait_is_told_to_come_again)
     open_rig(&rig, 13);
     for (int i = 0; i < 5; i++) {
         struct batch *batch = db_rig_batch("m");
-        batch->series[0].attrs = &attrs;
+        batch->series[0].name->attrs = &attrs;
         ck_assert(batch_add_row(batch, 0, i * 10, f64(i), 0));
         db_rig_send(&rig, batch);
         batch_free(batch);
@@ -297,7 +297,7 @@ START_TEST(test_ignore_drops_what_is_close_to_the_newest)
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         struct batch *batch = db_rig_batch("k{__key__=\"k\"}");
         batch->want_applied = true;
-        batch->series[0].attrs = &attrs;
+        batch->series[0].name->attrs = &attrs;
         ck_assert(batch_add_row(batch, 0, rows[i].ts, f64(rows[i].v), 0));
         db_rig_send(&rig, batch);
         ck_assert_msg(batch->result[0] == rows[i].want, "row %zu: %s", i,
@@ -323,7 +323,7 @@ START_TEST(test_keyed_retention_counts_from_the_newest_sample)
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         if (rows[i].restart) restart(&rig);
         struct batch *batch = db_rig_batch("k{__key__=\"k\"}");
-        batch->series[0].attrs = &attrs;
+        batch->series[0].name->attrs = &attrs;
         ck_assert(batch_add_row(batch, 0, rows[i].ts, f64(1), 0));
         db_rig_send(&rig, batch);
         ck_assert_msg(batch->result[0] == rows[i].want, "row %zu: %s", i,
@@ -369,7 +369,7 @@ START_TEST(test_series_are_made_as_asked)
     lsn at;
     ck_assert_int_eq(db_set_attrs(rig.db, 0, &attrs, &at, &rig.err), ST_INVALID);
     struct batch *batch = db_rig_batch("n");
-    batch->series[0].attrs = &attrs;
+    batch->series[0].name->attrs = &attrs;
     db_rig_send(&rig, batch);
     ck_assert_int_eq(batch->series[0].st, ST_INVALID);
     batch_free(batch);
@@ -605,7 +605,7 @@ START_TEST(test_policies_of_bytes)
         for (int k = 0; k < 2; k++) {
             struct batch *batch = db_rig_batch(name);
             batch->series[0].type = VALUE_BYTES;
-            batch->series[0].attrs = &attrs;
+            batch->series[0].name->attrs = &attrs;
             ck_assert(batch_add_row(batch, 0, 5, (union value){.bytes = k ? &now : &old}, 0));
             db_rig_send(&rig, batch);
             ck_assert_msg(batch->result[0] == (k ? rows[r].want : ST_OK), "case %zu: %s", i,

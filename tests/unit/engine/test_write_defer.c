@@ -68,7 +68,7 @@ static void add_row(struct batch *batch, const struct one_row *row)
     int64_t at = db_rig_add_series(batch, series[row->series].name);
     size_t idx = batch->n_rows;
     batch->series[at].type = series[row->series].type;
-    batch->series[at].attrs = &series[row->series].attrs;
+    batch->series[at].name->attrs = &series[row->series].attrs;
     union value val = series[row->series].type == VALUE_BYTES
                           ? (union value){.bytes = &words[row->value]}
                           : f64(row->value);
@@ -186,7 +186,7 @@ static void make_old(struct db_rig *rig, const char *name)
 {
     for (int i = 0; i < 10; i++) {
         struct batch *batch = db_rig_batch(name);
-        batch->series[0].attrs = &block;
+        batch->series[0].name->attrs = &block;
         ck_assert(batch_add_row(batch, 0, i * 10, f64(i), 0));
         db_rig_send(rig, batch);
         batch_free(batch);

@@ -67,7 +67,7 @@ status rig_decode(struct rig *rig, decode_fn *decode, struct slice body)
 void rig_learn(struct rig *rig)
 {
     for (size_t i = 0; i < rig->batch->n_series; i++) {
-        struct hash128 raw = rig->batch->series[i].raw_hash;
+        struct hash128 raw = batch_name_of(&rig->batch->series[i])->raw_hash;
         if (raw.lo == 0 && raw.hi == 0) continue;
         ck_assert_uint_lt(rig->n_known, RIG_KNOWN_MAX);
         rig->known[rig->n_known].raw = raw;
@@ -83,7 +83,7 @@ const char *rig_text(struct rig *rig, struct strbuf *out)
     for (size_t i = 0; i < b->n_series; i++) {
         const struct batch_series *s = &b->series[i];
         if (s->ordinal != ORDINAL_NONE) strbuf_printf(out, "#%u", s->ordinal);
-        else labels_print(out, s->labels);
+        else labels_print(out, batch_name_of(s)->labels);
         if (s->st != ST_OK) strbuf_printf(out, "!%s", status_name(s->st));
         for (size_t row = 0; row < b->n_rows; row++) {
             char text[NUMFMT_MAX];

@@ -237,7 +237,7 @@ START_TEST(test_cut_and_bent_bodies_do_no_harm)
             decode_fn *fn = round % 2 ? prom_text_decode : openmetrics_decode;
             if (rig_decode(&rig, fn, slice_of(bent, len)) != ST_OK) ck_abort_msg("not tolerant");
             for (size_t i = 0; i < rig.batch->n_series; i++)
-                if (rig.batch->series[i].identity.len == 0) ck_abort_msg("a series without a name");
+                if (!rig.batch->series[i].name) ck_abort_msg("a series without a name");
             free(bent);
         }
     }

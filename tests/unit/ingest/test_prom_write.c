@@ -95,10 +95,10 @@ START_TEST(test_requests_become_rows)
     expect_ok("up{instance=\"h:1\",job=\"a\"} 1@0 0.5@15;down -2@0;");
     const struct batch_series *s = &fx.rig.batch->series[0];
     uint8_t identity[64];
-    size_t len = labels_identity(identity, s->labels);
-    ck_assert(slice_eq(s->identity, slice_of(identity, len)));
+    size_t len = labels_identity(identity, s->name->labels);
+    ck_assert(slice_eq(s->name->identity, slice_of(identity, len)));
     struct hash128 hash = hash128(identity, len);
-    ck_assert(s->hash.lo == hash.lo && s->hash.hi == hash.hi);
+    ck_assert(s->name->hash.lo == hash.lo && s->name->hash.hi == hash.hi);
     ck_assert(s->make == MAKE_ALLOWED && s->type == VALUE_F64 && s->n_rows == 2 && !s->scattered);
     ck_assert_uint_eq(fx.rig.report.n_series, 2);
     ck_assert_uint_eq(fx.rig.report.n_samples, 3);
@@ -130,8 +130,7 @@ START_TEST(test_known_series_are_not_decoded)
     rig_learn(&fx.rig);
     expect_ok("#100 1@0;#101 2@0;");
     const struct batch_series *s = &fx.rig.batch->series[0];
-    ck_assert(s->gen == 7 && s->identity.len == 0 && s->labels.n == 0);
-    ck_assert(s->raw_hash.lo == 0 && s->raw_hash.hi == 0); /* nothing to remember */
+    ck_assert(s->gen == 7 && s->name == NULL); /* nothing to remember */
     fx.rig.env.known = NULL;
     expect_ok("up{job=\"a\"} 1@0;up{job=\"b\"} 2@0;");
 }
@@ -215,8 +214,9 @@ START_TEST(test_order_and_place_of_labels_do_not_matter)
     end_series();
     expect_ok("up{job=\"a\"} 1@0;up{job=\"a\"} 2@0;up{job=\"a\"} 3@0 4@1;");
     const struct batch_series *s = fx.rig.batch->series;
-    ck_assert(s[0].raw_hash.lo && s[2].raw_hash.lo == 0 && s[2].raw_hash.hi == 0);
-    ck_assert(s[0].hash.lo == s[2].hash.lo && s[1].hash.hi == s[2].hash.hi);
+    ck_assert(s[0].name->raw_hash.lo);
+    ck_assert(s[2].name->raw_hash.lo == 0 && s[2].name->raw_hash.hi == 0);
+    ck_assert(s[0].name->hash.lo == s[2].name->hash.lo && s[1].name->hash.hi == s[2].name->hash.hi);
 }
 END_TEST
 
@@ -592,7 +592,7 @@ START_TEST(test_bent_requests_do_no_harm)
         for (size_t i = 0; st == ST_OK && i < b->n_rows; i++) {
             const struct batch_series *s = &b->series[b->row_series[i]];
             bool good = b->result[i] == ST_OK;
-            if (good && (s->st != ST_OK || s->identity.len == 0)) ck_abort_msg("a bad row passes");
+            if (good && (s->st != ST_OK || !s->name)) ck_abort_msg("a bad row passes");
             if (good && s->type == VALUE_HISTOGRAM &&
                 histogram_check(b->val[i].hist, NULL) != ST_OK)
                 ck_abort_msg("a bad histogram passes");

@@ -205,7 +205,7 @@ START_TEST(test_keys_do_not_depend_on_neighbours)
         clear();
         numbered_series(label[i], n_labels[i]);
         ck_assert_int_eq(decode_as(false), ST_OK);
-        key[i] = fx.rig.batch->series[0].raw_hash;
+        key[i] = fx.rig.batch->series[0].name->raw_hash;
         ck_assert(key[i].lo | key[i].hi);
         for (size_t j = 0; j < i; j++) {
             bool same = n_labels[i] == n_labels[j] &&
@@ -223,7 +223,7 @@ START_TEST(test_keys_do_not_depend_on_neighbours)
     ck_assert_int_eq(decode_as(false), ST_OK);
     ck_assert_uint_eq(fx.rig.batch->n_series, SERIES);
     for (size_t i = 0; i < SERIES; i++) {
-        struct hash128 got = fx.rig.batch->series[i].raw_hash;
+        struct hash128 got = fx.rig.batch->series[i].name->raw_hash;
         ck_assert(got.lo == key[i].lo && got.hi == key[i].hi);
     }
 }
@@ -242,8 +242,8 @@ START_TEST(test_known_series_are_not_resolved)
     simple_series("a", "up", 5); /* and of places */
     expect_ok("#101 3@0;#100 4@0;a{job=\"up\"} 5@0;");
     const struct batch_series *s = fx.rig.batch->series;
-    ck_assert(s[0].gen == 7 && s[0].identity.len == 0 && s[0].raw_hash.lo == 0);
-    ck_assert(s[2].raw_hash.lo && s[2].identity.len);
+    ck_assert(s[0].gen == 7 && s[0].name == NULL);
+    ck_assert(s[2].name->raw_hash.lo && s[2].name->identity.len);
     fx.rig.env.window.newest = RIG_NOW - 1;
     expect_ok("#101 3@0!ST_TOO_NEW;#100 4@0!ST_TOO_NEW;a{job=\"up\"} 5@0!ST_TOO_NEW;");
 }
@@ -513,7 +513,7 @@ START_TEST(test_cut_and_bent_requests_do_no_harm)
         const struct batch *b = fx.rig.batch;
         for (size_t i = 0; st == ST_OK && i < b->n_rows; i++) {
             const struct batch_series *s = &b->series[b->row_series[i]];
-            if (b->result[i] == ST_OK && (s->st != ST_OK || s->identity.len == 0))
+            if (b->result[i] == ST_OK && (s->st != ST_OK || !s->name))
                 ck_abort_msg("a bad row passes");
         }
     }
