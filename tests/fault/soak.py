@@ -246,7 +246,7 @@ def ask(ports, seed, end):
     http, rng, n = tt.Http(ports[1]), random.Random(seed), 0
     questions = ["count({job=\"soak\"})", "sum(rate(soak_1[10m]))", "max_over_time(soak_3[3h])",
                  "count({__name__=\"soak_birth\"})", "topk(3, {__name__=~\"soak_[0-9]+\"})",
-                 "count_over_time({__name__=~\"soak_1.\"}[1h])"]
+                 "last_over_time({__name__=~\"soak_1.\"}[1h])"]
     while time.monotonic() < end:
         target = "/api/v1/query?query=" + tt.urllib.parse.quote(rng.choice(questions))
         if rng.random() < 0.3:
