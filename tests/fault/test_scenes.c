@@ -245,7 +245,8 @@ static const struct fault_kind {
     {"no memory", 0, ST_NO_MEMORY, 0, false},
     {"EIO", VFS_OP_ALL, ST_IO, 0, false},
     {"ENOSPC",
-     VFS_OP(WRITE) | VFS_OP(ALLOCATE) | VFS_OP(OPEN) | VFS_OP(MKDIR) | VFS_OP(RENAME) | VFS_OP(LINK),
+     VFS_OP(WRITE) | VFS_OP(ALLOCATE) | VFS_OP(OPEN) | VFS_OP(MKDIR) | VFS_OP(RENAME) |
+         VFS_OP(LINK),
      ST_NO_SPACE, 0, false},
     {"short write", VFS_OP(WRITE), ST_IO, 100, false},
     {"sync that drops", VFS_OP(SYNC), ST_IO, 0, true},

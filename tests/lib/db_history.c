@@ -123,8 +123,8 @@ static ts_time mixed_time(struct db_history *h, struct rng *rng, uint32_t series
     return h->now[series] = now + step;
 }
 
-static ts_time next_time(struct db_history *h, struct rng *rng, uint32_t series, enum history_run run,
-                         size_t i)
+static ts_time next_time(struct db_history *h, struct rng *rng, uint32_t series,
+                         enum history_run run, size_t i)
 {
     ts_time at;
     switch (run) {
