@@ -29,7 +29,7 @@ static size_t put_definitions(struct cell *cell, const struct write_slice *slice
 void write_apply(struct cell *cell, struct write_slice *slice, const struct slice_row *row)
 {
     union value val = {.bits = row->wal.bits};
-    slice->rows[slice->n_rows++] = *row;
+    slice->rows[slice->n_rows++] = row->wal;
     slice->row_bytes += WAL_ROW_BYTES + row->wal.bytes.len;
     if (row->how == WRITE_APPEND)
         head_append(cell, row->ordinal, row->wal.ts, val);
@@ -50,12 +50,9 @@ static void put_samples(struct cell *cell, struct batch *batch, const struct wri
                         bool last)
 {
     struct write_state *state = write_state(batch);
-    struct wal_row rows[WRITE_SLICE_ROWS];
-    for (size_t i = 0; i < slice->n_rows; i++) rows[i] = slice->rows[i].wal;
-
     uint8_t *dst = wal_begin(cell->wal, slice->row_bytes + VARINT_MAX);
     ASSERT(dst);
-    size_t len = wal_samples_put(dst, rows, slice->n_rows);
+    size_t len = wal_samples_put(dst, slice->rows, slice->n_rows);
     if (!last && state->run == 0) state->run = cell->next_run++;
     batch->durable_at = wal_end(cell->wal, WAL_SAMPLES, last ? WAL_COMMIT : 0, state->run, len);
     if (last) state->run = 0;

@@ -14,7 +14,6 @@
 struct decision {
     const struct cell *cell;
     const struct head *head;
-    const struct series_attrs *attrs;
     enum dup_policy policy;
     bool strict;            /* TS.* words: identical is an error too, NaN rules hold */
     bool has_last;
@@ -72,16 +71,19 @@ static bool settle(const struct decision *d, uint64_t old, uint64_t *bits)
     return true;
 }
 
-/* IGNORE (resp.md 2.2): close enough to the newest sample to be dropped. */
-static bool ignored(const struct decision *d, ts_time ts, uint64_t bits)
+/* IGNORE (resp.md 2.2): close enough to the newest sample to be dropped. Only TS.* words
+ * ask for it: no other row looks at the registry. */
+static bool ignored(const struct decision *d, uint32_t ordinal, ts_time ts, uint64_t bits)
 {
-    if (!d->attrs || d->policy != DUP_LAST || !d->has_last || ts < d->last_ts) return false;
     if (!d->strict || d->type != VALUE_F64) return false;
+    if (d->policy != DUP_LAST || !d->has_last || ts < d->last_ts) return false;
+    const struct series_attrs *attrs = entry_attrs(registry_entry(d->cell->registry, ordinal));
+    if (!attrs) return false;
 
     int64_t span = sat_sub(ts, d->last_ts);
     double a = bits_f64(d->last_bits), b = bits_f64(bits);
-    return span <= db_ticks(d->cell->db, d->attrs->ignore_max_ms) && !isnan(a) && !isnan(b) &&
-           fabs(a - b) <= d->attrs->ignore_max_val;
+    return span <= db_ticks(d->cell->db, attrs->ignore_max_ms) && !isnan(a) && !isnan(b) &&
+           fabs(a - b) <= attrs->ignore_max_val;
 }
 
 enum dup_policy write_policy(const struct batch *batch, size_t idx, const struct head *head)
@@ -164,7 +166,6 @@ enum write_verdict write_decide(struct cell *cell, struct batch *batch, size_t i
     ts_time ts = batch->ts[idx];
     struct decision d = {.cell = cell,
                          .head = head,
-                         .attrs = entry_attrs(registry_entry(cell->registry, series->ordinal)),
                          .policy = write_policy(batch, idx, head),
                          .strict = batch->want_applied,
                          .has_last = (head->flags & HEAD_HAS_LAST) != 0,
@@ -183,7 +184,7 @@ enum write_verdict write_decide(struct cell *cell, struct batch *batch, size_t i
     }
     if (head->retention && d.has_last && ts < sat_sub(d.last_ts, head->retention))
         return done(batch, idx, ST_TOO_OLD);
-    if (ignored(&d, ts, batch->val[idx].bits)) {
+    if (ignored(&d, series->ordinal, ts, batch->val[idx].bits)) {
         batch->applied_ts[idx] = d.last_ts;
         cell->stats.n_rows_ignored++;
         return done(batch, idx, ST_IGNORED);

@@ -31,7 +31,7 @@ struct slice_row {
 enum { WRITE_SLICE_SERIES = 64 };
 
 struct write_slice {
-    struct slice_row rows[WRITE_SLICE_ROWS];
+    struct wal_row rows[WRITE_SLICE_ROWS]; /* as the samples frame takes them */
     size_t n_rows;
     const struct batch_series *made[WRITE_SLICE_SERIES]; /* made in this slice */
     size_t n_made;
