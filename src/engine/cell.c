@@ -6,7 +6,7 @@
 #include "engine/view_priv.h"
 #include "engine/write_priv.h"
 
-enum { COLLECT_SLICE = 256, COLLECT_NS = 100 * 1000, FAILURES_MAX = 3 };
+enum { COLLECT_SLICE = 256, COLLECT_NS = 100 * 1000 };
 
 static void retire_index(void *ctx, void (*free_fn)(void *ptr, void *arg), void *ptr, void *arg,
                          size_t bytes)
@@ -223,6 +223,10 @@ static void upkeep_publish(struct job *job, status st)
     struct upkeep *up = container_of(job, struct upkeep, job);
     registry_rebuild_publish(up->cell->registry, up->plan, st);
     up->cell->rebuild_running = false;
+    if (st == ST_OK)
+        cell_job_done(up->cell, DB_JOB_POSTINGS);
+    else
+        cell_job_failed(up->cell, DB_JOB_POSTINGS, st, &job->err);
     mem_free(up);
 }
 
@@ -233,7 +237,7 @@ static const struct job_ops upkeep_ops = {.name = "postings",
 
 void registry_upkeep(struct cell *cell)
 {
-    if (cell->rebuild_running || cell->closing) return;
+    if (cell->rebuild_running || cell->closing || cell_job_pauses(cell, DB_JOB_POSTINGS)) return;
     struct registry_rebuild *plan = registry_rebuild_due(cell->registry)
                                         ? registry_rebuild_plan(cell->registry)
                                         : registry_purge_plan(cell->registry);
@@ -246,22 +250,31 @@ void registry_upkeep(struct cell *cell)
     exec_submit(db_exec(cell->db), &up->job);
 }
 
-void cell_job_failed(struct cell *cell, const char *name, status st, const struct err *err)
+void cell_job_failed(struct cell *cell, enum db_job_kind kind, status st, const struct err *err)
 {
-    cell->stats.n_job_failures++;
+    struct clock *clock = db_clock(cell->db);
     if (st == ST_CANCELLED || st == ST_CLOSED) return;
-    log_error("engine", "a job failed", "job=\"%s\" status=%s reason=\"%s\" in_a_row=%u", name,
-              status_name(st), err_text(err, st), cell->n_job_failures + 1);
-    if (++cell->n_job_failures < FAILURES_MAX || !db_options(cell->db)->fail_fast) return;
+    bool stop = job_table_failed(cell->jobs, kind, st, err_text(err, st), clock_wall(clock),
+                                 clock_mono(clock));
+    const struct db_job *job = &cell->jobs[kind];
+    log_error("engine", "a job failed", "job=\"%s\" status=%s reason=\"%s\" in_a_row=%llu",
+              db_job_name(kind), status_name(st), job->last_error,
+              (unsigned long long)job->n_in_a_row);
+    if (!stop || !db_options(cell->db)->fail_fast) return;
     cell->refuse = st == ST_NO_SPACE ? ST_NO_SPACE : ST_IO;
-    err_set(&cell->refuse_err, cell->refuse, "%s failed %u times in a row: %s", name,
-            cell->n_job_failures, err_text(err, st));
+    err_set(&cell->refuse_err, cell->refuse, "%s failed %llu times in a row: %s",
+            db_job_name(kind), (unsigned long long)job->n_in_a_row, job->last_error);
 }
 
-void cell_job_done(struct cell *cell)
+void cell_job_done(struct cell *cell, enum db_job_kind kind)
 {
-    cell->n_job_failures = 0;
-    cell->refuse = ST_OK;
+    job_table_done(&cell->jobs[kind], clock_wall(db_clock(cell->db)));
+    if (job_table_worst(cell->jobs) == DB_JOB_KINDS) cell->refuse = ST_OK;
+}
+
+bool cell_job_pauses(const struct cell *cell, enum db_job_kind kind)
+{
+    return clock_mono(db_clock(cell->db)) < cell->jobs[kind].retry_at;
 }
 
 /* --- memory ---------------------------------------------------------------------- */

@@ -115,7 +115,6 @@ struct cell {
     struct list removals;          /* segments whose directories go */
     mono_ns next_compact, next_key_look;
     int64_t compact_pause_ms;      /* after a failure */
-    bool compact_failed;           /* the last one did */
     uint64_t compact_seen;         /* version of the manifest that needs nothing; 0: none */
     ts_time compact_seen_oldest;   /* what had expired then */
     uint64_t barred[CELL_BARRED_MAX]; /* ids of damaged segments */
@@ -133,7 +132,7 @@ struct cell {
     mono_ns short_since;           /* batches have been waiting for memory since; 0: none */
     bool memory_asked;             /* a flush is wanted because of that */
     struct db_stats stats;
-    uint32_t n_job_failures;       /* in a row */
+    struct db_job jobs[DB_JOB_KINDS];
     status refuse;                 /* not ST_OK: writes are refused, with refuse_err */
     struct err refuse_err;
     bool closing;                  /* no new batches or pins */
@@ -195,8 +194,9 @@ enum dup_policy cell_policy(const struct cell *cell, const struct series_attrs *
                             bool keyed);
 
 /* Counts and logs a failed job; after several in a row refuses writes (fail-fast). */
-void cell_job_failed(struct cell *cell, const char *name, status st, const struct err *err);
-void cell_job_done(struct cell *cell);
+void cell_job_failed(struct cell *cell, enum db_job_kind kind, status st, const struct err *err);
+void cell_job_done(struct cell *cell, enum db_job_kind kind);
+bool cell_job_pauses(const struct cell *cell, enum db_job_kind kind); /* after a failure */
 
 /* Begins a new epoch and holds the one before. */
 void cell_hold(struct cell *cell, struct epoch_hold *hold);

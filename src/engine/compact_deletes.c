@@ -117,8 +117,9 @@ static void forget_publish(struct job *job, status st)
     cell->forgetting = false;
     fg->db->catalog_busy = false;
     if (st != ST_OK) {
-        cell_job_failed(cell, "deletes", st, &job->err);
+        cell_job_failed(cell, DB_JOB_DELETES, st, &job->err);
     } else {
+        cell_job_done(cell, DB_JOB_DELETES);
         cell->forget_seen = fg->manifest->version;
         if (tombstones_count(fg->left) < tombstones_count(fg->manifest->deletes))
             swap_deletes(cell, fg);

@@ -66,7 +66,7 @@ static void remove_publish(struct job *job, status st)
     /* What stays behind is not named by the catalog: at the latest the next start sweeps. */
     rm->failed = true;
     rm->not_before = clock_mono(rm->db->ports.clock) + REMOVE_AGAIN_MS * 1000000ll;
-    cell_job_failed(&rm->db->cell, "compact: remove", st, &job->err);
+    cell_job_failed(&rm->db->cell, DB_JOB_COMPACT, st, &job->err);
 }
 
 static const struct job_ops remove_ops = {.name = "compact: remove",
@@ -140,8 +140,7 @@ static void fail(struct compaction *c, status st)
         cell->stats.n_compact_errors++;
         if (c->damaged) bar(cell, c->damaged, &c->job.err);
         else if (st == ST_NO_SPACE) cell->stats.n_compact_deferred++;
-        else cell_job_failed(cell, "compact", st, &c->job.err);
-        cell->compact_failed = true;
+        else cell_job_failed(cell, DB_JOB_COMPACT, st, &c->job.err);
     }
     cell->compact_pause_ms = cell->compact_pause_ms ? cell->compact_pause_ms * 2 : PAUSE_MS_MIN;
     if (cell->compact_pause_ms > PAUSE_MS_MAX) cell->compact_pause_ms = PAUSE_MS_MAX;
@@ -207,10 +206,7 @@ static void publish(struct compaction *c)
     count(c);
     cell->compact_pause_ms = 0;
     cell->next_compact = 0; /* there may be more: look again at once */
-    if (cell->compact_failed) {
-        cell->compact_failed = false;
-        cell_job_done(cell);
-    }
+    cell_job_done(cell, DB_JOB_COMPACT);
     log_info("compact", "segments replaced",
              "why=%s lane=%d level=%u sources=%zu outputs=%zu points=%llu bytes=%llu",
              compact_kind_name(c->plan.kind), (int)c->plan.lane, c->plan.level,

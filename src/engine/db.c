@@ -245,14 +245,14 @@ int64_t db_tick(struct db *db)
             .memory_samples = account_used(&cell->account),
             .memory_asked = cell->memory_asked,
             .flushing = cell->flush != NULL,
-            .failed_before = cell->n_job_failures > 0,
+            .flush_pauses = cell_job_pauses(cell, DB_JOB_FLUSH),
         };
         retention_look(db);
         compact_situation(cell, &situation);
         struct maintain_choice next = maintain_next(&situation, &db->options);
         if (next.flush) (void)flush_begin(cell, next.flush);
         if (next.compact) (void)compact_begin(cell);
-        if (next.forget) compact_deletes_begin(cell);
+        if (next.forget && !cell_job_pauses(cell, DB_JOB_DELETES)) compact_deletes_begin(cell);
         cell->memory_asked = false; /* who still waits asks again */
         registry_upkeep(cell);
         cell->next_look = now + interval;

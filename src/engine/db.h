@@ -18,6 +18,7 @@
 #include "base/rng.h"
 #include "base/strbuf.h"
 #include "base/vfs.h"
+#include "engine/job_table.h"
 #include "engine/options.h"
 #include "index/registry.h"
 #include "model/sink.h"
@@ -141,7 +142,7 @@ struct db_stats {
     uint64_t n_segments_at[3];     /* by level */
     uint64_t n_delete_records;     /* that may still hide something */
     uint64_t compacting, retention_suspended; /* 0 or 1 */
-    uint64_t n_job_failures;
+    struct db_job jobs[DB_JOB_KINDS]; /* by enum db_job_kind */
     uint64_t n_segments, n_segment_bytes, n_segment_samples;
     uint64_t n_series, n_unflushed, n_retired, n_retired_bytes, n_journal_max;
     uint64_t head_bytes, registry_bytes, list_bytes, wal_buffer_bytes;

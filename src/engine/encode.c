@@ -258,6 +258,7 @@ static void encode_publish(struct job *base, status st)
     cell_unhold(&job->hold);
     for (size_t i = 0; i < job->items.len; i++) publish_item(job, &job->items.ptr[i]);
     cell->stats.n_encode_jobs++;
+    cell_job_done(cell, DB_JOB_ENCODE);
     cell->stats.n_blocks_encoded += job->n_blocks;
     cell->stats.n_chunks_sealed += job->n_chunks;
     cell->encode.n_running--;

@@ -129,7 +129,7 @@ static void fail_flush(struct flush *f, status st)
     if (f->phase >= FLUSH_NAMING) f->db->catalog_busy = false;
     cell->n_unflushed += f->cuts.len; /* at least one sample each: a reason to try again */
     cell->stats.n_flush_failures++;
-    cell_job_failed(cell, "flush", st, &f->job.err);
+    cell_job_failed(cell, DB_JOB_FLUSH, st, &f->job.err);
     end_flush(f, st);
 }
 
@@ -265,7 +265,7 @@ static void publish(struct flush *f)
     cell->stats.n_flush_samples += f->n_samples;
     cell->stats.n_flush_bytes += f->n_bytes;
     cell->stats.flush_ns += (uint64_t)(clock_mono(f->db->ports.clock) - f->began);
-    cell_job_done(cell);
+    cell_job_done(cell, DB_JOB_FLUSH);
     log_info("flush", "segments published", "why=%s order=%llu series=%zu samples=%llu bytes=%llu",
              f->why, (unsigned long long)f->order, f->cuts.len, (unsigned long long)f->n_samples,
              (unsigned long long)f->n_bytes);

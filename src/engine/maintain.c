@@ -6,14 +6,13 @@
 #include <stddef.h>
 
 enum {
-    RETRY_MS = 5000,      /* pause after a failed flush */
     GONE_WAIT_MS = 10 * 60 * 1000, /* dead series wait so long for another reason */
 };
 
 static const char *why_flush(const struct situation *now, const struct db_options *options)
 {
     if (now->flushing) return NULL;
-    if (now->failed_before && now->since_flush_ms < RETRY_MS) return NULL;
+    if (now->flush_pauses) return NULL;
     /* A flush with nothing in it costs little, one with little in it costs a segment. */
     if (now->gone_waits &&
         now->since_flush_ms >= (now->n_unflushed ? GONE_WAIT_MS : options->compaction_interval_ms))

@@ -16,7 +16,7 @@ struct situation {
     uint64_t memory_samples;   /* of these, what a flush gives back */
     bool memory_asked;         /* a batch waits for what a flush gives back */
     bool flushing;
-    bool failed_before;        /* the last flush failed */
+    bool flush_pauses;         /* the last flush failed just now */
     bool gone_waits;           /* series could die if the log were covered further */
     bool compacting;
     bool compact_news;         /* segments have changed since nothing was to be done */

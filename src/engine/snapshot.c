@@ -94,6 +94,7 @@ static void end_snapshot(struct snapshot *s, status st)
     db->snapshot = NULL;
     if (st == ST_OK) {
         stats->n_snapshots++;
+        cell_job_done(&db->cell, DB_JOB_SNAPSHOT);
         stats->snapshot_ns = (uint64_t)ns;
         log_info("snapshot", "made and verified",
                  "name=%s segments=%llu copied_files=%llu cut=%llu ms=%lld", s->info.name,
@@ -101,6 +102,7 @@ static void end_snapshot(struct snapshot *s, status st)
                  (unsigned long long)s->info.cut, (long long)(ns / 1000000));
     } else {
         stats->n_snapshot_failures++;
+        cell_job_failed(&db->cell, DB_JOB_SNAPSHOT, st, &s->job.err);
         log_error("snapshot", "failed; nothing of it is kept", "name=%s reason=\"%s\"",
                   s->info.name, err_text(&s->job.err, st));
     }

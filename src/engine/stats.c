@@ -1,4 +1,6 @@
 /* Counters and sizes, gathered. */
+#include <string.h>
+
 #include "engine/db_priv.h"
 
 void db_stats(struct db *db, struct db_stats *out)
@@ -7,6 +9,7 @@ void db_stats(struct db *db, struct db_stats *out)
     struct wal_stats wal;
     wal_stats(cell->wal, &wal);
     *out = cell->stats;
+    memcpy(out->jobs, cell->jobs, sizeof(out->jobs));
     out->n_views_live = 0;
     list_each(at, &cell->views) out->n_views_live++;
     out->n_segments = cell->manifest->n_segments;

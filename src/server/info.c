@@ -123,6 +123,22 @@ static void section_keyspace(const struct info *info)
              (unsigned long long)info->now->db.n_series);
 }
 
+static void section_jobs(const struct info *info)
+{
+    int64_t now = clock_mono(info->srv->app.clock);
+    for (int i = 0; i < DB_JOB_KINDS; i++) {
+        const struct db_job *job = &info->now->db.jobs[i];
+        long long retry_ms = job->retry_at > now ? (job->retry_at - now) / 1000000 : 0;
+        LINE(info,
+             "job_%s:runs=%llu,failures=%llu,in_a_row=%llu,last_success_ms=%llu,"
+             "last_failure_ms=%llu,retry_in_ms=%lld,last_error=%s",
+             db_job_name((enum db_job_kind)i), (unsigned long long)job->n_runs,
+             (unsigned long long)job->n_failures, (unsigned long long)job->n_in_a_row,
+             (unsigned long long)job->last_success_ms, (unsigned long long)job->last_failure_ms,
+             retry_ms, job->last_error);
+    }
+}
+
 static void section_tsink(const struct info *info)
 {
     LINE(info, "series:%llu", (unsigned long long)info->now->db.n_series);
@@ -157,6 +173,7 @@ static const struct section {
     {"cpu", "CPU", section_cpu},
     {"cluster", "Cluster", section_cluster},
     {"keyspace", "Keyspace", section_keyspace},
+    {"jobs", "Jobs", section_jobs},
     {"tsink", "tsink", section_tsink},
 };
 

@@ -13,6 +13,7 @@ Suite *suite_maintain(void);
 Suite *suite_compact(void);
 Suite *suite_compact_plan(void);
 Suite *suite_budget(void);
+Suite *suite_job_table(void);
 Suite *suite_overlay(void);
 Suite *suite_recover(void);
 Suite *suite_retire(void);
