@@ -198,7 +198,7 @@ static bool gather_labels(struct replay *r, const struct batch *batch, size_t *o
     strbuf_reset(&r->labels);
     for (size_t i = 0; i < batch->n_series; i++) {
         off[i] = r->labels.len;
-        if (!put_labels(r, batch->series[i].labels)) r->labels.len = off[i];
+        if (!put_labels(r, batch_name_of(&batch->series[i])->labels)) r->labels.len = off[i];
     }
     off[batch->n_series] = r->labels.len;
     return !r->labels.failed;
@@ -224,7 +224,8 @@ static bool encode_page(struct replay *r, const struct batch *batch, const size_
         }
         if (end) break;
         uint32_t s = batch->row_series[row];
-        if (batch->series[s].hash.lo % r->opt->connections != c || off[s] == off[s + 1]) continue;
+        if (off[s] == off[s + 1]) continue; /* it has no name */
+        if (batch_name_of(&batch->series[s])->hash.lo % r->opt->connections != c) continue;
         encoder_add(r->encoder, slice_of(r->labels.ptr + off[s], off[s + 1] - off[s]),
                     bits_f64(batch->val[row].bits), ms);
         n++;
