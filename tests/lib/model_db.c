@@ -104,6 +104,12 @@ void model_db_set_policy(struct model_db *model, const char *name, enum dup_poli
     find_or_make(model, name)->policy = policy;
 }
 
+enum dup_policy model_db_policy(const struct model_db *model, const char *name)
+{
+    const struct model_series *series = find(model, name);
+    return series ? series->policy : DUP_UNSET;
+}
+
 static void cut(struct points *pts, struct time_range range)
 {
     size_t to = 0;

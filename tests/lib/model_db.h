@@ -42,6 +42,7 @@ status model_db_put_as(struct model_db *model, const char *name, enum value_type
 
 /* The policy of the series' rows that bring none. */
 void model_db_set_policy(struct model_db *model, const char *name, enum dup_policy policy);
+enum dup_policy model_db_policy(const struct model_db *model, const char *name);
 
 void model_db_delete(struct model_db *model, const char *name, struct time_range range);
 
