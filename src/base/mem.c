@@ -8,10 +8,29 @@
 
 #include "base/panic.h"
 
+/* Blocks from here on ask for huge pages: a table that is filled at once costs a fault for
+ * 2 MiB instead of 4 KiB (a fifth of a start with a million series), and a look-up in it
+ * fewer misses of the TLB. What is never touched still takes no memory. */
+enum { HUGE_PAGE = 2 << 20, HUGE_FROM = 8 << 20 };
+
+/* Only an advice: it may be refused, and nothing else changes. */
+static void *advise_huge(void *ptr, size_t size)
+{
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+    if (!ptr || size < HUGE_FROM) return ptr;
+    uintptr_t from = ((uintptr_t)ptr + HUGE_PAGE - 1) & ~(uintptr_t)(HUGE_PAGE - 1);
+    uintptr_t to = ((uintptr_t)ptr + size) & ~(uintptr_t)(HUGE_PAGE - 1);
+    (void)madvise((void *)from, to - from, MADV_HUGEPAGE);
+#else
+    (void)size;
+#endif
+    return ptr;
+}
+
 static void *libc_alloc(size_t align, size_t size, int may_fail)
 {
     (void)may_fail;
-    if (align <= sizeof(void *)) return malloc(size);
+    if (align <= sizeof(void *)) return advise_huge(malloc(size), size);
 
     void *ptr = NULL;
     return posix_memalign(&ptr, align, size) == 0 ? ptr : NULL;
@@ -46,7 +65,7 @@ void *mem_try_zero(size_t size)
 {
     /* calloc() knows when the system's pages are zero already: a table of a hundred
      * megabytes then costs its maker nothing until it is touched. */
-    if (hooks.alloc == libc_alloc) return calloc(1, size ? size : 1);
+    if (hooks.alloc == libc_alloc) return advise_huge(calloc(1, size ? size : 1), size);
     void *ptr = mem_try(size);
     return ptr ? memset(ptr, 0, size) : NULL;
 }

@@ -99,6 +99,9 @@ static status make_ring(struct wal *wal, size_t buffer_bytes, struct account *ac
     uint64_t least = WAL_FILE_HEAD_LEN + WAL_FRAME_OVERHEAD + wal_payload_max(wal) +
                      WAL_MARK_LEN;
     if (wal->file_bytes < least) wal->file_bytes = least;
+    /* Any frame fits: a file that was current has frames, and replay counts on it. */
+    wal->first_bytes = least > WAL_FIRST_MIN ? least : WAL_FIRST_MIN;
+    if (wal->first_bytes > wal->file_bytes) wal->first_bytes = wal->file_bytes;
     wal->ring = mem_try_aligned(4096, cap);
     wal->runs = mem_try_array(WAL_RUNS_MAX, sizeof(wal->runs[0]));
     if (!wal->ring || !wal->runs) return err_set(err, ST_NO_MEMORY, "WAL buffer");
@@ -157,6 +160,7 @@ static status begin_first_file(struct wal *wal, struct err *err)
     TRY(wal_sync_files(wal, err));
     TRY(wal_next_file(wal, &first, err));
     wal->file = first.file;
+    wal->room = first.room;
     wal->cur = (struct wal_file){.id = first.id};
     wal->off = WAL_FILE_HEAD_LEN;
     atomic_store_explicit(&wal->acked, last, memory_order_relaxed);

@@ -6,7 +6,8 @@
  * The spare name ends in .tmp and is swept at start, so a file that has its final name
  * has a durable header and all its room: a full disk is noticed here, while the
  * current file still has room, and nowhere else. Allocating happens in pieces with a
- * sync each, so that no round waits for a whole file.
+ * sync each, so that no round waits for a whole file. The first file of a process is a small
+ * one, unless one can be recycled: a start waits for it, and for one sync.
  *
  * Pieces cost a sync, so the thread does them when the log has been quiet for a moment,
  * and between two rounds as fast as the current file fills, or one in a while. Who steps
@@ -62,14 +63,21 @@ static status begin_new(struct wal *wal, struct err *err)
     return vfs_open(wal->vfs, &wal->prep.file, path, VFS_TRUNCATE, err);
 }
 
+/* What the file in the making is to hold. */
+static uint64_t room_wanted(const struct wal *wal)
+{
+    return wal->file ? wal->file_bytes : wal->first_bytes;
+}
+
 /* The next piece of room. Sets *complete when there is all of it. */
 static status allocate_piece(struct wal *wal, bool *complete, struct err *err)
 {
     struct wal_prep *prep = &wal->prep;
-    uint64_t need = wal->file_bytes;
+    uint64_t need = room_wanted(wal);
 
     if (prep->done < need) {
-        uint64_t len = need - prep->done < WAL_PIECE ? need - prep->done : WAL_PIECE;
+        uint64_t len = need - prep->done;
+        if (wal->file && len > WAL_PIECE) len = WAL_PIECE;
         TRY(vfs_allocate(prep->file, prep->done, len, err));
         /* Allocating zeroes: the header comes after the piece that it lies in. */
         if (prep->done == 0) TRY(put_head(wal, err));
@@ -83,6 +91,7 @@ static status allocate_piece(struct wal *wal, bool *complete, struct err *err)
 static status finish_prep(struct wal *wal, struct err *err)
 {
     layout_path spare, path;
+    uint64_t room = wal->prep.done < wal->file_bytes ? wal->prep.done : wal->file_bytes;
 
     if (!vec_reserve(&wal->ready, 1)) return err_set(err, ST_NO_MEMORY, "WAL files");
     layout_wal_spare(spare, wal->prep.id);
@@ -91,7 +100,7 @@ static status finish_prep(struct wal *wal, struct err *err)
     TRY(vfs_rename(wal->vfs, spare, path, err));
     TRY(vfs_sync_dir(wal->vfs, LAYOUT_WAL_DIR, err));
     (void)vec_push(&wal->ready,
-                   (struct wal_ready){.id = wal->prep.id, .file = wal->prep.file});
+                   (struct wal_ready){.id = wal->prep.id, .file = wal->prep.file, .room = room});
     wal_add(wal->prep.recycled ? &wal->count.n_recycled : &wal->count.n_created, 1);
     wal->prep = (struct wal_prep){0};
     return ST_OK;
@@ -175,7 +184,7 @@ static status release_oldest(struct wal *wal, struct err *err)
         bool spare = wal->ready.len < wal->n_spare_max;
         st = spare ? begin_recycled(wal, err) : remove_oldest(wal, err);
         /* Usually all its room is there, and it is ready at once. */
-        if (st == ST_OK && spare && wal->prep.done >= wal->file_bytes) {
+        if (st == ST_OK && spare && wal->prep.done >= room_wanted(wal)) {
             st = prepare_piece(wal, err);
         }
     }
@@ -202,10 +211,12 @@ static void note_failure(struct wal *wal)
     if (wal->ready.len == 0) set_space(wal, false);
 }
 
-/* Whether the next file would not be ready when the current one is three quarters full. */
+/* Whether the next file would not be ready when the current one, which may be smaller, is
+ * three quarters full. */
 static bool lags_behind(const struct wal *wal)
 {
-    return wal->ready.len == 0 && wal->prep.done < wal->off / 3 * 4;
+    return wal->ready.len == 0 &&
+           wal->prep.done < wal->off / 3 * 4 * (wal->file_bytes / wal->room);
 }
 
 int64_t wal_upkeep_wait_ns(struct wal *wal)

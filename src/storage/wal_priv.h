@@ -17,6 +17,7 @@ enum {
     WAL_FRAME_OVERHEAD = WAL_HEAD_LEN + WAL_RUN_LEN,
     WAL_MARK_LEN = WAL_FRAME_OVERHEAD,      /* a mark has no payload */
     WAL_PIECE = 512 << 10,                  /* allocated in one step of upkeep */
+    WAL_FIRST_MIN = 2 << 20,                /* of the first file of a process, at least */
     WAL_ALIGN = 64,
 };
 
@@ -38,6 +39,7 @@ struct wal_file {
 struct wal_ready {
     uint64_t id;
     struct vfs_file *file;
+    uint64_t room;     /* bytes it may hold, its header among them */
 };
 
 /* A file being made ready under its spare name. */
@@ -61,6 +63,7 @@ struct wal {
     void *notify_ctx;
     struct database_id db;
     uint64_t file_bytes;
+    uint64_t first_bytes;  /* of the first file: nobody waits at start for a whole one */
     unsigned n_spare_max;
     bool paced;            /* a thread of its own steps it */
     uint64_t session;      /* the id of the first file of this process run */
@@ -101,6 +104,7 @@ struct wal {
     struct vfs_file *file;
     struct wal_file cur;
     uint64_t off;                        /* end of what is written to the current file */
+    uint64_t room;                       /* what it may hold */
     lsn written;                         /* the last frame written */
     bool marked;                         /* a mark ends the current file */
     bool stalled;                        /* no file to write to: waits for space */

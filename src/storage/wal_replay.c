@@ -33,6 +33,7 @@
 
 enum {
     FILES_MAX = 1 << 20,        /* more is no log of ours */
+    SCAN_WINDOW = 64 << 10,
     SCAN_COST = 8,              /* bytes checksummed in search of a frame, per byte of file */
 };
 
@@ -350,18 +351,20 @@ static void note_behind(struct behind *b, size_t file, size_t off, const struct 
     b->seq = frame->seq;
 }
 
-/* The next place at or behind off where a frame may begin, or NULL. In windows, because
- * tools that check memory look at all that memmem() is given, however soon it ends. */
+/* The next place at or behind off where a frame may begin, or NULL. What is searched is
+ * mostly room that was never written: memchr() crosses zeros ten times as fast as memmem(). */
 static const uint8_t *find_magic(const struct replay_file *f, size_t off)
 {
-    enum { WINDOW = 64 << 10 };
     static const char magic[4] = {'T', 'S', 'F', 'R'};
-    while (off < f->map.len) {
-        size_t len = f->map.len - off < WINDOW ? f->map.len - off : WINDOW;
-        const uint8_t *at = memmem(f->map.ptr + off, len, magic, sizeof(magic));
-        if (at || len < sizeof(magic)) return at;
-        off += len - (sizeof(magic) - 1);
-        if (len < WINDOW) return NULL;
+    const uint8_t *at = f->map.ptr + off, *end = f->map.ptr + f->map.len;
+
+    while ((size_t)(end - at) >= sizeof(magic)) {
+        /* In windows, because tools that check memory look at all that memchr() is given,
+         * however soon it ends. */
+        size_t most = (size_t)(end - at) - (sizeof(magic) - 1), len = SCAN_WINDOW;
+        const uint8_t *hit = memchr(at, magic[0], most < len ? most : len);
+        if (hit && memcmp(hit, magic, sizeof(magic)) == 0) return hit;
+        at = hit ? hit + 1 : at + (most < len ? most : len);
     }
     return NULL;
 }

@@ -124,6 +124,7 @@ static status rotate(struct wal *wal, bool *lost, struct err *err)
     (void)vec_push(&wal->files, wal->cur);
     vfs_close(wal->file);
     wal->file = next.file;
+    wal->room = next.room;
     wal->cur = (struct wal_file){.id = next.id};
     wal->off = WAL_FILE_HEAD_LEN;
     wal_add(&wal->count.n_rotations, 1);
@@ -175,7 +176,7 @@ status wal_write_head(struct wal *wal, uint64_t head, struct err *err)
         }
         const uint8_t *frame = wal->ring + (pos & (wal->cap - 1));
         size_t len = WAL_HEAD_LEN + (size_t)load_u32(frame + WAL_OFF_LEN);
-        if (wal->off + (pos - from) + len > wal->file_bytes) {
+        if (wal->off + (pos - from) + len > wal->room) {
             st = next_file(wal, &from, pos, &lost, err);
             if (st != ST_OK) break;
         }
