@@ -37,7 +37,8 @@ struct span {
     struct region *region;
     void *free;         /* chain through the first word of each */
     uint16_t n_used, n_made, n_max; /* out; ever taken; what fits */
-    uint16_t class;
+    uint16_t least, most;           /* n_used for the list it is in */
+    uint8_t class, quarter;
 };
 
 static const uint16_t large_class[] = {576,  680,  816,  904,  1016, 1160, 1248, 1360,
@@ -75,8 +76,10 @@ size_t span_heap_room(size_t len)
 void span_heap_init(struct span_heap *heap, struct account *account)
 {
     *heap = (struct span_heap){.account = account};
-    for (unsigned i = 0; i < SPAN_CLASSES; i++) list_init(&heap->partial[i]);
-    list_init(&heap->regions);
+    for (unsigned quarter = 0; quarter < SPAN_QUARTERS; quarter++) {
+        for (unsigned i = 0; i < SPAN_CLASSES; i++) list_init(&heap->partial[i][quarter]);
+        list_init(&heap->regions[quarter]);
+    }
     list_init(&heap->full);
 }
 
@@ -91,13 +94,38 @@ static void free_region(struct span_heap *heap, struct region *region)
 
 void span_heap_release(struct span_heap *heap)
 {
-    if (!heap->regions.next) return; /* zeroed */
-    while (!list_empty(&heap->regions))
-        free_region(heap, container_of(heap->regions.next, struct region, link));
+    if (!heap->full.next) return; /* zeroed */
+    for (unsigned i = 0; i < SPAN_QUARTERS; i++)
+        while (!list_empty(&heap->regions[i]))
+            free_region(heap, container_of(heap->regions[i].next, struct region, link));
     while (!list_empty(&heap->full))
         free_region(heap, container_of(heap->full.next, struct region, link));
     account_release(heap->account, heap->n_spans * SPAN_LEN);
     span_heap_init(heap, heap->account);
+}
+
+static unsigned region_quarter(const struct region *region)
+{
+    unsigned n_used = SPANS - (unsigned)__builtin_popcountll(region->free);
+    return n_used * SPAN_QUARTERS / (SPANS + 1);
+}
+
+static struct region *fullest_region(struct span_heap *heap)
+{
+    for (unsigned i = SPAN_QUARTERS; i-- > 0;)
+        if (!list_empty(&heap->regions[i]))
+            return container_of(heap->regions[i].next, struct region, link);
+    return NULL;
+}
+
+/* To the list it belongs to now. */
+static void place_region(struct span_heap *heap, struct region *region)
+{
+    list_remove(&region->link);
+    if (region->free)
+        push_front(&heap->regions[region_quarter(region)], &region->link);
+    else
+        list_push(&heap->full, &region->link);
 }
 
 static struct region *add_region(struct span_heap *heap)
@@ -110,18 +138,43 @@ static struct region *add_region(struct span_heap *heap)
     }
     POISON(base, SPAN_REGION_LEN);
     *region = (struct region){.free = UINT64_MAX, .base = base};
-    push_front(&heap->regions, &region->link);
+    push_front(&heap->regions[0], &region->link);
     heap->n_regions++;
     heap->n_idle_regions++;
     return region;
 }
 
+/* A span stays in its list until it is clearly out of its quarter: `least` is an eighth of
+ * a span below it, so that a coming and going costs no list work. */
+static void list_span(struct span_heap *heap, struct span *span)
+{
+    unsigned n_max = span->n_max, quarter = span->n_used * (unsigned)SPAN_QUARTERS / n_max;
+    unsigned least = quarter * n_max / SPAN_QUARTERS, slack = n_max / 8;
+    span->quarter = (uint8_t)quarter;
+    span->least = (uint16_t)(least > slack ? least - slack : 0);
+    span->most = (uint16_t)((quarter + 1) * n_max / SPAN_QUARTERS);
+    push_front(&heap->partial[span->class][quarter], &span->link);
+    heap->in_quarter[span->class] |= (uint8_t)(1u << quarter);
+}
+
+static void unlist_span(struct span_heap *heap, struct span *span)
+{
+    list_remove(&span->link);
+    if (list_empty(&heap->partial[span->class][span->quarter]))
+        heap->in_quarter[span->class] &= (uint8_t)~(1u << span->quarter);
+}
+
+static void move_span(struct span_heap *heap, struct span *span)
+{
+    unlist_span(heap, span);
+    list_span(heap, span);
+}
+
 static struct span *take_span(struct span_heap *heap, unsigned class)
 {
     if (!account_charge(heap->account, SPAN_LEN)) return NULL;
-    struct region *region = list_empty(&heap->regions)
-                                ? add_region(heap)
-                                : container_of(heap->regions.next, struct region, link);
+    struct region *region = fullest_region(heap);
+    if (!region) region = add_region(heap);
     if (!region) {
         account_release(heap->account, SPAN_LEN);
         return NULL;
@@ -129,16 +182,13 @@ static struct span *take_span(struct span_heap *heap, unsigned class)
     if (region->free == UINT64_MAX) heap->n_idle_regions--;
     unsigned idx = (unsigned)__builtin_ctzll(region->free);
     region->free &= region->free - 1;
-    if (!region->free) {
-        list_remove(&region->link);
-        list_push(&heap->full, &region->link);
-    }
+    place_region(heap, region);
     struct span *span = (struct span *)(void *)(region->base + (size_t)idx * SPAN_LEN);
     UNPOISON(span, SPAN_HEAD);
     *span = (struct span){.region = region,
-                          .class = (uint16_t)class,
+                          .class = (uint8_t)class,
                           .n_max = (uint16_t)((SPAN_LEN - SPAN_HEAD) / class_len(class))};
-    push_front(&heap->partial[class], &span->link);
+    list_span(heap, span);
     heap->n_spans++;
     return span;
 }
@@ -146,13 +196,10 @@ static struct span *take_span(struct span_heap *heap, unsigned class)
 static void give_span(struct span_heap *heap, struct span *span)
 {
     struct region *region = span->region;
-    list_remove(&span->link);
+    unlist_span(heap, span);
     POISON(span, SPAN_LEN);
-    if (!region->free) {
-        list_remove(&region->link);
-        list_push(&heap->regions, &region->link);
-    }
     region->free |= 1ull << ((size_t)((char *)span - region->base) / SPAN_LEN);
+    place_region(heap, region);
     heap->n_spans--;
     account_release(heap->account, SPAN_LEN);
     if (region->free != UINT64_MAX) return;
@@ -179,10 +226,15 @@ void *span_heap_try(struct span_heap *heap, size_t len)
 
     unsigned class = class_of(len);
     size_t room = class_len(class);
-    struct list *partial = &heap->partial[class];
-    struct span *span = list_empty(partial) ? take_span(heap, class)
-                                            : container_of(partial->next, struct span, link);
-    if (!span) return NULL;
+    unsigned in_quarter = heap->in_quarter[class];
+    struct span *span;
+    if (in_quarter) {
+        struct list *fullest = &heap->partial[class][31 - __builtin_clz(in_quarter)];
+        span = container_of(fullest->next, struct span, link);
+    } else {
+        span = take_span(heap, class);
+        if (!span) return NULL;
+    }
     void *ptr = span->free;
     if (ptr) {
         UNPOISON(ptr, room);
@@ -191,7 +243,11 @@ void *span_heap_try(struct span_heap *heap, size_t len)
         ptr = (char *)span + SPAN_HEAD + room * span->n_made++;
         UNPOISON(ptr, room);
     }
-    if (++span->n_used == span->n_max) list_remove(&span->link);
+    span->n_used++;
+    if (span->n_used == span->n_max)
+        unlist_span(heap, span);
+    else if (span->n_used > span->most)
+        move_span(heap, span);
     heap->used_bytes += room;
     return ptr;
 }
@@ -212,7 +268,10 @@ void span_heap_put(struct span_heap *heap, void *ptr, size_t len)
     span->free = ptr;
     POISON(ptr, room);
     heap->used_bytes -= room;
-    if (span->n_used-- == span->n_max)
-        push_front(&heap->partial[span->class], &span->link);
+    bool was_full = span->n_used-- == span->n_max;
+    if (was_full)
+        list_span(heap, span);
+    else if (span->n_used < span->least)
+        move_span(heap, span);
     if (span->n_used == 0) give_span(heap, span);
 }

@@ -4,7 +4,8 @@
  * serves one size class and is found from an object's address. A span whose last object
  * went serves any class again, and a region without a span in use goes back to the
  * system (all but one). So what one class gives back another can use: tails of a fleet
- * grow from class to class together.
+ * grow from class to class together. Objects are taken from the fullest spans, and spans
+ * from the fullest regions, as far as quarters tell: the others become empty sooner.
  *
  *     region   [span 0][span 1] ... [span 63]
  *     span     [head, 64 B][object][object] ...       one class
@@ -29,11 +30,13 @@ enum {
     SPAN_REGION_LEN = 1 << 20,
     SPAN_OBJECT_MAX = 4080, /* larger objects come from the heap */
     SPAN_CLASSES = 79,
+    SPAN_QUARTERS = 4,      /* how full, 3: three quarters and more */
 };
 
 struct span_heap {
-    struct list partial[SPAN_CLASSES]; /* spans with room, by class */
-    struct list regions;               /* with a span to give */
+    struct list partial[SPAN_CLASSES][SPAN_QUARTERS]; /* spans with room, by class */
+    uint8_t in_quarter[SPAN_CLASSES];  /* a bit for each list that is not empty */
+    struct list regions[SPAN_QUARTERS]; /* with a span to give */
     struct list full;                  /* regions without */
     size_t n_spans, n_regions;         /* in use; from the system */
     size_t n_idle_regions;             /* of them without a span in use */

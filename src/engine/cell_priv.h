@@ -39,11 +39,18 @@ struct epoch_hold {
     uint64_t epoch;
 };
 
-/* Series whose full tails wait for an encode job. */
+/* Series whose full tails wait for an encode job, first come first served: who waits long
+ * has several tails by then. */
 struct encode_queue {
     VEC(uint32_t) ordinals;
+    size_t first;                  /* the ones before it have been taken */
     uint32_t n_running;            /* jobs out */
 };
+
+static inline size_t encode_waiting(const struct encode_queue *queue)
+{
+    return queue->ordinals.len - queue->first;
+}
 
 /* A series without a segment, as a worker found; see compact_gone.c. */
 struct gone_series {

@@ -304,19 +304,33 @@ void encode_queue_push(struct cell *cell, uint32_t ordinal)
     if (vec_push(&cell->encode.ordinals, ordinal)) head->flags |= HEAD_QUEUED;
 }
 
+static uint32_t queue_take(struct encode_queue *queue)
+{
+    uint32_t ordinal = queue->ordinals.ptr[queue->first++];
+    size_t left = encode_waiting(queue);
+    if (queue->first >= left) { /* moves no more than it has taken since */
+        memmove(queue->ordinals.ptr, queue->ordinals.ptr + queue->first,
+                left * sizeof(ordinal));
+        queue->ordinals.len = left;
+        queue->first = 0;
+    }
+    return ordinal;
+}
+
 void encode_plan(struct cell *cell)
 {
     enum { JOBS_MAX = 4 };
     struct encode_queue *queue = &cell->encode;
-    while (queue->ordinals.len && queue->n_running < JOBS_MAX && !cell->closing) {
+    while (encode_waiting(queue) && queue->n_running < JOBS_MAX && !cell->closing) {
         struct encode_job *job = new_job(cell);
-        size_t n = queue->ordinals.len < ENCODE_JOB_MAX ? queue->ordinals.len : ENCODE_JOB_MAX;
+        size_t n = encode_waiting(queue);
+        if (n > ENCODE_JOB_MAX) n = ENCODE_JOB_MAX;
         if (!vec_reserve(&job->items, n)) {
             free_job(job);
             return;
         }
         for (size_t i = 0; i < n; i++) {
-            uint32_t ordinal = queue->ordinals.ptr[--queue->ordinals.len];
+            uint32_t ordinal = queue_take(queue);
             if (make_item(cell, &job->items.ptr[job->items.len], ordinal)) job->items.len++;
         }
         if (job->items.len == 0) {
@@ -334,10 +348,11 @@ void encode_forget_dead(struct cell *cell)
 {
     struct encode_queue *queue = &cell->encode;
     size_t n = 0;
-    for (size_t i = 0; i < queue->ordinals.len; i++)
+    for (size_t i = queue->first; i < queue->ordinals.len; i++)
         if (cell_head(cell, queue->ordinals.ptr[i])->flags & HEAD_BORN)
             queue->ordinals.ptr[n++] = queue->ordinals.ptr[i];
     queue->ordinals.len = n;
+    queue->first = 0;
 }
 
 /* During recovery nobody reads yet: the owner itself says who works, and when. */
@@ -345,7 +360,7 @@ void encode_forget_dead(struct cell *cell)
 struct encode_job *encode_take(struct cell *cell, size_t max)
 {
     struct encode_queue *queue = &cell->encode;
-    size_t n = queue->ordinals.len < max ? queue->ordinals.len : max;
+    size_t n = encode_waiting(queue) < max ? encode_waiting(queue) : max;
     if (n == 0) return NULL;
     struct encode_job *job = new_job(cell);
     if (!vec_reserve(&job->items, n)) {
@@ -353,7 +368,7 @@ struct encode_job *encode_take(struct cell *cell, size_t max)
         return NULL;
     }
     for (size_t i = 0; i < n; i++) {
-        uint32_t ordinal = queue->ordinals.ptr[--queue->ordinals.len];
+        uint32_t ordinal = queue_take(queue);
         if (make_item(cell, &job->items.ptr[job->items.len], ordinal)) job->items.len++;
     }
     return job;

@@ -55,13 +55,14 @@ static struct tail *take_spare(struct cell *cell, enum node_kind kind, uint8_t t
     return tail;
 }
 
-/* The first full tail of a series is 17 to 32 slots long, by its hash, so that a fleet
- * that is scraped together does not fill together. */
-static uint32_t tail_limit(const struct head *head)
+/* The first three full tails of a series are 17 to 32 slots long, by its hash: a fleet that
+ * is scraped together does not fill together, so that neither encoding nor memory comes in
+ * waves. */
+static uint32_t tail_limit(const struct head *head, const struct tail *tail)
 {
-    if (head->flags & HEAD_HAS_LAST && word_node(node_older(word_node(head_root(head)))))
-        return TAIL_SLOTS_MAX;
-    return TAIL_SLOTS_MAX - (uint32_t)(hash_mix(head->id) & 15);
+    uint32_t age = tail_age(&tail->node);
+    if (age >= TAIL_AGE_MAX) return TAIL_SLOTS_MAX;
+    return TAIL_SLOTS_MAX - (uint32_t)(hash_mix(head->id) >> 4 * age & 15);
 }
 
 /* A new newest node: its first sample is complete before the root names it. */
@@ -71,6 +72,10 @@ static void open_tail(struct cell *cell, struct head *head, uint32_t ordinal,
     node_word old = head_root(head);
     struct tail *tail = tail_new(&cell->space, kind, head->type, cap);
     if (!tail) tail = take_spare(cell, kind, head->type);
+    struct node *before = word_node(old);
+    uint32_t age = !before ? 0 : node_is_tail(before) ? tail_age(before) + 1 : TAIL_AGE_MAX;
+    if (age > TAIL_AGE_MAX) age = TAIL_AGE_MAX;
+    tail->node.shape = node_shape(kind, node_cap(&tail->node), age);
     tail->step = step;
     node_set_del_gen(&tail->node, cell->del_gen);
     atomic_store_explicit(&tail->node.older, old, memory_order_relaxed);
@@ -85,13 +90,12 @@ static bool must_open(const struct head *head, struct node *node)
     return !node || !node_is_tail(node) || (head->flags & HEAD_CUT) != 0;
 }
 
-/* Doubles the tail when it is smaller than its limit; NULL when it is at its limit or
- * memory is refused. */
+/* Doubles the tail; NULL when it is of the largest size or memory is refused. */
 static struct tail *grow_tail(struct cell *cell, struct head *head, uint32_t ordinal,
                               struct tail *tail, uint32_t n)
 {
     uint32_t cap = node_cap(&tail->node);
-    if (cap >= TAIL_SLOTS_MAX || n >= tail_limit(head)) return NULL;
+    if (cap >= TAIL_SLOTS_MAX) return NULL;
 
     struct tail *to = tail_grow(&cell->space, tail, n, cap * 2);
     if (!to) return NULL;
@@ -118,7 +122,7 @@ void head_append(struct cell *cell, uint32_t ordinal, ts_time ts, union value va
 
     struct tail *tail = container_of(node, struct tail, node);
     uint32_t n = word_n(root);
-    bool full = n >= tail_limit(head);
+    bool full = n >= TAIL_SLOTS_NEXT && n >= tail_limit(head, tail);
     if (!full && n >= node_cap(node)) {
         struct tail *wider = grow_tail(cell, head, ordinal, tail, n);
         if (wider) tail = wider;
@@ -132,7 +136,7 @@ void head_append(struct cell *cell, uint32_t ordinal, ts_time ts, union value va
     int64_t step;
     enum node_kind kind = tail_next_kind(tail, n, ts, &step);
     if (kind == NODE_GRID && !full) kind = NODE_RAW; /* it has just been refused */
-    uint32_t cap = full || n >= 16 ? TAIL_SLOTS_MAX : n < 8 ? 8 : 16;
+    uint32_t cap = n < TAIL_SLOTS_NEXT / 2 ? TAIL_SLOTS_NEXT / 2 : TAIL_SLOTS_NEXT;
     open_tail(cell, head, ordinal, kind, step, cap, ts, val);
     encode_queue_push(cell, ordinal);
 }

@@ -93,11 +93,24 @@ static uint32_t sort_late(struct late_sample *dst, const struct late_sample *src
     return len;
 }
 
+/* All of a tail of numbers without late ones, what encoding wants. */
+static status read_whole_tail(const struct tail *tail, uint32_t n, struct points *out)
+{
+    if (!points_reserve(out, n)) return ST_NO_MEMORY;
+    tail_copy_ts(tail, n, out->ts + out->n);
+    memcpy(out->val + out->n, tail->val, n * sizeof(tail->val[0]));
+    out->n += n;
+    return ST_OK;
+}
+
 static status read_tail(const struct tail *tail, node_word word, struct time_range range,
                         struct points *out, struct arena *arena)
 {
     struct late_sample late[TAIL_LATE_MAX];
     uint32_t n = word_n(word), n_late = word_late(word), at = 0;
+    if (n && !n_late && !type_is_blob(tail->node.type) && range.from <= tail_ts(tail, 0) &&
+        tail_ts(tail, n - 1) <= range.to)
+        return read_whole_tail(tail, n, out);
     if (n_late) {
         const struct late_lane *lane = atomic_load_explicit(&tail->late, memory_order_acquire);
         n_late = sort_late(late, lane->at, n_late);

@@ -18,9 +18,9 @@
  * later late samples over earlier ones.
  *
  * Kinds of tail (decision 26): GRID holds t0 + i * step and 8 bytes a value; GRID16
- * adds a 16-bit residual; RAW holds time and value. A tail begins with 4 slots and grows by
- * copying. A sample that does not fit closes
- * the tail and opens one of a wider kind.
+ * adds a 16-bit residual; RAW holds time and value. A series' first tail begins with 4 slots,
+ * later ones with 16, and tails double by copying. A sample that does not fit closes the
+ * tail and opens one of a wider kind.
  *
  * Values of bytes and histogram series are pointers to a struct blob that the node
  * owns. Only the owner stores; anyone may read below a published count. A node is
@@ -47,6 +47,8 @@ enum {
     TAIL_SLOTS_MIN = 4,
     TAIL_SLOTS_MAX = 32,
     TAIL_SLOTS_STEP = 4,
+    TAIL_SLOTS_NEXT = 16,   /* of the tail that follows a full one */
+    TAIL_AGE_MAX = 3,
     TAIL_LATE_MAX = 64,
     RUN_SAMPLES_MAX = 512,
     RUN_BLOCKS_MAX = 32,
@@ -72,7 +74,7 @@ struct node {
     uint8_t del_gen_high;
     _Atomic uint8_t flush;              /* the mark of the flush that took it, or 0 */
     uint8_t type;                       /* enum value_type */
-    uint8_t shape;                      /* enum node_kind; of a tail also its slots */
+    uint8_t shape;                      /* enum node_kind; of a tail also slots and age */
 };
 
 _Static_assert(sizeof(struct node) == 16, "a node's own part");
@@ -140,12 +142,18 @@ static inline enum node_kind node_kind(const struct node *node)
 /* Slots of a tail: 4, 8 ... 32. */
 static inline uint32_t node_cap(const struct node *node)
 {
-    return ((node->shape >> 3) + 1u) * TAIL_SLOTS_STEP;
+    return ((node->shape >> 3 & 7) + 1u) * TAIL_SLOTS_STEP;
 }
 
-static inline uint8_t node_shape(enum node_kind kind, uint32_t cap)
+/* How many tails of the series were there before this one: 0 to TAIL_AGE_MAX or more. */
+static inline uint32_t tail_age(const struct node *node)
 {
-    return (uint8_t)((unsigned)kind | (cap / TAIL_SLOTS_STEP - 1) << 3);
+    return node->shape >> 6;
+}
+
+static inline uint8_t node_shape(enum node_kind kind, uint32_t cap, uint32_t age)
+{
+    return (uint8_t)((unsigned)kind | (cap / TAIL_SLOTS_STEP - 1) << 3 | age << 6);
 }
 
 static inline uint64_t node_del_gen(const struct node *node)
@@ -247,6 +255,7 @@ bool tail_fits(const struct tail *tail, uint32_t n, ts_time ts);
 /* Fills slot n, which tail_fits() accepted. Publishing is the caller's. */
 void tail_put(struct tail *tail, uint32_t n, ts_time ts, union value val);
 ts_time tail_ts(const struct tail *tail, uint32_t i);
+void tail_copy_ts(const struct tail *tail, uint32_t n, ts_time *dst); /* of slots 0..n-1 */
 
 /* Fills late slot n_late; false when the lane is full or cannot grow. A replaced lane
  * goes to the retire list. */

@@ -31,7 +31,7 @@ static void free_waiting(struct node_space *space, size_t max)
 
 void node_space_release(struct node_space *space)
 {
-    if (!space->own.regions.next) return; /* zeroed */
+    if (!space->own.full.next) return; /* zeroed */
     free_waiting(space, SIZE_MAX);
     span_heap_release(&space->own);
     span_heap_release(&space->shared);

@@ -25,6 +25,7 @@ enum {
     JOIN_MIN = BLOCK_POINTS_MAX - TAIL_SLOTS_MAX + 1, /* samples that are worth joining */
     HEAD_MAX = 1 + 3 * VARINT_MAX,
     NEAR_MAX = 1536,   /* a block of 128 numeric samples hardly ever is longer */
+    SCRATCH_LEN = 4096, /* no block of 128 numeric samples is longer */
 };
 
 /* How samples go behind a run. */
@@ -76,10 +77,11 @@ status run_decode(struct points *out, struct arena *arena, const struct run *run
 static struct ending find_ending(const struct run *run, uint32_t n_blocks, uint8_t type,
                                  const struct points *pts)
 {
-    struct run_block block[RUN_BLOCKS_MAX + 1] = {{0}}; /* [0]: before the first */
+    struct run_block block[RUN_BLOCKS_MAX + 1]; /* [0]: before the first */
     struct ending end = {.n_blocks = n_blocks};
     uint32_t total = (uint32_t)pts->n, sum = total;
     if (!run || n_blocks >= RUN_BLOCKS_MAX) return end;
+    block[0] = (struct run_block){0};
     for (uint32_t i = 0; i < n_blocks; i++) {
         block[i + 1] = run_next(run, &block[i]);
         total += block[i + 1].n;
@@ -164,24 +166,23 @@ status run_append(struct run **out, uint32_t *count, enum run_how *how, struct n
 {
     ASSERT(pts->n >= 1 && pts->n <= BLOCK_POINTS_MAX);
     struct ending end = find_ending(run, n_blocks, type, pts);
-    struct points joined = {0};
-    uint8_t *bytes = NULL;
-    status st = end.n_joined ? join(&joined, run, &end, pts) : ST_OK;
-    if (st != ST_OK) goto out;
-
-    const struct points *all = end.n_joined ? &joined : pts;
-    bytes = mem_try(HEAD_MAX + block_bound((enum value_type)type, all->val, all->n));
-    st = ST_NO_MEMORY;
-    if (!bytes) goto out;
+    uint8_t scratch[SCRATCH_LEN], *bytes = scratch;
+    ts_time ts[BLOCK_POINTS_MAX];
+    union value val[BLOCK_POINTS_MAX];
+    struct points joined = {.ts = ts, .val = val, .cap = BLOCK_POINTS_MAX}; /* never grows */
+    const struct points *all = pts;
+    if (end.n_joined) {
+        TRY(join(&joined, run, &end, pts));
+        all = &joined;
+    }
+    size_t bound = HEAD_MAX + block_bound((enum value_type)type, all->val, all->n);
+    if (bound > SCRATCH_LEN && !(bytes = mem_try(bound))) return ST_NO_MEMORY;
     ts_time first = end.follows ? run->t0 : all->ts[0];
     size_t len = put_block(bytes, type, end.last.n ? end.last.ts.to : first, all);
     *out = place(run, &end, space, type, bytes, len, how);
-    if (!*out) goto out;
+    if (bytes != scratch) mem_free(bytes);
+    if (!*out) return ST_NO_MEMORY;
     if (*how != RUN_EXTENDED) (*out)->t0 = first;
     *count = end.follows ? end.n_blocks + 1 : 1;
-    st = ST_OK;
-out:
-    points_release(&joined);
-    mem_free(bytes);
-    return st;
+    return ST_OK;
 }

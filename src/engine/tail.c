@@ -39,7 +39,7 @@ struct tail *tail_new(struct node_space *space, enum node_kind kind, uint8_t typ
     /* Blob slots are zeroed whole: freeing frees what is there. */
     memset(tail, 0, type_is_blob(type) ? bytes : sizeof(*tail));
     tail->node.type = type;
-    tail->node.shape = node_shape(kind, cap);
+    tail->node.shape = node_shape(kind, cap, 0);
     return tail;
 }
 
@@ -48,7 +48,7 @@ void tail_recast(struct tail *tail, enum node_kind kind, uint8_t type)
     uint32_t cap = node_cap(&tail->node);
     memset(tail, 0, tail_bytes(kind, cap));
     tail->node.type = type;
-    tail->node.shape = node_shape(kind, cap);
+    tail->node.shape = node_shape(kind, cap, 0);
 }
 
 static ts_time grid_at(const struct tail *tail, uint32_t i)
@@ -63,6 +63,18 @@ ts_time tail_ts(const struct tail *tail, uint32_t i)
     if (i == 0) return kind == NODE_GRID ? tail->t0 : tail->t0 + tail_res(tail)[0];
     if (kind == NODE_GRID) return grid_at(tail, i);
     return wrap_add(grid_at(tail, i), tail_res(tail)[i]);
+}
+
+void tail_copy_ts(const struct tail *tail, uint32_t n, ts_time *dst)
+{
+    enum node_kind kind = node_kind(&tail->node);
+    if (kind == NODE_RAW) {
+        memcpy(dst, tail_raw(tail), n * sizeof(*dst));
+        return;
+    }
+    for (uint32_t i = 0; i < n; i++) dst[i] = grid_at(tail, i);
+    for (uint32_t i = 0; i < n && kind == NODE_GRID16; i++)
+        dst[i] = wrap_add(dst[i], tail_res(tail)[i]);
 }
 
 /* The distance of ts from grid point n; false when the grid itself would overflow. */
@@ -113,6 +125,7 @@ struct tail *tail_grow(struct node_space *space, const struct tail *tail, uint32
     if (!to) return NULL;
 
     node_set_del_gen(&to->node, node_del_gen(&tail->node));
+    to->node.shape = node_shape(kind, cap, tail_age(&tail->node));
     to->t0 = tail->t0;
     to->step = tail->step;
     memcpy(to->val, tail->val, n * sizeof(tail->val[0]));

@@ -146,7 +146,7 @@ static enum slice_end write_one_slice(struct cell *cell, struct batch *batch, bo
     bool last = end == batch->n_rows;
     if (last) made_bytes += rowless_bytes(cell, batch, made_bytes + row_bytes);
 
-    if ((cell->encode.ordinals.len > ENCODE_QUEUE_MAX && !urgent) ||
+    if ((encode_waiting(&cell->encode) > ENCODE_QUEUE_MAX && !urgent) ||
         !write_has_room(cell, made_bytes, row_bytes))
         return SLICE_PARKED;
     if (head_reserve(cell, end - batch->at) != ST_OK) {

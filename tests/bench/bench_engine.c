@@ -11,9 +11,10 @@
  * BENCH engine.<series>.known.ns_per_sample=... The first argument is the largest number
  * of series (default 1000000); a tenth of it is measured first.
  *
- * "memory N" instead: what a series costs, with 1, 5, 10, 120 and 480 samples of a mix of
- * constants, counters and gauges (performance.md, set C), put into the heads directly. RSS
- * is what the process holds of the system beyond what it held before the first series. */
+ * "memory N M" instead: what each of N series costs, with 1, 3, 10, 120 and 480 samples of set
+ * C (tests/lib/series_kinds.h), put into the heads directly, up to M samples. RSS is what the
+ * process holds of the system beyond what it held before the first series; workers is what
+ * encoding costs them. */
 #include <math.h>
 #include <sched.h>
 #include <stdio.h>
@@ -29,6 +30,7 @@
 #include "base/workers.h"
 #include "engine/db_priv.h"
 #include "engine/view.h"
+#include "tests/lib/series_kinds.h"
 
 enum { BATCH = 2000, ROUNDS = 40, STEP_MS = 15000 };
 
@@ -293,6 +295,12 @@ static void bench(size_t n_series)
 
 /* --- memory a series ---------------------------------------------------------------- */
 
+/* Processor time of all other threads. */
+static double others_ns(void)
+{
+    return (double)(clock_process_cpu_ns() - clock_thread_cpu_ns());
+}
+
 /* Without the files, which are in memory here. */
 static double rss_bytes(struct host *host)
 {
@@ -305,48 +313,52 @@ static double rss_bytes(struct host *host)
     return (double)resident * 4096 + (double)space.free_bytes;
 }
 
-/* Sample k of series i. */
-static double mixed_value(size_t i, int k)
+enum { MIX_SERIES = 1000, MIX_SAMPLES = 480 };
+
+/* Set C: MIX_SERIES series in the shares of the set, for all others to repeat. */
+static union value *mix_new(void)
 {
-    uint64_t noise = hash_mix(i * 1000003 + (uint64_t)k);
-    double base = (double)(hash_mix(i) % 1000000);
-    switch (i % 20) {
-    case 0: case 1: case 2: case 3: case 4: case 5: return base;
-    case 6: case 7: case 8: return base + (double)(k / 64);             /* an idle counter */
-    case 9: case 10: return base + k * 3 + (double)(noise % 3);         /* events */
-    case 11: case 12: return base + k * 15000.0 + (double)(noise % 9000); /* bytes */
-    case 13: case 14: return floor(base + k * 150 + (double)(noise % 90)) / 100;
-    case 15: case 16: return 4096.0 * (double)(base + (double)(noise % 200));
-    case 17: case 18: return (double)(noise % 900) / 100;
-    default: return sin((double)(noise % 100000));
+    union value *mix = calloc((size_t)MIX_SERIES * MIX_SAMPLES, sizeof(*mix));
+    struct rng rng;
+    size_t i = 0;
+    ASSERT(mix);
+    rng_init(&rng, 1);
+    for (int kind = 0; kind < N_SERIES_KINDS; kind++) {
+        size_t n = kind_share(kind) * (MIX_SERIES / 100);
+        for (size_t end = i + n; i < end; i++)
+            kind_fill(mix + i * MIX_SAMPLES, MIX_SAMPLES, kind, &rng);
     }
+    ASSERT(i == MIX_SERIES);
+    return mix;
 }
 
-static void put_round(struct host *host, int k)
+static void put_round(struct host *host, const union value *mix, int k)
 {
     struct cell *cell = &host->db->cell;
     for (size_t i = 0; i < host->n_series; i += BATCH) {
-        double v[BATCH];
+        union value v[BATCH];
         size_t end = i + BATCH < host->n_series ? i + BATCH : host->n_series;
-        for (size_t s = i; s < end; s++) v[s - i] = mixed_value(s, k);
+        /* 7 has no factor of MIX_SERIES: neighbours are of different kinds. */
+        for (size_t s = i; s < end; s++)
+            v[s - i] = mix[s * 7 % MIX_SERIES * MIX_SAMPLES + (size_t)k];
         int64_t begun = cpu_ns();
-        ASSERT(head_reserve(cell, BATCH) == ST_OK);
         for (size_t s = i; s < end; s++) {
+            if (s % WRITE_SLICE_ROWS == 0) ASSERT(head_reserve(cell, WRITE_SLICE_ROWS) == ST_OK);
             if (s + 16 < end) __builtin_prefetch(cell_head(cell, (uint32_t)s + 16), 1);
             if (s + 8 < end) head_prefetch(cell_head(cell, (uint32_t)s + 8));
-            head_append(cell, (uint32_t)s, host->now, (union value){.bits = f64_bits(v[s - i])});
+            head_append(cell, (uint32_t)s, host->now, v[s - i]);
         }
         encode_plan(cell);
         cell_collect(cell);
         note(host, begun);
-        while (cell->encode.ordinals.len > 4096) serve(host);
+        while (encode_waiting(&cell->encode) > 4096) serve(host);
     }
     host->now += STEP_MS;
 }
 
 static void print_memory(struct host *host, int n_samples, double rss_before)
 {
-    static const int points[] = {1, 5, 10, 120, 480};
+    static const int points[] = {1, 3, 10, 120, 480};
     struct db_stats stats;
     char what[64];
     double n = (double)host->n_series;
@@ -365,7 +377,8 @@ static void print_memory(struct host *host, int n_samples, double rss_before)
         {"heads_and_nodes", (double)stats.head_bytes},
         {"tails", (double)space->own.used_bytes},
         {"runs", (double)space->shared.used_bytes},
-        {"spans", (double)(space->own.n_spans + space->shared.n_spans) * SPAN_LEN},
+        {"tail_spans", (double)space->own.n_spans * SPAN_LEN},
+        {"run_spans", (double)space->shared.n_spans * SPAN_LEN},
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         snprintf(what, sizeof(what), "memory.%d.%s_bytes_per_series", n_samples, rows[i].name);
@@ -373,20 +386,29 @@ static void print_memory(struct host *host, int n_samples, double rss_before)
     }
 }
 
-static void bench_memory(size_t n_series)
+static void bench_memory(size_t n_series, int n_samples)
 {
     static struct host host;
+    union value *mix = mix_new();
     host_open(&host, n_series);
-    double rss_before = rss_bytes(&host);
+    double rss_before = rss_bytes(&host), others_before = others_ns();
     one_round(&host, true);
     print_owner(&host, "memory.new", "series", (double)n_series);
     print_memory(&host, 1, rss_before);
-    for (int k = 1; k < 480; k++) {
-        put_round(&host, k);
-        if (k == 9) print_owner(&host, "memory.young", "sample", 9.0 * (double)n_series);
+    for (int k = 1; k < n_samples; k++) {
+        put_round(&host, mix, k);
+        if (k == 9) {
+            print_owner(&host, "memory.young", "sample", 9.0 * (double)n_series);
+            others_before = others_ns();
+        }
         print_memory(&host, k + 1, rss_before);
     }
-    print_owner(&host, "memory.old", "sample", 470.0 * (double)n_series);
+    if (n_samples > 10) {
+        double n = (double)(n_samples - 10) * (double)n_series;
+        print_owner(&host, "memory.old", "sample", n);
+        print(&host, "memory.old.workers_ns_per_sample", (others_ns() - others_before) / n);
+    }
+    free(mix);
     host_close(&host);
 }
 
@@ -395,7 +417,9 @@ int main(int argc, char **argv)
     log_set_level(LOG_WARN);
     hash_seed(1);
     if (argc > 1 && strcmp(argv[1], "memory") == 0) {
-        bench_memory(argc > 2 ? strtoull(argv[2], NULL, 10) : 1000000);
+        int n_samples = argc > 3 ? atoi(argv[3]) : MIX_SAMPLES;
+        if (n_samples < 1 || n_samples > MIX_SAMPLES) return 2;
+        bench_memory(argc > 2 ? strtoull(argv[2], NULL, 10) : 1000000, n_samples);
         return 0;
     }
     size_t n = argc > 1 ? strtoull(argv[1], NULL, 10) : 1000000;
