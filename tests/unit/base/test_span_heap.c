@@ -5,6 +5,7 @@
 
 #include <string.h>
 
+#include "base/panic.h"
 #include "base/rng.h"
 #include "tests/lib/mem_fault.h"
 #include "tests/unit/base/base_suites.h"
@@ -97,6 +98,36 @@ START_TEST(test_a_class_uses_what_another_gave_back)
 }
 END_TEST
 
+/* Two spans have room: what is taken comes from the fuller one, so the other can empty. */
+START_TEST(test_objects_come_from_the_fullest_span)
+{
+    enum { LEN = 480, IN_SPAN = (SPAN_LEN - SPAN_HEAD) / LEN };
+    void *at[3 * IN_SPAN];
+    struct span_heap heap;
+    span_heap_init(&heap, NULL);
+    for (size_t i = 0; i < ARRAY_LEN(at); i++) at[i] = span_heap_try(&heap, LEN);
+    ck_assert_uint_eq(heap.n_spans, 3);
+    for (size_t i = 0; i < IN_SPAN - 1; i++) span_heap_put(&heap, at[2 * IN_SPAN + i], LEN);
+    for (size_t i = 0; i < 4; i++) span_heap_put(&heap, at[i], LEN);
+    for (size_t i = 0; i < IN_SPAN / 2; i++) span_heap_put(&heap, at[IN_SPAN + i], LEN);
+    for (size_t i = 0; i < 4; i++) {
+        at[i] = span_heap_try(&heap, LEN);
+        ck_assert_uint_eq((uintptr_t)at[i] & ~(uintptr_t)(SPAN_LEN - 1),
+                          (uintptr_t)at[IN_SPAN - 1] & ~(uintptr_t)(SPAN_LEN - 1));
+    }
+    for (size_t i = 0; i < IN_SPAN / 2; i++) {
+        at[IN_SPAN + i] = span_heap_try(&heap, LEN);
+        ck_assert_uint_eq((uintptr_t)at[IN_SPAN + i] & ~(uintptr_t)(SPAN_LEN - 1),
+                          (uintptr_t)at[2 * IN_SPAN - 1] & ~(uintptr_t)(SPAN_LEN - 1));
+    }
+    span_heap_put(&heap, at[3 * IN_SPAN - 1], LEN);
+    ck_assert_uint_eq(heap.n_spans, 2);
+    for (size_t i = 0; i < 2 * IN_SPAN; i++) span_heap_put(&heap, at[i], LEN);
+    ck_assert_uint_eq(heap.n_spans, 0);
+    span_heap_release(&heap);
+}
+END_TEST
+
 START_TEST(test_refusals)
 {
     struct account account;
@@ -140,6 +171,7 @@ Suite *suite_span_heap(void)
     TCase *tc = tcase_create("span_heap");
     tcase_add_test(tc, test_objects_keep_their_bytes);
     tcase_add_test(tc, test_a_class_uses_what_another_gave_back);
+    tcase_add_test(tc, test_objects_come_from_the_fullest_span);
     tcase_add_test(tc, test_refusals);
     suite_add_tcase(s, tc);
     return s;

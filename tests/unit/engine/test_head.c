@@ -175,6 +175,44 @@ START_TEST(test_first_tails_do_not_fill_together)
 }
 END_TEST
 
+/* Who waits longest is encoded first, whoever comes meanwhile. */
+START_TEST(test_encoding_is_first_come_first_served)
+{
+    enum { N = 40, TAKE = 7 };
+    struct db_rig rig;
+    log_set_level(LOG_ERROR);
+    db_rig_init(&rig, 1);
+    ck_assert_int_eq(db_rig_open(&rig), ST_OK);
+    struct cell *cell = &rig.db->cell;
+    for (int s = 0; s < N; s++) {
+        char name[16];
+        snprintf(name, sizeof(name), "m%d", s);
+        ck_assert_int_eq(db_rig_put(&rig, name, 0, 1), ST_OK);
+    }
+    ck_assert_uint_eq(encode_waiting(&cell->encode), 0);
+    ck_assert_int_eq(head_reserve(cell, (size_t)N * TAIL_SLOTS_MAX), ST_OK);
+    uint32_t n_pushed = 0, n_taken = 0;
+    while (n_taken < N) {
+        for (int i = 0; i < 2 * TAKE && n_pushed < N; i++, n_pushed++)
+            for (int t = 1; t <= TAIL_SLOTS_MAX; t++)
+                head_append(cell, n_pushed, t * 15, (union value){.bits = 0});
+        struct encode_job *job = encode_take(cell, TAKE);
+        ck_assert_ptr_nonnull(job);
+        encode_work(job);
+        encode_put(job);
+        n_taken += TAKE;
+        for (uint32_t i = 0; i < n_pushed; i++) {
+            struct node *top = word_node(head_root(cell_head(cell, i)));
+            ck_assert_int_eq(node_is_tail(word_node(node_older(top))), i >= n_taken);
+        }
+        ck_assert_uint_eq(encode_waiting(&cell->encode),
+                          n_taken < n_pushed ? n_pushed - n_taken : 0);
+    }
+    ck_assert_int_eq(db_rig_close(&rig), ST_OK);
+    db_rig_release(&rig);
+}
+END_TEST
+
 /* The account refuses everything: what was reserved must do for in-order, misfitting and
  * late samples, and reserving more is refused in words. */
 START_TEST(test_spare_tails_serve_when_memory_is_refused)
@@ -225,6 +263,7 @@ Suite *suite_head(void)
     tcase_add_test(tc, test_the_late_lane_holds_64_and_the_last_wins);
     tcase_add_test(tc, test_the_next_kind_follows_what_was_seen);
     tcase_add_test(tc, test_first_tails_do_not_fill_together);
+    tcase_add_test(tc, test_encoding_is_first_come_first_served);
     tcase_add_test(tc, test_spare_tails_serve_when_memory_is_refused);
     suite_add_tcase(s, tc);
     return s;
