@@ -6,6 +6,22 @@
 #include "codec/chunk.h"
 #include "model/histogram.h"
 
+uint32_t tail_age(const struct node *node)
+{
+    return node->shape >> 6;
+}
+
+uint8_t node_shape(enum node_kind kind, uint32_t cap, uint32_t age)
+{
+    return (uint8_t)((unsigned)kind | (cap / TAIL_SLOTS_STEP - 1) << 3 | age << 6);
+}
+
+void node_set_del_gen(struct node *node, uint64_t gen)
+{
+    node->del_gen_low = (uint32_t)gen;
+    node->del_gen_high = (uint8_t)(gen >> 32);
+}
+
 uint32_t node_samples(node_word word)
 {
     const struct node *node = word_node(word);

@@ -146,15 +146,8 @@ static inline uint32_t node_cap(const struct node *node)
 }
 
 /* How many tails of the series were there before this one: 0 to TAIL_AGE_MAX or more. */
-static inline uint32_t tail_age(const struct node *node)
-{
-    return node->shape >> 6;
-}
-
-static inline uint8_t node_shape(enum node_kind kind, uint32_t cap, uint32_t age)
-{
-    return (uint8_t)((unsigned)kind | (cap / TAIL_SLOTS_STEP - 1) << 3 | age << 6);
-}
+uint32_t tail_age(const struct node *node);
+uint8_t node_shape(enum node_kind kind, uint32_t cap, uint32_t age);
 
 static inline uint64_t node_del_gen(const struct node *node)
 {
@@ -162,11 +155,7 @@ static inline uint64_t node_del_gen(const struct node *node)
 }
 
 /* At most NODE_DEL_GEN_MAX: deletes beyond are refused. */
-static inline void node_set_del_gen(struct node *node, uint64_t gen)
-{
-    node->del_gen_low = (uint32_t)gen;
-    node->del_gen_high = (uint8_t)(gen >> 32);
-}
+void node_set_del_gen(struct node *node, uint64_t gen);
 
 static inline node_word word_make(const struct node *node, uint32_t count)
 {
