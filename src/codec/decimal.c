@@ -487,23 +487,20 @@ size_t decimal_encode_block(uint8_t *dst, enum value_type type, const union valu
 }
 
 void decimal_split(struct decimal_parts *out, uint8_t *dst, enum value_type type,
-                   const union value *val, size_t n, struct decimal_scratch *scratch)
+                   const union value *val, size_t n, struct decimal_scratch *scratch,
+                   size_t (*judge)(const uint64_t *r, size_t n))
 {
     struct column c = {.bits = &val[0].bits, .n = n};
     struct streams s = {.v = {&val[0].bits}, .n = 1};
 
     ASSERT(n >= 1 && n <= DECIMAL_COLUMN_MAX && scratch && scratch->cap >= n);
     place(&c, scratch->words, scratch->cap);
-    if (type == VALUE_F64) {
-        settle(&s, &c, try_decimal(&c, HINT_NONE), HINT_NONE);
-        out->head_len = put_head(dst, &c, &s);
-    } else {
-        int_params_choose(&s.p[0], s.v[0], n);
-        out->head_len = int_params_put(dst, &s.p[0], 0);
-    }
-    out->n_streams = s.n;
+    if (type == VALUE_F64) settle(&s, &c, try_decimal(&c, HINT_NONE), HINT_NONE);
     for (size_t i = 0; i < s.n; i++) {
+        int_params_choose_by(&s.p[i], s.v[i], n, judge, c.r[i]);
         out->n_r[i] = int_residuals(c.r[i], &s.p[i], s.v[i], n);
         out->r[i] = c.r[i];
     }
+    out->n_streams = s.n;
+    out->head_len = type == VALUE_F64 ? put_head(dst, &c, &s) : int_params_put(dst, &s.p[0], 0);
 }

@@ -96,9 +96,11 @@ struct decimal_parts {
 };
 
 /* Takes val[0..n) apart; the head goes to dst, which has room for decimal_bound(n).
- * scratch is reserved for n. */
+ * scratch is reserved for n. judge() says what a stream of residuals would cost: its
+ * least decides between their forms. */
 void decimal_split(struct decimal_parts *out, uint8_t *dst, enum value_type type,
-                   const union value *val, size_t n, struct decimal_scratch *scratch);
+                   const union value *val, size_t n, struct decimal_scratch *scratch,
+                   size_t (*judge)(const uint64_t *r, size_t n));
 
 /* Opens the head that decimal_split() wrote; *used is its length. Then, for each block,
  * give each stream's decimal_join_wants() residuals to decimal_join(). */

@@ -1,4 +1,4 @@
-/* tANS over bit lengths. With L = 1024 states and a class that fills f of them:
+/* Writing class streams. With L = 2^log states and a class that fills f of them:
  *
  *     decode   state X in [L, 2L) names, by its slot X - L, a class and the class's k-th
  *              slot. x = f + k; X' = x << width | that many bits, where width brings x
@@ -10,81 +10,287 @@
  * kept (in `words`) and written in the order of reading. It starts from slot 0, where the
  * decoder must end: a check that costs nothing.
  *
- * Frequent classes get slots in proportion, every class that occurs at least one, spread
- * by a stride that is odd and so visits all 1024 slots. */
+ * The split is the one with the fewest bits, table included, by the entropy of its
+ * classes. Tried are: no shift, with every number of exact classes; and shifts that leave
+ * 2 to 7 bits of what nine in ten numbers fit into, which is how a range that is no power
+ * of two comes near its entropy. Everything is counted from a histogram by the finest
+ * split of a shift, so a shift is one pass over the numbers. */
 #include "codec/entropy.h"
 
 #include <string.h>
 
-#include "base/bits.h"
-#include "base/panic.h"
-#include "codec/codec_priv.h"
+#include "base/varint.h"
+#include "codec/entropy_priv.h"
 
 enum {
-    SLOTS = ENTROPY_STATES,
-    SLOTS_LOG = ENTROPY_STATES_LOG,
-    STRIDE = 643, /* about 5/8 of the slots: far apart, yet not periodic */
-    HEAD_MAX = 2 + ENTROPY_CLASSES * 2 + VARINT_MAX,
+    HEAD_MAX = 4 + ENTROPY_CLASSES * 17 + VARINT_MAX,
+    LOG_BITS = 8,          /* of fractions in log2_of() */
+    PER_LN2 = 369,         /* 256 / ln 2 */
+    STEP_COST = 2 << LOG_BITS, /* a level more or less in the table, in bits */
+    EXACT_LEAST = 2,       /* bits that a shift leaves */
+    LONG = 1000,           /* from so many numbers on, four states */
+    STATES_SHORT = 9,      /* log of the states, to MIDDLE numbers */
+    STATES_MIDDLE = 10,    /* and of longer ones, up to MANY classes */
+    STATES_MANY = 11,
+    MIDDLE = 256,
+    MANY = 64,
+};
+
+/* What a split makes of a stream. */
+struct histogram_of {
+    struct entropy_split split;
+    uint32_t count[ENTROPY_CLASSES];
+    uint64_t raw; /* bits */
 };
 
 size_t entropy_bound(size_t n)
 {
-    /* At most 10 bits of state and 63 raw bits a number; the writer stores words. */
+    /* At most 11 bits of state and 63 raw bits a number; the writer stores words. */
     return HEAD_MAX + ENTROPY_TURNS * 2 + n * 10 + 32;
 }
 
-/* Gives each class slots in proportion to its count, at least 1; the sum is SLOTS. */
-static void share_slots(uint16_t *slots, const uint32_t *count, size_t n)
-{
-    int left = SLOTS;
-    unsigned most = 0;
+/* ---- logarithms --------------------------------------------------------------- */
 
+/* 256 * log2(v), within 2; v > 0. log2(1 + x) is about x + 0.344 x (1 - x). */
+static uint64_t log2_of(uint64_t v)
+{
+    unsigned high = bit_width(v) - 1;
+    uint64_t part = ((v << LOG_BITS) >> high) - (1u << LOG_BITS);
+    return ((uint64_t)high << LOG_BITS) + part + (88 * part * (256 - part) >> 16);
+}
+
+/* ---- levels ------------------------------------------------------------------ */
+
+/* The highest whose weight is not above a count. */
+static unsigned level_of(uint32_t count)
+{
+    if (count < 4) return count;
+    unsigned high = bit_width(count) - 1;
+    return 4 * (high - 1) + (count >> (high - 2) & 3);
+}
+
+/* What a count costs by a level, up to a constant: w / ln 2 - count * log2(w). */
+static int64_t level_cost(uint32_t count, unsigned level)
+{
+    uint32_t weight = entropy_weight(level);
+    return (int64_t)weight * PER_LN2 - (int64_t)(count * log2_of(weight));
+}
+
+/* The level of a count behind the level `before`, the bits to tell it considered: noise
+ * in the counts is not worth its bits. */
+static unsigned level_after(uint32_t count, unsigned before)
+{
+    unsigned near = level_of(count);
+    if (near < ENTROPY_LEVEL_MAX && level_cost(count, near + 1) < level_cost(count, near)) near++;
+    unsigned level = near;
+    int64_t best = level_cost(count, near);
+    while (level != before) {
+        unsigned next = level < before ? level + 1 : level - 1;
+        int64_t cost = level_cost(count, next) - STEP_COST * (level < before
+                                                                  ? (int64_t)(next - near)
+                                                                  : (int64_t)(near - next));
+        if (cost > best) break;
+        best = cost;
+        level = next;
+    }
+    return level;
+}
+
+static void levels_of(struct entropy_levels *out, const uint32_t *count)
+{
+    unsigned before = 0;
+
+    out->first = ENTROPY_CLASSES;
     for (unsigned c = 0; c < ENTROPY_CLASSES; c++) {
-        slots[c] = 0;
-        if (count[c] == 0) continue;
-        uint64_t share = ((uint64_t)count[c] * SLOTS + n / 2) / n;
-        slots[c] = (uint16_t)(share ? share : 1);
-        left -= slots[c];
-        if (slots[c] > slots[most]) most = c;
+        out->level[c] = 0;
+        if (!count[c]) continue;
+        if (out->first == ENTROPY_CLASSES) out->first = c;
+        before = level_after(count[c], before ? before : level_of(count[c]));
+        out->level[c] = (uint8_t)before;
+        out->last = c;
     }
-    /* Rounding and rare classes took too much or too little: the largest pays, one slot
-     * after the other while another one is as large. */
-    while (left < 0) {
-        for (unsigned c = 0; c < ENTROPY_CLASSES; c++) {
-            if (slots[c] > slots[most]) most = c;
-        }
-        slots[most]--;
-        left++;
-    }
-    slots[most] = (uint16_t)(slots[most] + left);
 }
 
-/* class_at[slot] for all slots. */
-static void spread_classes(uint8_t *class_at, const uint16_t *slots)
+static unsigned zero_run(const struct entropy_levels *l, unsigned c)
 {
-    unsigned at = 0;
+    unsigned run = 0;
+    while (l->level[c + 1 + run] == 0) run++;
+    return run;
+}
+
+/* Bits by each Rice parameter; the last class is not 0, which ends every run. */
+static void level_bits(size_t bits[ENTROPY_RICE_MAX + 1], const struct entropy_levels *l)
+{
+    unsigned before = l->level[l->first];
+
+    for (unsigned k = 0; k <= ENTROPY_RICE_MAX; k++) bits[k] = ENTROPY_LEVEL_BITS;
+    for (unsigned c = l->first + 1; c <= l->last; c++) {
+        unsigned level = l->level[c], run_bits = 0;
+        uint64_t diff = zigzag((int64_t)level - before);
+        if (level == 0) {
+            unsigned run = zero_run(l, c);
+            run_bits = 2 * bit_width(run + 1) - 1;
+            c += run;
+        } else {
+            before = level;
+        }
+        for (unsigned k = 0; k <= ENTROPY_RICE_MAX; k++) {
+            bits[k] += (size_t)(diff >> k) + 1 + k + run_bits;
+        }
+    }
+}
+
+static unsigned best_rice(const size_t bits[ENTROPY_RICE_MAX + 1])
+{
+    unsigned best = 0;
+    for (unsigned k = 1; k <= ENTROPY_RICE_MAX; k++) {
+        if (bits[k] < bits[best]) best = k;
+    }
+    return best;
+}
+
+/* Zeros, then a one. */
+static void put_unary(struct bit_writer *w, uint64_t n)
+{
+    for (; n >= 32; n -= 32) bit_put(w, 0, 32);
+    bit_put(w, 1ull << n, (unsigned)n + 1);
+}
+
+static size_t put_levels(uint8_t *dst, const struct entropy_levels *l, unsigned rice)
+{
+    struct bit_writer w = {.dst = dst};
+    unsigned before = l->level[l->first];
+
+    bit_put(&w, before, ENTROPY_LEVEL_BITS);
+    for (unsigned c = l->first + 1; c <= l->last; c++) {
+        unsigned level = l->level[c];
+        uint64_t diff = zigzag((int64_t)level - before);
+        put_unary(&w, diff >> rice);
+        bit_put(&w, diff & ((1u << rice) - 1), rice);
+        if (level) {
+            before = level;
+            continue;
+        }
+        unsigned run = zero_run(l, c), width = bit_width(run + 1) - 1;
+        put_unary(&w, width);
+        bit_put(&w, (run + 1) & ((1u << width) - 1), width);
+        c += run;
+    }
+    return bit_finish(&w);
+}
+
+/* ---- the split ---------------------------------------------------------------- */
+
+/* The bits of classes that occur so often, by the weights of their levels. */
+static uint64_t class_bits(const uint32_t *count, size_t n, const struct entropy_levels *l)
+{
+    uint64_t sum = 0, weights = 0;
+
+    for (unsigned c = l->first; c <= l->last; c++) {
+        if (!count[c]) continue;
+        uint32_t weight = entropy_weight(l->level[c]);
+        weights += weight;
+        sum += count[c] * log2_of(weight);
+    }
+    uint64_t all = n * log2_of(weights);
+    return all > sum ? (all - sum) >> LOG_BITS : 0;
+}
+
+static uint64_t bits_of(const struct histogram_of *h, size_t n)
+{
+    size_t table[ENTROPY_RICE_MAX + 1];
+    struct entropy_levels l;
+
+    levels_of(&l, h->count);
+    level_bits(table, &l);
+    return class_bits(h->count, n, &l) + h->raw + table[best_rice(table)];
+}
+
+static void count_all(struct histogram_of *out, struct entropy_split split, const uint64_t *v,
+                      size_t n)
+{
+    uint64_t least;
+
+    memset(out, 0, sizeof(*out));
+    out->split = split;
+    for (size_t i = 0; i < n; i++) out->count[entropy_class(split, v[i])]++;
     for (unsigned c = 0; c < ENTROPY_CLASSES; c++) {
-        for (unsigned k = 0; k < slots[c]; k++) {
-            class_at[at] = (uint8_t)c;
-            at = (at + STRIDE) & (SLOTS - 1);
-        }
+        if (out->count[c]) out->raw += (uint64_t)out->count[c] * entropy_raw(split, c, &least);
     }
 }
 
-/* ---- encoding ------------------------------------------------------------- */
-
-static size_t put_slots(uint8_t *dst, const uint16_t *slots)
+/* The same by a split that is coarser than that of `fine`, with its shift. */
+static void merge(struct histogram_of *out, const struct histogram_of *fine,
+                  struct entropy_split split)
 {
-    unsigned low = 0, high = ENTROPY_CLASSES - 1;
-    size_t at = 0;
+    uint64_t least, own;
 
-    while (slots[low] == 0) low++;
-    while (slots[high] == 0) high--;
-    dst[at++] = (uint8_t)low;
-    dst[at++] = (uint8_t)(high - low);
-    for (unsigned c = low; c <= high; c++) at += varint_put(dst + at, slots[c]);
-    return at;
+    memset(out, 0, sizeof(*out));
+    out->split = split;
+    for (unsigned c = 0; c < ENTROPY_CLASSES; c++) {
+        if (!fine->count[c]) continue;
+        (void)entropy_raw(fine->split, c, &least);
+        unsigned to = entropy_class(split, least);
+        out->count[to] += fine->count[c];
+        out->raw += (uint64_t)fine->count[c] * entropy_raw(split, to, &own);
+    }
 }
+
+/* Nine in ten numbers take at most so many bits. */
+static unsigned usual_width(const struct histogram_of *h, size_t n)
+{
+    uint64_t least = 0;
+    size_t longer = n;
+
+    for (unsigned c = 0; longer * 10 > n; c++) {
+        if (!h->count[c]) continue;
+        longer -= h->count[c];
+        (void)entropy_raw(h->split, c, &least);
+    }
+    return bit_width(least);
+}
+
+static void keep_better(struct histogram_of *best, uint64_t *best_bits,
+                        const struct histogram_of *h, size_t n)
+{
+    uint64_t bits = bits_of(h, n);
+    if (bits >= *best_bits) return;
+    *best_bits = bits;
+    *best = *h;
+}
+
+static void choose_split(struct histogram_of *best, const uint64_t *v, size_t n)
+{
+    struct histogram_of fine, h;
+    struct entropy_split split = {0, ENTROPY_EXACT_MAX, true};
+
+    count_all(&fine, split, v, n);
+    unsigned width = usual_width(&fine, n);
+    uint64_t best_bits = bits_of(&fine, n);
+    *best = fine;
+    for (unsigned i = 0; i < 2 * ENTROPY_EXACT_MAX + 1; i++) {
+        split = (struct entropy_split){0, (uint8_t)((i + 1) / 2), i % 2 == 0 && i > 0};
+        if (split.exact > width + 1u) break;
+        merge(&h, &fine, split);
+        keep_better(best, &best_bits, &h, n);
+    }
+    for (unsigned left = EXACT_LEAST; left <= ENTROPY_EXACT_MAX && left < width; left++) {
+        count_all(&h, (struct entropy_split){(uint8_t)(width - left), (uint8_t)left, false}, v,
+                  n);
+        keep_better(best, &best_bits, &h, n);
+    }
+}
+
+size_t entropy_guess(const uint64_t *v, size_t n)
+{
+    struct histogram_of h;
+
+    if (n == 0) return 0;
+    count_all(&h, (struct entropy_split){0, ENTROPY_EXACT_MAX, true}, v, n);
+    return (size_t)bits_of(&h, n);
+}
+
+/* ---- bytes -------------------------------------------------------------------- */
 
 /* What the encoder gave away for a number: its bits and how many. */
 static inline uint64_t given(unsigned bits, unsigned width)
@@ -92,165 +298,98 @@ static inline uint64_t given(unsigned bits, unsigned width)
     return (uint64_t)bits << 8 | width;
 }
 
-/* Walks backwards; state[] ends as what the decoder begins with. */
-static void walk_back(uint64_t *out, unsigned *state, const uint64_t *v, size_t n,
-                      const uint16_t *slots)
-{
-    uint8_t class_at[SLOTS];
-    uint16_t slot_of[SLOTS], begin[ENTROPY_CLASSES], filled[ENTROPY_CLASSES] = {0};
+/* How a stream is coded. */
+struct coding {
+    struct entropy_split split;
+    unsigned log, turns;
+    uint16_t slots[ENTROPY_CLASSES];
+};
 
-    spread_classes(class_at, slots);
-    for (unsigned c = 0, at = 0; c < ENTROPY_CLASSES; at += slots[c++]) begin[c] = (uint16_t)at;
-    for (unsigned s = 0; s < SLOTS; s++) {
+/* Walks backwards; state[] ends as what the decoder begins with. Returns the bits that
+ * were given away. */
+static size_t walk_back(uint64_t *out, unsigned *state, const uint64_t *v, size_t n,
+                        const struct coding *by,
+                        const struct entropy_levels *l)
+{
+    uint8_t class_at[ENTROPY_STATES_MAX];
+    uint16_t slot_of[ENTROPY_STATES_MAX], begin[ENTROPY_CLASSES];
+    uint16_t filled[ENTROPY_CLASSES] = {0};
+    unsigned n_states = 1u << by->log;
+    size_t bits = 0;
+
+    entropy_spread(class_at, by->slots, l, by->log);
+    for (unsigned c = 0, at = 0; c < ENTROPY_CLASSES; at += by->slots[c++]) {
+        begin[c] = (uint16_t)at;
+    }
+    for (unsigned s = 0; s < n_states; s++) {
         unsigned c = class_at[s];
         slot_of[begin[c] + filled[c]++] = (uint16_t)s;
     }
-    for (unsigned t = 0; t < ENTROPY_TURNS; t++) state[t] = SLOTS;
+    for (unsigned t = 0; t < by->turns; t++) state[t] = n_states;
     for (size_t i = n; i-- > 0;) {
-        unsigned c = bit_width(v[i]), f = slots[c], x = state[i % ENTROPY_TURNS];
-        unsigned width = SLOTS_LOG - (bit_width(f) - 1);
+        unsigned c = entropy_class(by->split, v[i]), f = by->slots[c];
+        unsigned x = state[i & (by->turns - 1)], width = by->log - (bit_width(f) - 1);
         if (x >> width < f) width--;
         out[i] = given(x & ((1u << width) - 1), width);
-        state[i % ENTROPY_TURNS] = SLOTS + slot_of[begin[c] + (x >> width) - f];
+        bits += width;
+        state[i & (by->turns - 1)] = n_states + slot_of[begin[c] + (x >> width) - f];
     }
+    return bits;
+}
+
+static unsigned states_log(const struct entropy_levels *l, size_t n)
+{
+    if (n <= MIDDLE) return STATES_SHORT;
+    return l->last - l->first >= MANY ? STATES_MANY : STATES_MIDDLE;
+}
+
+/* The head and the levels. */
+static size_t put_head(uint8_t *dst, struct coding *by, const struct entropy_levels *l, size_t n)
+{
+    size_t bits[ENTROPY_RICE_MAX + 1], at = 0;
+    struct entropy_split s = by->split;
+
+    level_bits(bits, l);
+    unsigned rice = best_rice(bits);
+    by->log = states_log(l, n);
+    by->turns = n < LONG ? 1 : ENTROPY_TURNS;
+    memset(by->slots, 0, sizeof(by->slots));
+    entropy_share(by->slots, l, by->log);
+    dst[at++] = (uint8_t)(s.exact | (s.half ? ENTROPY_HALF_FLAG : 0) |
+                       (by->log - ENTROPY_LOG_MIN) << ENTROPY_LOG_SHIFT |
+                       (by->turns == 1 ? ENTROPY_ONE_TURN : 0) |
+                       (l->first ? ENTROPY_HAS_FIRST : 0));
+    dst[at++] = (uint8_t)(s.shift | rice << ENTROPY_RICE_SHIFT);
+    dst[at++] = (uint8_t)(l->last - l->first);
+    if (l->first) dst[at++] = (uint8_t)l->first;
+    return at + put_levels(dst + at, l, rice);
 }
 
 size_t entropy_encode(uint8_t *dst, const uint64_t *v, size_t n, uint64_t *words)
 {
-    uint32_t count[ENTROPY_CLASSES] = {0};
-    uint16_t slots[ENTROPY_CLASSES];
     unsigned state[ENTROPY_TURNS];
+    struct histogram_of h;
+    struct coding by;
+    struct entropy_levels l;
+    uint64_t least;
 
     if (n == 0) return 0;
-    for (size_t i = 0; i < n; i++) count[bit_width(v[i])]++;
-    share_slots(slots, count, n);
-    walk_back(words, state, v, n, slots);
-    size_t at = put_slots(dst, slots), len_at = at;
+    choose_split(&h, v, n);
+    levels_of(&l, h.count);
+    by.split = h.split;
+    size_t at = put_head(dst, &by, &l, n);
+    size_t bits = walk_back(words, state, v, n, &by, &l) + (size_t)by.turns * by.log;
+    if (h.raw) at += varint_put(dst + at, (bits + 7) / 8);
 
-    /* The states' bits, behind their length; it has 3 bytes, because it is known last. */
-    struct bit_writer w = {.dst = dst + at + 3};
-    for (unsigned t = 0; t < ENTROPY_TURNS; t++) bit_put(&w, state[t] - SLOTS, SLOTS_LOG);
+    struct bit_writer w = {.dst = dst + at};
+    for (unsigned t = 0; t < by.turns; t++) bit_put(&w, state[t] - (1u << by.log), by.log);
     for (size_t i = 0; i < n; i++) bit_put(&w, words[i] >> 8, (unsigned)(words[i] & 0xff));
-    size_t len = bit_finish(&w);
-    dst[len_at] = (uint8_t)len;
-    dst[len_at + 1] = (uint8_t)(len >> 8);
-    dst[len_at + 2] = (uint8_t)(len >> 16);
-    at += 3 + len;
+    at += bit_finish(&w);
+    if (!h.raw) return at;
     w = (struct bit_writer){.dst = dst + at};
     for (size_t i = 0; i < n; i++) {
-        unsigned c = bit_width(v[i]);
-        if (c > 1) bit_put(&w, v[i] & ~(1ull << (c - 1)), c - 1);
+        unsigned width = entropy_raw(by.split, entropy_class(by.split, v[i]), &least);
+        bit_put(&w, v[i] - least, width);
     }
     return at + bit_finish(&w);
-}
-
-/* ---- decoding ------------------------------------------------------------- */
-
-static status get_slots(uint16_t *slots, struct span *in)
-{
-    unsigned low, more;
-    uint64_t sum = 0, share;
-
-    memset(slots, 0, ENTROPY_CLASSES * sizeof(slots[0]));
-    if (!span_byte(&low, in) || !span_byte(&more, in)) return ST_CORRUPT;
-    if (low + more >= ENTROPY_CLASSES) return ST_CORRUPT;
-    for (unsigned c = low; c <= low + more; c++) {
-        if (!span_varint(&share, in) || share > SLOTS) return ST_CORRUPT;
-        slots[c] = (uint16_t)share;
-        sum += share;
-    }
-    return sum == SLOTS ? ST_OK : ST_CORRUPT;
-}
-
-static void make_table(struct entropy_entry *table, const uint16_t *slots)
-{
-    uint8_t class_at[SLOTS];
-    uint16_t next[ENTROPY_CLASSES];
-
-    spread_classes(class_at, slots);
-    memcpy(next, slots, sizeof(next));
-    for (unsigned s = 0; s < SLOTS; s++) {
-        unsigned x = next[class_at[s]]++;
-        unsigned width = SLOTS_LOG - (bit_width(x) - 1);
-        table[s] = (struct entropy_entry){.base = (uint16_t)((x << width) - SLOTS),
-                                          .class = class_at[s],
-                                          .width = (uint8_t)width};
-    }
-}
-
-status entropy_open(struct entropy_reader *rd, const uint8_t *src, size_t len)
-{
-    struct span in = {src, len};
-    uint16_t slots[ENTROPY_CLASSES];
-
-    rd->at = 0;
-    rd->empty = len == 0;
-    if (rd->empty) return ST_OK;
-    TRY(get_slots(slots, &in));
-    const uint8_t *bytes = span_take(&in, 3);
-    if (!bytes) return ST_CORRUPT;
-    size_t states_len = bytes[0] | (size_t)bytes[1] << 8 | (size_t)bytes[2] << 16;
-    const uint8_t *states = span_take(&in, states_len);
-    if (!states) return ST_CORRUPT;
-    rd->states = (struct bit_reader){.src = states, .len = states_len};
-    rd->raw = (struct bit_reader){.src = in.src, .len = in.len};
-    make_table(rd->table, slots);
-    for (unsigned t = 0; t < ENTROPY_TURNS; t++) {
-        rd->state[t] = (unsigned)bit_get(&rd->states, SLOTS_LOG);
-    }
-    return ST_OK;
-}
-
-/* The number of a class: its highest bit, and the ones below. */
-static inline uint64_t raw_get(struct bit_reader *raw, unsigned class)
-{
-    if (class < 2) return class;
-    return 1ull << (class - 1) | bit_get(raw, class - 1);
-}
-
-static inline unsigned step(struct entropy_reader *rd, unsigned turn, uint64_t *bits)
-{
-    const struct entropy_entry *e = &rd->table[rd->state[turn]];
-    rd->state[turn] = e->base + (unsigned)(*bits & ((1u << e->width) - 1));
-    *bits >>= e->width;
-    rd->states.at += e->width;
-    return e->class;
-}
-
-void entropy_next(struct entropy_reader *rd, uint64_t *v, size_t count)
-{
-    size_t i = 0;
-
-    if (rd->empty) {
-        memset(v, 0, count * sizeof(v[0]));
-        rd->at += count;
-        return;
-    }
-    for (; i < count && (rd->at + i) % ENTROPY_TURNS; i++) {
-        uint64_t bits = bit_peek57(&rd->states);
-        v[i] = raw_get(&rd->raw, step(rd, (unsigned)((rd->at + i) % ENTROPY_TURNS), &bits));
-    }
-    for (; i + ENTROPY_TURNS <= count; i += ENTROPY_TURNS) {
-        uint64_t bits = bit_peek57(&rd->states); /* 4 times 10 at most */
-        unsigned a = step(rd, 0, &bits), b = step(rd, 1, &bits);
-        unsigned c = step(rd, 2, &bits), d = step(rd, 3, &bits);
-        v[i] = raw_get(&rd->raw, a);
-        v[i + 1] = raw_get(&rd->raw, b);
-        v[i + 2] = raw_get(&rd->raw, c);
-        v[i + 3] = raw_get(&rd->raw, d);
-    }
-    for (; i < count; i++) {
-        uint64_t bits = bit_peek57(&rd->states);
-        v[i] = raw_get(&rd->raw, step(rd, (unsigned)((rd->at + i) % ENTROPY_TURNS), &bits));
-    }
-    rd->at += count;
-}
-
-status entropy_done(const struct entropy_reader *rd)
-{
-    if (rd->empty) return rd->at == 0 ? ST_OK : ST_CORRUPT;
-    for (unsigned t = 0; t < ENTROPY_TURNS; t++) {
-        if (rd->state[t] != 0) return ST_CORRUPT;
-    }
-    return bit_done(&rd->states) && bit_done(&rd->raw) ? ST_OK : ST_CORRUPT;
 }

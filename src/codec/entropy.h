@@ -1,11 +1,12 @@
-/* Entropy classes: a stream of 64-bit residuals <-> bytes near its entropy. The bit length
- * of a number is its class (0 to 64); classes are coded by tANS (J. Duda, "Asymmetric
- * numeral systems", 2013), the bits below the highest follow raw. For residuals whose
- * sizes are uneven, which packing at one width wastes bits on.
+/* Class streams: 64-bit residuals <-> bytes near their entropy. A number is a class and,
+ * below it, raw bits. Classes are coded by tANS (J. Duda, "Asymmetric numeral systems",
+ * 2013). How numbers fall into classes is chosen for each stream (struct entropy_split):
+ * small numbers may be classes of their own, or equal steps of a range, so that residuals
+ * of any shape come near their entropy, and not only near that of their bit lengths.
  *
- * Four states take turns, so that the decoder's look-ups do not wait for each other;
- * the table has 1024 states. Encoders cannot fail; decoders trust nothing. Pure, any
- * thread. Layout: docs/formats/chunk.md, "Class stream".
+ * Four states take turns in long streams, so that the decoder's look-ups do not wait for
+ * each other; short ones have one, which costs fewer bytes. Encoders cannot fail; decoders
+ * trust nothing. Pure, any thread. Layout: docs/formats/chunk.md, "Class stream".
  */
 #ifndef TSINK_CODEC_ENTROPY_H
 #define TSINK_CODEC_ENTROPY_H
@@ -18,10 +19,11 @@
 #include "codec/bitio.h"
 
 enum {
-    ENTROPY_STATES_LOG = 10,
-    ENTROPY_STATES = 1 << ENTROPY_STATES_LOG,
+    ENTROPY_LOG_MIN = 8, /* a table has 2^8 to 2^11 states */
+    ENTROPY_LOG_MAX = 11,
+    ENTROPY_STATES_MAX = 1 << ENTROPY_LOG_MAX,
     ENTROPY_TURNS = 4,
-    ENTROPY_CLASSES = 65,
+    ENTROPY_CLASSES = 256,
 };
 
 /* No stream of n numbers is longer. */
@@ -31,19 +33,27 @@ size_t entropy_bound(size_t n);
  * written. */
 size_t entropy_encode(uint8_t *dst, const uint64_t *v, size_t n, uint64_t *words);
 
+/* The bits of such a stream, within a few percent and without its table: to compare
+ * streams that say the same. n <= 65535. */
+size_t entropy_guess(const uint64_t *v, size_t n);
+
 struct entropy_entry {
     uint16_t base;   /* of the next state */
     uint8_t class;
     uint8_t width;   /* bits to add to base */
 };
 
-/* A stream read in order. About 4 KiB; fields are private; src must outlive it. */
+/* A stream read in order. About 11 KiB; fields are private; src must outlive it. */
 struct entropy_reader {
     struct bit_reader states, raw;
     unsigned state[ENTROPY_TURNS];
+    unsigned turns;  /* 1 or ENTROPY_TURNS */
     size_t at;       /* numbers read */
     bool empty;
-    struct entropy_entry table[ENTROPY_STATES];
+    bool has_raw;
+    uint64_t least[ENTROPY_CLASSES];  /* a class's least number, */
+    uint8_t raw_bits[ENTROPY_CLASSES]; /* and the bits to add */
+    struct entropy_entry table[ENTROPY_STATES_MAX];
 };
 
 /* Reads the head of the stream that fills src[0..len); length 0 is a stream of none. */

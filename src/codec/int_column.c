@@ -315,6 +315,25 @@ void int_params_choose(struct int_params *out, const uint64_t *v, size_t n)
     }
 }
 
+void int_params_choose_by(struct int_params *out, const uint64_t *v, size_t n,
+                          size_t (*judge)(const uint64_t *r, size_t n), uint64_t *room)
+{
+    struct int_params p[FORMS_MAX];
+    struct int_scan scan;
+    size_t best = SIZE_MAX;
+
+    int_params_choose(out, v, n);
+    if (out->form == INT_RAMP) return;
+    kernels()->scan(&scan, v, n);
+    size_t k = candidates(p, &scan, choose_factor(&scan, v, n), v, n);
+    for (size_t i = 0; i < k; i++) {
+        size_t bits = judge(room, int_residuals(room, &p[i], v, n));
+        if (bits >= best) continue;
+        best = bits;
+        *out = p[i];
+    }
+}
+
 /* ---- bytes ----------------------------------------------------------------------- */
 
 size_t int_params_put(uint8_t *dst, const struct int_params *params, unsigned extra)

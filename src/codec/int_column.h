@@ -59,6 +59,10 @@ static inline size_t int_form_skip(enum int_form form, size_t n)
 /* Chooses the form with the fewest bytes, judged by every fourth block. 1 <= n. */
 void int_params_choose(struct int_params *out, const uint64_t *v, size_t n);
 
+/* The form whose residuals, told to judge(), are least: `room` has n words for them. */
+void int_params_choose_by(struct int_params *out, const uint64_t *v, size_t n,
+                          size_t (*judge)(const uint64_t *r, size_t n), uint64_t *room);
+
 /* Parameters as bytes; `extra` (0..15) is a nibble of the caller's that travels in the
  * first byte. put() writes at most INT_PARAMS_MAX; get() says how many were read. */
 size_t int_params_put(uint8_t *dst, const struct int_params *params, unsigned extra);

@@ -25,7 +25,7 @@
 enum {
     FEW = 16,               /* up to so many values the heads decide: all codecs are tried */
     ZSTD_SAVES_PERCENT = 5, /* performance.md 3.4 */
-    CLASSES_SAVE_PERCENT = 3,
+    CLASSES_SAVE_PERCENT = 1,
     DICT_MAX = 256,
     RAW_MAX = 64 << 20,     /* bytes and histograms of a chunk, as in a segment */
 };
@@ -166,7 +166,7 @@ static const uint8_t *put_classes(size_t *len, enum value_type type, const union
     *len = SIZE_MAX;
     if (!dst || !words || decimal_scratch_reserve(&work->decimal, n) != ST_OK) return NULL;
     dst[at++] = value_head(VALUE_CODEC_CLASSES, type);
-    decimal_split(&parts, dst + at, type, val, n, &work->decimal);
+    decimal_split(&parts, dst + at, type, val, n, &work->decimal, entropy_guess);
     at += parts.head_len;
     if (parts.n_streams == 2) {
         uint8_t *body = dst + at + VARINT_MAX;

@@ -8,6 +8,7 @@
 #include "base/panic.h"
 #include "base/rng.h"
 #include "codec/decimal.h"
+#include "codec/entropy.h"
 #include "codec/kernels.h"
 #include "tests/lib/series_kinds.h"
 #include "tests/unit/codec/codec_suites.h"
@@ -106,7 +107,7 @@ static void check_parts(const union value *val, size_t n, enum value_type type,
     struct decimal_reader rd;
     size_t used, got, taken[2] = {0, 0};
 
-    decimal_split(&parts, head, type, val, n, scratch);
+    decimal_split(&parts, head, type, val, n, scratch, entropy_guess);
     ck_assert_int_eq(decimal_join_open(&rd, type, n, &used, head, parts.head_len), ST_OK);
     ck_assert_uint_eq(used, parts.head_len);
     ck_assert_uint_eq(decimal_join_streams(&rd), parts.n_streams);

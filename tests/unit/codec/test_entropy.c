@@ -84,6 +84,79 @@ START_TEST(test_near_the_entropy)
 }
 END_TEST
 
+/* Ranges that are no powers of two: by exact classes or equal steps, within 2 %. */
+static const struct range {
+    uint64_t most;
+    unsigned millibits; /* 1000 log2(most) */
+    bool wide;          /* times 2^40, plus any bits */
+} ranges[] = {
+    {3, 1585, false},       {25, 4644, false},   {95, 6570, false},  {230, 7845, false},
+    {200000, 17610, false}, {1300, 10344, false}, {25, 4644, true},
+};
+
+START_TEST(test_near_the_range)
+{
+    const struct range *range = &ranges[_i];
+    uint8_t *bytes = malloc(entropy_bound(N_MAX));
+    struct rng rng;
+    rng_init(&rng, unit_seed());
+
+    for (size_t i = 0; i < N_MAX; i++) {
+        v[i] = rng_below(&rng, range->most);
+        if (range->wide) v[i] = v[i] << 40 | rng_next(&rng) >> 24;
+    }
+    size_t len = entropy_encode(bytes, v, N_MAX, words);
+    size_t bits = N_MAX * (range->millibits + (range->wide ? 40000 : 0)) / 1000;
+    ck_assert_uint_lt(len, bits * 102 / 800 + 12);
+    ck_assert_uint_gt(len, bits * 98 / 800);
+    ck_assert_uint_lt(entropy_guess(v, N_MAX), len * 8 * 105 / 100);
+    ck_assert_uint_gt(entropy_guess(v, N_MAX), len * 8 * 95 / 100);
+    ck_assert_int_eq(read_all(N_MAX, bytes, len, 128), ST_OK);
+    ck_assert_mem_eq(back, v, sizeof(v));
+    free(bytes);
+}
+END_TEST
+
+/* Each flag of the head alone, over good and over any bytes behind it. */
+START_TEST(test_any_head)
+{
+    struct rng rng;
+    size_t n_opened = 0;
+    rng_init(&rng, unit_seed());
+
+    for (int round = 0; round < 20000; round++) {
+        size_t len = 4 + rng_below(&rng, 80);
+        uint8_t *bytes = malloc(len);
+        for (size_t i = 0; i < len; i++) bytes[i] = (uint8_t)rng_below(&rng, 256);
+        bytes[2] %= 40;
+        struct entropy_reader *rd = malloc(sizeof(*rd));
+        if (entropy_open(rd, bytes, len) == ST_OK) {
+            n_opened++;
+            entropy_next(rd, back, 300);
+            (void)!entropy_done(rd);
+        }
+        free(rd);
+        free(bytes);
+    }
+    ck_assert_uint_gt(n_opened, 20);
+}
+END_TEST
+
+/* The example of docs/formats/chunk.md. */
+START_TEST(test_as_drawn)
+{
+    static const uint64_t numbers[] = {5, 5, 9, 5, 5, 5};
+    static const uint8_t drawn[] = {0xdf, 0x40, 0x04, 0x05, 0x05, 0xec, 0x00, 0x00, 0x04};
+    uint8_t bytes[8192];
+
+    ck_assert_uint_ge(sizeof(bytes), entropy_bound(6));
+    ck_assert_uint_eq(entropy_encode(bytes, numbers, 6, words), sizeof(drawn));
+    ck_assert_mem_eq(bytes, drawn, sizeof(drawn));
+    ck_assert_int_eq(read_all(6, drawn, sizeof(drawn), 6), ST_OK);
+    ck_assert_mem_eq(back, numbers, sizeof(numbers));
+}
+END_TEST
+
 START_TEST(test_any_bytes)
 {
     struct rng rng;
@@ -120,7 +193,10 @@ Suite *suite_entropy(void)
     TCase *tc = tcase_create("entropy");
     tcase_add_loop_test(tc, test_round_trip, 0, 5);
     tcase_add_test(tc, test_near_the_entropy);
+    tcase_add_loop_test(tc, test_near_the_range, 0, (int)ARRAY_LEN(ranges));
+    tcase_add_test(tc, test_as_drawn);
     tcase_add_test(tc, test_any_bytes);
+    tcase_add_test(tc, test_any_head);
     suite_add_tcase(s, tc);
     return s;
 }
