@@ -36,9 +36,25 @@ CHECKED status recover_adopt(struct recovery *rec, uint32_t *ordinal, series_id 
                              enum value_type type, struct slice identity,
                              const struct series_attrs *attrs);
 
+/* The same, with all that is worked out from the identity at hand. */
+struct newborn {
+    series_id id;
+    enum value_type type;
+    struct slice identity;
+    struct hash128 hash;
+    struct labels labels;
+    const struct series_attrs *attrs; /* NULL: defaults */
+};
+CHECKED status recover_adopt_labels(struct recovery *rec, uint32_t *ordinal,
+                                    const struct newborn *born);
+
 /* recover_removed.c: removals come first. */
 CHECKED status recover_removed(struct recovery *rec, struct wal_replay *replayed);
 bool recover_is_removed(const struct recovery *rec, series_id id);
+
+/* recover_define.c: the series that the log defines and the files do not know. */
+CHECKED status recover_define(struct recovery *rec, struct wal_replay *replayed);
+CHECKED status recover_bad_frame(struct recovery *rec, const struct wal_frame *frame, status st);
 
 /* recover_replay.c: definitions, then everything else in the order of the log; series
  * of which no sample is anywhere go again. */

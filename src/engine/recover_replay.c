@@ -1,6 +1,6 @@
 /* Replay of the WAL.
  *
- * Definitions first, in order. Then the frames in windows of some megabytes, three of
+ * Definitions first (recover_define.c). Then the frames in windows of some megabytes, three of
  * them at work at a time:
  *
  *     window k + 1   decoded         another thread: columns to rows, ids to ordinals
@@ -58,33 +58,6 @@ struct replay {
     struct window *filling, *ready; /* ready: decoded, to be applied; may be NULL */
     uint64_t n_dead;
 };
-
-/* --- definitions ----------------------------------------------------------------- */
-
-static status replay_series(void *ctx, const struct wal_series *series)
-{
-    struct recovery *rec = ctx;
-    uint32_t ordinal;
-    if (registry_by_id(rec->cell->registry, series->id) != ORDINAL_NONE) return ST_OK;
-    if (recover_is_removed(rec, series->id)) return ST_OK;
-    return recover_adopt(rec, &ordinal, series->id, series->type, series->identity,
-                         series->has_attrs ? &series->attrs : NULL);
-}
-
-static status bad_frame(struct recovery *rec, const struct wal_frame *frame, status st)
-{
-    return err_set(rec->err, st, "WAL frame %llu: %s", (unsigned long long)frame->seq,
-                   status_text(st));
-}
-
-/* Up to rec->defined everything is in the registry's files, or dead since. */
-static status replay_definitions(void *ctx, const struct wal_frame *frame)
-{
-    struct recovery *rec = ctx;
-    if (frame->type != WAL_SERIES || frame->seq <= rec->defined) return ST_OK;
-    status st = wal_series_each(frame->payload, replay_series, rec);
-    return st == ST_OK ? ST_OK : bad_frame(rec, frame, st);
-}
 
 /* --- decoding: any thread -------------------------------------------------------- */
 
@@ -155,9 +128,10 @@ static status apply_window(struct recovery *rec, struct window *window)
             __builtin_prefetch(cell_head(cell, row[2 * PREFETCH_ROWS].ordinal));
         if (i + PREFETCH_ROWS < n) head_prefetch(cell_head(cell, row[PREFETCH_ROWS].ordinal));
         status st = apply_row(cell, row);
-        if (st != ST_OK) return bad_frame(rec, &window->frames.ptr[row->frame], st);
+        if (st != ST_OK) return recover_bad_frame(rec, &window->frames.ptr[row->frame], st);
     }
-    if (window->st != ST_OK) return bad_frame(rec, &window->frames.ptr[window->bad], window->st);
+    if (window->st != ST_OK)
+        return recover_bad_frame(rec, &window->frames.ptr[window->bad], window->st);
     cell->stats.replay_samples += n;
     rec->n_missing_series += window->n_missing;
     return ST_OK;
@@ -280,7 +254,7 @@ static status replay_frame(void *ctx, const struct wal_frame *frame)
     case WAL_POLICY:
     case WAL_MARK: break;
     }
-    return st == ST_OK ? ST_OK : bad_frame(rec, frame, st);
+    return st == ST_OK ? ST_OK : recover_bad_frame(rec, frame, st);
 }
 
 /* --- all of it ------------------------------------------------------------------- */
@@ -326,7 +300,7 @@ status recover_replay(struct recovery *rec, struct wal_replay *replayed)
     mono_ns start = clock_mono(rec->db->ports.clock);
     r.filling = &r.windows[0];
     TRY(recover_removed(rec, replayed));
-    TRY(wal_replay_each(replayed, replay_definitions, rec));
+    TRY(recover_define(rec, replayed));
     status st = wal_replay_each(replayed, replay_frame, &r);
     if (st == ST_OK) st = settle(&r);
     if (st == ST_OK) st = turn(&r); /* encodes what the last window filled */

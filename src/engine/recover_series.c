@@ -17,24 +17,33 @@
  * ids go on far behind it. */
 enum { ID_JUMP = 1 << 20 };
 
-status recover_adopt(struct recovery *rec, uint32_t *ordinal, series_id id, enum value_type type,
-                     struct slice identity, const struct series_attrs *attrs)
+status recover_adopt_labels(struct recovery *rec, uint32_t *ordinal, const struct newborn *born)
 {
-    struct labels labels;
     struct registry *reg = rec->cell->registry;
-    struct hash128 hash = hash128(identity.ptr, identity.len);
-    uint32_t other = registry_find(reg, identity, hash);
+    uint32_t other = registry_find(reg, born->identity, born->hash);
     *ordinal = ORDINAL_NONE;
     if (other != ORDINAL_NONE) {
         /* A name that was born again: the older series died before, and only the news of
          * that is lost. It has no segment and nothing in the WAL that is not covered. */
-        if (registry_entry(reg, other)->id > id) return ST_OK;
+        if (registry_entry(reg, other)->id > born->id) return ST_OK;
         bool gone = cell_remove_series(rec->cell, other);
         ASSERT(gone); /* no flush has it, and nothing of it is being encoded */
     }
+    return cell_add_series(rec->cell, ordinal, born->labels, born->identity, born->hash, born->id,
+                           born->type, born->attrs);
+}
+
+status recover_adopt(struct recovery *rec, uint32_t *ordinal, series_id id, enum value_type type,
+                     struct slice identity, const struct series_attrs *attrs)
+{
+    struct newborn born = {.id = id,
+                           .type = type,
+                           .identity = identity,
+                           .hash = hash128(identity.ptr, identity.len),
+                           .attrs = attrs};
     arena_reset(&rec->arena);
-    TRY(labels_from_identity(&labels, &rec->arena, identity));
-    return cell_add_series(rec->cell, ordinal, labels, identity, hash, id, type, attrs);
+    TRY(labels_from_identity(&born.labels, &rec->arena, identity));
+    return recover_adopt_labels(rec, ordinal, &born);
 }
 
 /* --- the registry's files -------------------------------------------------------- */

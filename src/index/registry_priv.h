@@ -47,7 +47,7 @@ struct registry {
     uint64_t n_series, n_removed;
     series_id next_id;
     bool busy;                 /* a rebuild or purge is between plan and publish */
-    VEC(uint32_t) scratch;     /* pair ids of the series being added */
+    VEC(uint32_t) scratch, before; /* pair ids of the series being added; of the one before */
     VEC(uint32_t) due;         /* pairs whose list wants a rebuild */
     VEC(uint32_t) quarantine;  /* dead ordinals, oldest first from quarantine_at */
     size_t quarantine_at;
