@@ -29,11 +29,7 @@ enum {
     STEP_COST = 2 << LOG_BITS, /* a level more or less in the table, in bits */
     EXACT_LEAST = 2,       /* bits that a shift leaves */
     LONG = 1000,           /* from so many numbers on, four states */
-    STATES_SHORT = 9,      /* log of the states, to MIDDLE numbers */
-    STATES_MIDDLE = 10,    /* and of longer ones, up to MANY classes */
-    STATES_MANY = 11,
-    MIDDLE = 256,
-    MANY = 64,
+    TABLE_COST = 64,       /* states */
 };
 
 /* What a split makes of a stream. */
@@ -337,24 +333,36 @@ static size_t walk_back(uint64_t *out, unsigned *state, const uint64_t *v, size_
     return bits;
 }
 
-static unsigned states_log(const struct entropy_levels *l, size_t n)
+/* The states with the fewest bits, and their slots. A table takes time to make, which
+ * counts as a bit for each TABLE_COST states. */
+static void choose_states(struct coding *by, const struct entropy_levels *l,
+                          const uint32_t *count)
 {
-    if (n <= MIDDLE) return STATES_SHORT;
-    return l->last - l->first >= MANY ? STATES_MANY : STATES_MIDDLE;
+    uint64_t best = UINT64_MAX;
+    uint16_t slots[ENTROPY_CLASSES] = {0};
+
+    memset(by->slots, 0, sizeof(by->slots));
+    for (unsigned log = ENTROPY_LOG_MIN; log <= ENTROPY_LOG_MAX; log++) {
+        uint64_t bits = (by->turns * log + (1u << log) / TABLE_COST) << LOG_BITS;
+        entropy_share(slots, l, log);
+        for (unsigned c = l->first; c <= l->last; c++) {
+            if (count[c]) bits += count[c] * ((log << LOG_BITS) - log2_of(slots[c]));
+        }
+        if (bits >= best) continue;
+        best = bits;
+        by->log = log;
+        memcpy(by->slots, slots, sizeof(slots));
+    }
 }
 
 /* The head and the levels. */
-static size_t put_head(uint8_t *dst, struct coding *by, const struct entropy_levels *l, size_t n)
+static size_t put_head(uint8_t *dst, const struct coding *by, const struct entropy_levels *l)
 {
     size_t bits[ENTROPY_RICE_MAX + 1], at = 0;
     struct entropy_split s = by->split;
 
     level_bits(bits, l);
     unsigned rice = best_rice(bits);
-    by->log = states_log(l, n);
-    by->turns = n < LONG ? 1 : ENTROPY_TURNS;
-    memset(by->slots, 0, sizeof(by->slots));
-    entropy_share(by->slots, l, by->log);
     dst[at++] = (uint8_t)(s.exact | (s.half ? ENTROPY_HALF_FLAG : 0) |
                        (by->log - ENTROPY_LOG_MIN) << ENTROPY_LOG_SHIFT |
                        (by->turns == 1 ? ENTROPY_ONE_TURN : 0) |
@@ -377,7 +385,9 @@ size_t entropy_encode(uint8_t *dst, const uint64_t *v, size_t n, uint64_t *words
     choose_split(&h, v, n);
     levels_of(&l, h.count);
     by.split = h.split;
-    size_t at = put_head(dst, &by, &l, n);
+    by.turns = n < LONG ? 1 : ENTROPY_TURNS;
+    choose_states(&by, &l, h.count);
+    size_t at = put_head(dst, &by, &l);
     size_t bits = walk_back(words, state, v, n, &by, &l) + (size_t)by.turns * by.log;
     if (h.raw) at += varint_put(dst + at, (bits + 7) / 8);
 

