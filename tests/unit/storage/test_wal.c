@@ -337,6 +337,52 @@ START_TEST(test_wal_upkeep_keeps_pace)
 }
 END_TEST
 
+static uint64_t room_on_disk(uint64_t id)
+{
+    struct vfs_file *file;
+    layout_path path;
+    uint64_t len;
+    layout_wal(path, id);
+    ck_assert_int_eq(vfs_open(disk, &file, path, VFS_READ, NULL), ST_OK);
+    ck_assert_int_eq(vfs_len(file, &len, NULL), ST_OK);
+    vfs_close(file);
+    return len;
+}
+
+/* A start waits for a small file only; the log goes on in whole ones, and what is small
+ * is made whole when it is used again. */
+START_TEST(test_wal_first_file_is_small)
+{
+    enum { FRAMES = 3200 };
+    struct seen seen;
+    lsn last = 0;
+
+    fix.opt.file_bytes = 4 << 20;
+    wal_fixture_open(&fix);
+    ck_assert_uint_eq(fix.wal->room, WAL_FIRST_MIN);
+    ck_assert_uint_eq(room_on_disk(fix.wal->cur.id), WAL_FIRST_MIN);
+    for (int i = 0; i < FRAMES; i++) {
+        last = wal_fixture_put(fix.wal, WAL_SAMPLES, 0, 0, 1000);
+        wal_fixture_flush(fix.wal);
+        ck_assert_uint_le(fix.wal->off, fix.wal->room);
+    }
+    ck_assert_uint_eq(fix.wal->files.len, 1);
+    ck_assert_uint_eq(fix.wal->room, fix.opt.file_bytes);
+    ck_assert_uint_eq(room_on_disk(fix.wal->cur.id), fix.opt.file_bytes);
+    wal_release(fix.wal, last); /* the small one is recycled */
+    while (wal_step(fix.wal)) {
+    }
+    ck_assert_uint_ge(fix.wal->ready.len, 1);
+    for (size_t i = 0; i < fix.wal->ready.len; i++)
+        ck_assert_uint_eq(fix.wal->ready.ptr[i].room, fix.opt.file_bytes);
+    wal_fixture_close(&fix);
+    replay_all(&seen, NULL);
+    ck_assert_uint_gt(seen.frames.len, 0);
+    ck_assert_uint_eq(seen.frames.ptr[seen.frames.len - 1].seq, last);
+    vec_release(&seen.frames);
+}
+END_TEST
+
 START_TEST(test_wal_keeps_files_while_held)
 {
     lsn last = 0;
@@ -532,6 +578,7 @@ Suite *suite_wal(void)
     tcase_add_test(tc, test_wal_replays_only_finished_runs);
     tcase_add_test(tc, test_wal_recycles_released_files);
     tcase_add_test(tc, test_wal_upkeep_keeps_pace);
+    tcase_add_test(tc, test_wal_first_file_is_small);
     tcase_add_test(tc, test_wal_keeps_files_while_held);
     tcase_add_test(tc, test_wal_empty_files_of_a_crash_are_used_again);
     tcase_add_test(tc, test_wal_begins_behind_what_is_covered);
