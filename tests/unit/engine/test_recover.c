@@ -287,6 +287,47 @@ START_TEST(test_threads_replay_the_same)
 }
 END_TEST
 
+/* Long names: definitions for several windows. Ordinals are given in the order of the log,
+ * with one thread and with three. */
+START_TEST(test_threads_define_the_same)
+{
+    enum { SERIES = 3000, LONG = 2000 };
+    struct vfs_crash *disk = vfs_crash_new(), *after[2];
+    struct db_rig rig;
+    static char name[LONG + 64];
+    open_on(&rig, vfs_crash_vfs(disk));
+    for (int i = 0; i < SERIES; i++) {
+        int len = snprintf(name, sizeof(name), "m{i=\"%d\",long=\"", i);
+        memset(name + len, 'a' + i % 7, LONG);
+        strcpy(name + len + LONG, "\"}");
+        ck_assert_int_eq(db_rig_put(&rig, name, 10, i), ST_OK);
+    }
+    for (int i = 0; i < 2; i++) after[i] = vfs_crash_cut(disk, VFS_CRASH_KEEP_ALL, 1);
+    vfs_crash_stop_after(disk, vfs_crash_n_changes(disk));
+    (void)db_rig_close(&rig);
+    db_rig_release(&rig);
+    vfs_crash_free(disk);
+
+    for (int run = 0; run < 2; run++) {
+        db_rig_init_on(&rig, 1, vfs_crash_vfs(after[run]));
+        rig.recover_threads = run ? 3 : 1;
+        ck_assert_msg(db_rig_open(&rig) == ST_OK, "%s", rig.err.text);
+        const struct registry *reg = rig.db->cell.registry;
+        ck_assert_uint_eq(registry_counts(reg).n_series, SERIES);
+        ck_assert_uint_eq(rig.db->cell.stats.replay_samples, SERIES);
+        for (uint32_t i = 0; i < SERIES; i++) {
+            char want[16];
+            snprintf(want, sizeof(want), "%u", i);
+            struct slice got = registry_label(reg, i, slice_str("i"));
+            ck_assert(slice_is(got, want));
+        }
+        check(&rig);
+        close_and_free(&rig);
+        vfs_crash_free(after[run]);
+    }
+}
+END_TEST
+
 static bool give_up(void *ctx, const char *phase, uint64_t done, uint64_t total)
 {
     int *left = ctx;
@@ -339,6 +380,7 @@ Suite *suite_recover(void)
     tcase_add_test(tc, test_the_dead_stay_dead);
     tcase_add_test(tc, test_power_goes_at_every_step_of_a_checkpoint);
     tcase_add_test(tc, test_threads_replay_the_same);
+    tcase_add_test(tc, test_threads_define_the_same);
     tcase_add_test(tc, test_recovery_is_stopped);
     suite_add_tcase(suite, tc);
     return suite;
