@@ -7,6 +7,9 @@
  * Memory: appending cannot fail. head_reserve() stocks spare tails of the largest
  * class; an append takes the fitting size when the account grants it and a spare one
  * otherwise, and a late lane that cannot grow is replaced by a new tail.
+ *
+ * A late lane spans at most max-active-partition-heads-per-series partitions; a sample
+ * that lies in one more opens a tail, so that what went before is encoded.
  */
 #include "engine/head.h"
 
@@ -141,6 +144,36 @@ void head_append(struct cell *cell, uint32_t ordinal, ts_time ts, union value va
     encode_queue_push(cell, ordinal);
 }
 
+/* Partitions are counted from 1970, backwards too. */
+static int64_t partition_of(ts_time ts, int64_t window)
+{
+    return ts / window - (ts % window < 0);
+}
+
+/* Whether the late samples lie in as many partitions as they may, and ts in none of
+ * them. Samples close to the one before, the usual case, are told by the first look. */
+static bool spreads_too_far(const struct cell *cell, const struct tail *tail, uint32_t n_late,
+                            ts_time ts)
+{
+    const struct db_options *options = db_options(cell->db);
+    if (n_late < options->partition_heads) return false;
+
+    const struct late_lane *lane = atomic_load_explicit(&tail->late, memory_order_relaxed);
+    int64_t window = db_ticks(cell->db, options->partition_ms);
+    if (window == 0) window = 1; /* shorter than a tick */
+    int64_t mine = partition_of(ts, window);
+    int64_t seen[TAIL_LATE_MAX];
+    uint32_t n_seen = 0;
+    for (uint32_t i = n_late; i-- > 0;) {
+        int64_t at = partition_of(lane->at[i].ts, window);
+        if (at == mine) return false;
+        uint32_t k = 0;
+        while (k < n_seen && seen[k] != at) k++;
+        if (k == n_seen) seen[n_seen++] = at;
+    }
+    return n_seen >= options->partition_heads;
+}
+
 void head_append_late(struct cell *cell, uint32_t ordinal, ts_time ts, union value val)
 {
     struct head *head = cell_head(cell, ordinal);
@@ -151,7 +184,8 @@ void head_append_late(struct cell *cell, uint32_t ordinal, ts_time ts, union val
     if ((head->flags & HEAD_HAS_LAST) && ts == head->last_ts) head->last_bits = val.bits;
     if (!must_open(head, node)) {
         struct tail *tail = container_of(node, struct tail, node);
-        if (tail_put_late(&cell->space, tail, word_late(root), ts, val, &cell->retire)) {
+        if (!spreads_too_far(cell, tail, word_late(root), ts) &&
+            tail_put_late(&cell->space, tail, word_late(root), ts, val, &cell->retire)) {
             head_touch(cell, head, ordinal);
             store_root(head, root + 256);
             return;

@@ -21,6 +21,8 @@ void db_options_init(struct db_options *options)
         .compaction_rate = 0,
         .segment_bytes = 1ull << 30,
         .chunk_points = 2048,
+        .partition_ms = 3600 * 1000,
+        .partition_heads = 8,
         .memory_limit = 0,
         .write_timeout_ms = 10 * 1000, /* a third of what remote writers wait */
         .cardinality_limit = 0,
@@ -53,6 +55,8 @@ status db_options_check(const struct db_options *o, struct err *err)
         {"segment-size", o->segment_bytes, 64 << 10, 1ull << 40},
         {"write-timeout", (uint64_t)o->write_timeout_ms, 0, 3600 * 1000},
         {"chunk-points", o->chunk_points, 64, 65535},
+        {"partition-window", (uint64_t)o->partition_ms, 1, INT64_MAX / 1000000},
+        {"max-active-partition-heads-per-series", o->partition_heads, 1, 64},
     };
     for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++) {
         const struct range_rule *r = &rules[i];

@@ -34,6 +34,8 @@ struct db_options {
     uint64_t compaction_rate;   /* bytes a second that compaction reads; 0: no limit */
     uint64_t segment_bytes;     /* a segment of the last level is cut at about this */
     uint32_t chunk_points;      /* samples in a sealed chunk, 64..65535 */
+    int64_t partition_ms;       /* late samples are told apart by windows of this length */
+    uint32_t partition_heads;   /* such windows in one late lane, 1..64 */
     uint64_t memory_limit;      /* bytes; 0: none; else at least twice wal_buffer_bytes */
     int64_t write_timeout_ms;   /* longest wait of a write for memory, then it is refused */
     uint64_t cardinality_limit; /* live series; 0: none */

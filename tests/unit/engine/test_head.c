@@ -5,6 +5,7 @@
 #include "engine/db_priv.h"
 #include "tests/lib/db_rig.h"
 #include "tests/lib/model_db.h"
+#include "tests/lib/vfs_crash.h"
 #include "tests/unit/engine/engine_suites.h"
 
 static const struct time_range all = {TS_MIN, TS_MAX};
@@ -255,6 +256,152 @@ START_TEST(test_spare_tails_serve_when_memory_is_refused)
 }
 END_TEST
 
+/* --- how far late samples spread ---------------------------------------------------------- */
+
+enum writer { BACKWARDS, JUMPS, MIXED, ONE_HOUR };
+
+static const struct spread {
+    const char *name;
+    enum writer writer;
+    enum precision precision;
+    int64_t window_ms;
+    uint32_t heads;
+    int n, batch;              /* samples, samples a batch */
+    uint32_t widest, longest;  /* partitions and samples of a lane that must be seen; 0: any */
+} spreads[] = {
+    {"a year backwards", BACKWARDS, PRECISION_MS, 3600000, 8, 8760, 24, 0, 0},
+    {"backwards, each alone", BACKWARDS, PRECISION_MS, 3600000, 8, 1000, 1, 8, 8},
+    {"backwards, two an hour's window", BACKWARDS, PRECISION_US, 7200000, 8, 1000, 1, 8, 16},
+    {"one partition", BACKWARDS, PRECISION_NS, 3600000, 1, 500, 1, 1, 1},
+    {"as many as a lane holds", BACKWARDS, PRECISION_MS, 3600000, 64, 500, 1, 64, 64},
+    {"a window below a tick", JUMPS, PRECISION_S, 10, 8, 1000, 1, 8, 0},
+    {"a window that knows no end", JUMPS, PRECISION_NS, INT64_MAX / 1000000, 1, 1000, 1, 1, 0},
+    {"jumps", JUMPS, PRECISION_MS, 3600000, 8, 3000, 1, 8, 0},
+    {"jumps in batches", JUMPS, PRECISION_MS, 3600000, 3, 3000, 50, 0, 0},
+    {"in order and jumps", MIXED, PRECISION_MS, 3600000, 8, 3000, 7, 0, 0},
+    {"all in one hour", ONE_HOUR, PRECISION_MS, 3600000, 1, 300, 1, 1, 64},
+};
+
+static ts_time spread_time(const struct spread *s, struct rng *rng, int i)
+{
+    int64_t per_ms = precision_ticks_per_ms(s->precision);
+    int64_t hour = per_ms ? 3600000 * per_ms : 3600;
+    if (i == 0) return s->n / 2 * hour;
+    switch (s->writer) {
+    case BACKWARDS: return (s->n / 2 - i) * hour; /* half of it before 1970 */
+    case MIXED:
+        if (i % 3) return (s->n / 2 + i) * hour;
+        break;
+    case ONE_HOUR: return (int64_t)rng_below(rng, (uint64_t)hour);
+    case JUMPS: break;
+    }
+    return ((int64_t)rng_below(rng, 2000) - 1000) * (hour / 4); /* some twice */
+}
+
+/* Partitions in a tail's late lane, one by one. */
+static uint32_t lane_spread(const struct late_lane *lane, uint32_t n_late, uint64_t window)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < n_late; i++) {
+        uint64_t mine = ((uint64_t)lane->at[i].ts + window * (INT64_MAX / window)) / window;
+        uint32_t k = 0;
+        while (k < i && ((uint64_t)lane->at[k].ts + window * (INT64_MAX / window)) / window != mine)
+            k++;
+        n += k == i;
+    }
+    return n;
+}
+
+struct widest {
+    uint32_t spread, late;
+};
+
+static void open_spread(struct db_rig *rig, const struct spread *s, struct vfs_crash *disk)
+{
+    db_rig_init_on(rig, 3, vfs_crash_vfs(disk));
+    rig->options.precision = s->precision;
+    rig->options.partition_ms = s->window_ms;
+    rig->options.partition_heads = s->heads;
+    rig->options.retention_ms = 0;
+    ck_assert_msg(db_rig_open(rig) == ST_OK, "%s: %s", s->name, rig->err.text);
+}
+
+static void look_at_lanes(struct db_rig *rig, const struct spread *s, struct widest *widest)
+{
+    node_word word = head_root(cell_head(&rig->db->cell, db_rig_ordinal(rig, "m")));
+    int64_t window = db_ticks(rig->db, s->window_ms);
+    for (bool newest = true; word_node(word); newest = false) {
+        struct node *node = word_node(word);
+        if (!node_is_tail(node)) return;
+        ck_assert_msg(newest, "%s: a closed tail is not encoded", s->name);
+        uint32_t n_late = word_late(word);
+        uint32_t n = lane_spread(container_of(node, struct tail, node)->late, n_late,
+                                 window ? (uint64_t)window : 1);
+        ck_assert_msg(n <= s->heads, "%s: %u partitions", s->name, n);
+        if (n > widest->spread) widest->spread = n;
+        if (n_late > widest->late) widest->late = n_late;
+        word = node_older(node);
+    }
+}
+
+static void compare(struct db_rig *rig, const struct spread *s, const struct model_db *model)
+{
+    struct points pts = {0};
+    struct err err = {.st = ST_OK};
+    ck_assert_int_eq(db_rig_read(rig, "m", all, &pts, NULL), ST_OK);
+    const char *why = model_db_differs(model, "m", all, &pts);
+    ck_assert_msg(!why, "%s: %s", s->name, why);
+    points_release(&pts);
+    ck_assert_msg(db_check(rig->db, &err) == ST_OK, "%s: %s", s->name, err.text);
+}
+
+START_TEST(test_late_samples_spread_no_further_than_they_may)
+{
+    const struct spread *s = &spreads[_i];
+    struct vfs_crash *disk = vfs_crash_new();
+    struct db_rig rig;
+    struct rng rng;
+    struct model_db model = {0};
+    struct widest widest = {0};
+    log_set_level(LOG_OFF); /* power goes */
+    rng_init(&rng, unit_seed());
+    open_spread(&rig, s, disk);
+    for (int i = 0; i < s->n; i += s->batch) {
+        struct batch *batch = db_rig_batch("m");
+        for (int k = i; k < i + s->batch && k < s->n; k++) {
+            ts_time ts = spread_time(s, &rng, k);
+            ck_assert(batch_add_row(batch, 0, ts, (union value){.bits = f64_bits(k)}, 0));
+            (void)model_db_put(&model, "m", ts, f64_bits(k), DUP_LAST);
+        }
+        db_rig_send(&rig, batch);
+        ck_assert_uint_eq(batch->n_stored, batch->n_rows);
+        batch_free(batch);
+        db_rig_settle(&rig);
+        look_at_lanes(&rig, s, &widest);
+    }
+    ck_assert_msg(!s->widest || widest.spread == s->widest, "%s: %u partitions", s->name,
+                  widest.spread);
+    ck_assert_msg(!s->longest || widest.late == s->longest, "%s: %u late", s->name, widest.late);
+    compare(&rig, s, &model);
+
+    /* All of it again, from the log. */
+    struct vfs_crash *after = vfs_crash_cut(disk, VFS_CRASH_KEEP_ALL, 1);
+    vfs_crash_stop_after(disk, vfs_crash_n_changes(disk));
+    (void)db_rig_close(&rig);
+    db_rig_release(&rig);
+    vfs_crash_free(disk);
+    open_spread(&rig, s, after);
+    db_rig_settle(&rig);
+    ck_assert(node_is_tail(word_node(head_root(cell_head(&rig.db->cell, 0)))));
+    look_at_lanes(&rig, s, &widest);
+    compare(&rig, s, &model);
+    ck_assert_int_eq(db_rig_close(&rig), ST_OK);
+    db_rig_release(&rig);
+    vfs_crash_free(after);
+    model_db_release(&model);
+}
+END_TEST
+
 Suite *suite_head(void)
 {
     Suite *s = suite_create("head");
@@ -265,6 +412,8 @@ Suite *suite_head(void)
     tcase_add_test(tc, test_first_tails_do_not_fill_together);
     tcase_add_test(tc, test_encoding_is_first_come_first_served);
     tcase_add_test(tc, test_spare_tails_serve_when_memory_is_refused);
+    tcase_add_loop_test(tc, test_late_samples_spread_no_further_than_they_may, 0,
+                        ARRAY_LEN(spreads));
     suite_add_tcase(s, tc);
     return s;
 }

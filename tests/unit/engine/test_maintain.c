@@ -111,6 +111,21 @@ START_TEST(test_options_out_of_range_are_named)
     ck_assert_int_eq(db_options_check(&options, &err), ST_INVALID);
     ck_assert_ptr_nonnull(strstr(err.text, "chunk-points"));
     db_options_init(&options);
+    static const uint32_t heads[] = {0, 65};
+    static const int64_t windows[] = {0, -1, INT64_MAX / 1000000 + 1};
+    for (size_t i = 0; i < ARRAY_LEN(heads); i++) {
+        options.partition_heads = heads[i];
+        ck_assert_int_eq(db_options_check(&options, &err), ST_INVALID);
+        ck_assert_ptr_nonnull(strstr(err.text, "max-active-partition-heads-per-series"));
+    }
+    options.partition_heads = 64;
+    ck_assert_int_eq(db_options_check(&options, &err), ST_OK);
+    for (size_t i = 0; i < ARRAY_LEN(windows); i++) {
+        options.partition_ms = windows[i];
+        ck_assert_int_eq(db_options_check(&options, &err), ST_INVALID);
+        ck_assert_ptr_nonnull(strstr(err.text, "partition-window"));
+    }
+    db_options_init(&options);
     options.wal_size_limit = options.wal_flush_bytes = 2 * options.wal_file_bytes - 1;
     ck_assert_int_eq(db_options_check(&options, &err), ST_INVALID);
     ck_assert_ptr_nonnull(strstr(err.text, "wal-size-limit"));
