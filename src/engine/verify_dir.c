@@ -14,9 +14,11 @@
 #include "engine/verify.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/vec.h"
 #include "engine/checkpoint.h"
 #include "engine/wal_payload.h"
 #include "index/registry_file.h"
@@ -34,6 +36,7 @@ struct verify {
     struct err first;          /* of the findings */
     uint64_t bytes_done, bytes_total;
     uint64_t n_unknown;        /* samples of the log whose series nothing defines */
+    VEC(uint64_t) dead;        /* ids that the log defines and whose name was born again */
     struct err *why;           /* of the walk over the log */
     struct err *err;
 };
@@ -122,10 +125,19 @@ static status check_registry(struct verify *v)
     return find(v, VERIFY_REGISTRY, bad, st, &why);
 }
 
+/* A name that was born again belongs to the larger id, as recovery has it. */
 static status see_definition(void *ctx, const struct wal_series *series)
 {
     struct verify *v = ctx;
-    if (!v->reg) return ST_OK;
+    if (!v->reg || registry_by_id(v->reg, series->id) != ORDINAL_NONE) return ST_OK;
+    uint32_t other = registry_find(v->reg, series->identity,
+                                   hash128(series->identity.ptr, series->identity.len));
+    if (other != ORDINAL_NONE) {
+        series_id had = registry_entry(v->reg, other)->id;
+        if (!vec_push(&v->dead, had < series->id ? had : series->id)) return ST_NO_MEMORY;
+        if (had > series->id) return ST_OK;
+        registry_remove(v->reg, other);
+    }
     return verify_adopt(v->reg, series->id, series->place, series->type, 1, series->identity,
                         series->has_attrs ? &series->attrs : NULL);
 }
@@ -140,6 +152,12 @@ static status see_definitions(void *ctx, const struct wal_frame *frame)
                    (unsigned long long)frame->seq);
 }
 
+static int by_value(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return x < y ? -1 : x > y;
+}
+
 static status see_row(void *ctx, const struct wal_row *row)
 {
     struct verify *v = ctx;
@@ -147,7 +165,10 @@ static status see_row(void *ctx, const struct wal_row *row)
     if (!v->reg) return ST_OK;
     uint32_t ordinal = registry_by_id(v->reg, row->id);
     if (ordinal == ORDINAL_NONE) {
-        v->n_unknown++;
+        uint64_t id = row->id;
+        bool dead = v->dead.len &&
+                    bsearch(&id, v->dead.ptr, v->dead.len, sizeof(id), by_value) != NULL;
+        v->n_unknown += !dead;
         return ST_OK;
     }
     return registry_entry(v->reg, ordinal)->type == row->type ? ST_OK : ST_CORRUPT;
@@ -236,6 +257,7 @@ static status check_wal(struct verify *v)
     struct err why = {.st = ST_OK};
     if (!v->replay) return ST_OK;
     v->why = &why;
+    if (v->dead.len) qsort(v->dead.ptr, v->dead.len, sizeof(v->dead.ptr[0]), by_value);
     status st = wal_replay_each(v->replay, see_frame, v);
     if (st == ST_OK && v->n_unknown)
         st = err_set(&why, ST_CORRUPT, "%llu samples belong to series that nothing defines",
@@ -394,6 +416,7 @@ status verify_dir(struct verify_report *out, struct vfs *vfs, const struct verif
     }
     wal_replay_close(v.replay);
     if (v.reg) registry_free(v.reg);
+    vec_release(&v.dead);
     if (st != ST_OK || out->n_findings == 0) return st;
     if (err) *err = v.first;
     return ST_CORRUPT;

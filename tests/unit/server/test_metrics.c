@@ -34,8 +34,10 @@ START_TEST(test_metrics_names_say_what_they_are)
     ck_assert_msg(strncmp(row->name, "tsink_", 6) == 0 || strncmp(row->name, "process_", 8) == 0,
                   "%s", row->name);
     ck_assert_msg((row->kind == COUNTER) == ends_with(row->name, "_total"), "%s", row->name);
-    /* Nanoseconds become seconds, and only they are scaled. */
-    ck_assert_msg(row->scale == 1 || row->scale == 1e9, "%s", row->name);
+    /* Durations are kept in nanoseconds, moments in milliseconds; both become seconds. */
+    ck_assert_msg(row->scale == 1 || row->scale == 1e3 || row->scale == 1e9, "%s", row->name);
+    if (row->scale == 1e3)
+        ck_assert_msg(ends_with(row->name, "_timestamp_seconds"), "%s", row->name);
     if (row->scale == 1e9)
         ck_assert_msg(ends_with(row->name, row->kind == COUNTER ? "_seconds_total" : "_seconds"),
                       "%s", row->name);
