@@ -249,8 +249,8 @@ static status adopt_series(void *ctx, const struct segment_series *series)
 
 static status adopt_definition(void *ctx, const struct wal_series *series)
 {
-    return verify_adopt(ctx, series->id, series->place, series->type, 1, series->identity,
-                        series->has_attrs ? &series->attrs : NULL);
+    series_id dead;
+    return verify_define(ctx, series, &dead);
 }
 
 static status adopt_frame(void *ctx, const struct wal_frame *frame)

@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "engine/db_priv.h"
 #include "engine/overlay.h"
+#include "engine/wal_payload.h"
 #include "engine/retention.h"
 
 /* What the walk over one series' nodes found. */
@@ -117,6 +118,22 @@ status verify_adopt(struct registry *reg, series_id id, uint64_t place, enum val
     }
     arena_release(&arena);
     return st == ST_EXISTS || st == ST_INVALID ? ST_CORRUPT : st;
+}
+
+status verify_define(struct registry *reg, const struct wal_series *series, series_id *dead)
+{
+    *dead = 0;
+    if (registry_by_id(reg, series->id) != ORDINAL_NONE) return ST_OK;
+    uint32_t other = registry_find(reg, series->identity,
+                                   hash128(series->identity.ptr, series->identity.len));
+    if (other != ORDINAL_NONE) {
+        series_id had = registry_entry(reg, other)->id;
+        *dead = had < series->id ? had : series->id;
+        if (had > series->id) return ST_OK;
+        registry_remove(reg, other);
+    }
+    return verify_adopt(reg, series->id, series->place, series->type, 1, series->identity,
+                        series->has_attrs ? &series->attrs : NULL);
 }
 
 struct known {

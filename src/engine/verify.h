@@ -88,4 +88,10 @@ CHECKED status verify_adopt(struct registry *reg, series_id id, uint64_t place,
                             enum value_type type, uint32_t label_version,
                             struct slice identity, const struct series_attrs *attrs);
 
+/* The same for a definition of the log. A name that was born again belongs to the larger
+ * id, as recovery has it: *dead is the id that lost it, or 0. */
+struct wal_series;
+CHECKED status verify_define(struct registry *reg, const struct wal_series *series,
+                             series_id *dead);
+
 #endif

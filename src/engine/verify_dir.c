@@ -125,21 +125,13 @@ static status check_registry(struct verify *v)
     return find(v, VERIFY_REGISTRY, bad, st, &why);
 }
 
-/* A name that was born again belongs to the larger id, as recovery has it. */
 static status see_definition(void *ctx, const struct wal_series *series)
 {
     struct verify *v = ctx;
-    if (!v->reg || registry_by_id(v->reg, series->id) != ORDINAL_NONE) return ST_OK;
-    uint32_t other = registry_find(v->reg, series->identity,
-                                   hash128(series->identity.ptr, series->identity.len));
-    if (other != ORDINAL_NONE) {
-        series_id had = registry_entry(v->reg, other)->id;
-        if (!vec_push(&v->dead, had < series->id ? had : series->id)) return ST_NO_MEMORY;
-        if (had > series->id) return ST_OK;
-        registry_remove(v->reg, other);
-    }
-    return verify_adopt(v->reg, series->id, series->place, series->type, 1, series->identity,
-                        series->has_attrs ? &series->attrs : NULL);
+    series_id dead;
+    if (!v->reg) return ST_OK;
+    TRY(verify_define(v->reg, series, &dead));
+    return dead == 0 || vec_push(&v->dead, dead) ? ST_OK : ST_NO_MEMORY;
 }
 
 static status see_definitions(void *ctx, const struct wal_frame *frame)
