@@ -214,3 +214,13 @@ void cgroup_read(struct cgroup_limits *out, const char *root)
     out->n_cpus = count_cpus(&limits);
     out->memory_bytes = limits.bytes < host ? limits.bytes : host;
 }
+
+uint64_t cgroup_resident(void)
+{
+    char text[256];
+    uint64_t pages = 0;
+    if (!read_small(text, sizeof(text), "/proc/self/statm")) return 0;
+    const char *at = strchr(text, ' '); /* the second number */
+    if (!at || !read_number(&pages, at + 1)) return 0;
+    return pages * (uint64_t)sysconf(_SC_PAGESIZE);
+}

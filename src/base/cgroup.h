@@ -1,7 +1,8 @@
 /* What this process may use of the machine: the host's CPUs and memory, cut down by
  * the scheduler's affinity mask and by the limits of its control group and of all
  * groups above it (cgroup v2 and v1). TSINK_MAX_CPUS in the environment overrides
- * the CPU count. Reads a few small files; for start-up, any thread.
+ * the CPU count. And what memory it has. Reads a few small files; any thread, limits
+ * at start-up.
  */
 #ifndef TSINK_BASE_CGROUP_H
 #define TSINK_BASE_CGROUP_H
@@ -16,5 +17,8 @@ struct cgroup_limits {
 /* root is the directory that stands for "/" (tests give one of their own); NULL for
  * the real one. Files that are missing or unreadable limit nothing. */
 void cgroup_read(struct cgroup_limits *out, const char *root);
+
+/* Resident bytes of this process now, 0 when the system does not tell. Any thread. */
+uint64_t cgroup_resident(void);
 
 #endif

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/cgroup.h"
 #include "base/mem.h"
 
 struct server_baseline {
@@ -24,25 +25,6 @@ static void take_conns(struct conn_hub *hub, enum conn_proto proto, uint64_t *op
     *rejected = counter_read(&st.n_over_max) + counter_read(&st.n_over_source) +
                 counter_read(&st.n_over_fds);
     *bad = counter_read(&st.n_bad_input) + counter_read(&st.n_cross_protocol);
-}
-
-/* Resident bytes from /proc/self/statm, 0 when it cannot be read. */
-static uint64_t resident(void)
-{
-    struct vfs *proc;
-    uint8_t *text = NULL;
-    size_t len = 0;
-    uint64_t pages = 0;
-    if (vfs_posix_open(&proc, "/proc/self", NULL) != ST_OK) return 0;
-    if (vfs_read_file(proc, "statm", 256, &text, &len, NULL) == ST_OK && len) {
-        const char *at = memchr(text, ' ', len);
-        for (size_t i = at ? (size_t)(at + 1 - (const char *)text) : len;
-             i < len && text[i] >= '0' && text[i] <= '9'; i++)
-            pages = pages * 10 + (uint64_t)(text[i] - '0');
-    }
-    mem_free(text);
-    vfs_free(proc);
-    return pages * 4096;
 }
 
 static void take_app(const struct app_stats *app, struct server_stats *out)
@@ -77,7 +59,7 @@ void server_stats(struct server *srv, struct server_stats *out)
     out->memory_used = account_used(&srv->account);
     out->memory_net = account_used(&srv->net_account);
     out->memory_query = account_used(&srv->query_account);
-    out->rss_bytes = resident();
+    out->rss_bytes = cgroup_resident();
     out->cpu_ns = (uint64_t)clock_process_cpu_ns();
     out->uptime_s = (uint64_t)((clock_wall(srv->app.clock) - srv->began_ms) / 1000);
     out->start_s = (uint64_t)(srv->began_ms / 1000);

@@ -137,6 +137,8 @@ START_TEST(test_this_machine)
     cgroup_read(&got, NULL);
     ck_assert(got.n_cpus >= 1 && got.n_cpus <= host_cpus());
     ck_assert_uint_gt(got.memory_bytes, 1 << 20);
+    ck_assert_uint_gt(cgroup_resident(), 100 << 10);
+    ck_assert_uint_lt(cgroup_resident(), got.memory_bytes);
 }
 END_TEST
 
