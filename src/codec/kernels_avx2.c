@@ -194,22 +194,6 @@ KERNEL static void unpack(uint64_t *r, const uint8_t *src, size_t n, unsigned wi
     }
 }
 
-const struct kernels kernels_avx2 = {
-    .name = "avx2",
-    .unpack = unpack,
-    .pack = kernel_pack,
-    .choose_width = choose_width,
-    .undo_for = undo_for,
-    .undo_delta = undo_delta,
-    .undo_least = undo_least,
-    .undo_delta2 = undo_delta2,
-    .to_f64 = to_f64,
-    .to_decimal = to_decimal,
-    .scale = scale,
-    .deltas = deltas,
-    .zigzag = zigzag_all,
-    .subtract = subtract,
-    .scan = scan,
-};
+const struct kernels kernels_avx2 = KERNEL_SET("avx2", kernel_pack);
 
 #endif

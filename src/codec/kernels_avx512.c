@@ -138,22 +138,6 @@ KERNEL static void pack(uint8_t *dst, const uint64_t *r, size_t n, unsigned widt
     }
 }
 
-const struct kernels kernels_avx512 = {
-    .name = "avx512",
-    .unpack = unpack,
-    .pack = pack,
-    .choose_width = choose_width,
-    .undo_for = undo_for,
-    .undo_delta = undo_delta,
-    .undo_least = undo_least,
-    .undo_delta2 = undo_delta2,
-    .to_f64 = to_f64,
-    .to_decimal = to_decimal,
-    .scale = scale,
-    .deltas = deltas,
-    .zigzag = zigzag_all,
-    .subtract = subtract,
-    .scan = scan,
-};
+const struct kernels kernels_avx512 = KERNEL_SET("avx512", pack);
 
 #endif

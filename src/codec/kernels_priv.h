@@ -40,6 +40,16 @@ static inline size_t kernel_patches_bits(size_t n, size_t n_patches, unsigned hi
     return HEAD + (n_patches > FEW ? MANY : 0) + n_patches * (bit_width(n - 1) + high);
 }
 
+/* The rows of a set whose functions have the table's own names; pack is told apart. */
+#define KERNEL_SET(set, how_to_pack)                                                           \
+    {                                                                                          \
+        .name = set, .unpack = unpack, .pack = how_to_pack, .choose_width = choose_width,      \
+        .undo_for = undo_for, .undo_delta = undo_delta, .undo_least = undo_least,              \
+        .undo_delta2 = undo_delta2, .to_f64 = to_f64, .to_decimal = to_decimal,                \
+        .scale = scale, .deltas = deltas, .zigzag = zigzag_all, .subtract = subtract,          \
+        .scan = scan,                                                                          \
+    }
+
 /* |v * 10^e| must be less than this. */
 #define KERNEL_DECIMAL_LIMIT 0x1p53
 

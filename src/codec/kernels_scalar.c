@@ -191,20 +191,4 @@ static void scan(struct int_scan *out, const uint64_t *v, size_t n)
     *out = s;
 }
 
-const struct kernels kernels_scalar = {
-    .name = "scalar",
-    .unpack = unpack,
-    .pack = kernel_pack,
-    .choose_width = choose_width,
-    .undo_for = undo_for,
-    .undo_delta = undo_delta,
-    .undo_least = undo_least,
-    .undo_delta2 = undo_delta2,
-    .to_f64 = to_f64,
-    .to_decimal = to_decimal,
-    .scale = scale,
-    .deltas = deltas,
-    .zigzag = zigzag_all,
-    .subtract = subtract,
-    .scan = scan,
-};
+const struct kernels kernels_scalar = KERNEL_SET("scalar", kernel_pack);
