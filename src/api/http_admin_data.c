@@ -51,21 +51,8 @@ static void delete_finished(struct delete_question *q)
 
 static bool take_range(struct http_call *call, struct delete_question *q)
 {
-    enum precision precision = db_options(call->app->db)->precision;
-    int64_t start, end;
-    if (!http_arg_time(call, "start", INT64_MIN, false, &start) ||
-        !http_arg_time(call, "end", INT64_MAX, false, &end))
-        return false;
-    if (end < start) {
-        http_call_bad(call, "invalid parameter \"end\": end timestamp must not be before start "
-                            "time");
-        return false;
-    }
-    bool from = http_arg(call, "start").len != 0, to = http_arg(call, "end").len != 0;
-    q->range.from = from ? time_from_ms_clamped(start, precision) : TS_MIN;
-    q->range.to = to ? time_from_ms_clamped(end, precision) : TS_MAX;
-    q->drop_keys = !from && !to;
-    return true;
+    q->drop_keys = !http_arg(call, "start").len && !http_arg(call, "end").len;
+    return http_arg_range(call, &q->range);
 }
 
 void http_delete_series(struct http_call *call)

@@ -122,6 +122,24 @@ bool http_arg_time(struct http_call *call, const char *name, int64_t preset_ms, 
     return false;
 }
 
+bool http_arg_range(struct http_call *call, struct time_range *out)
+{
+    enum precision precision = db_options(call->app->db)->precision;
+    int64_t start, end;
+    if (!http_arg_time(call, "start", INT64_MIN, false, &start) ||
+        !http_arg_time(call, "end", INT64_MAX, false, &end))
+        return false;
+    if (end < start) {
+        http_call_bad(call, "invalid parameter \"end\": end timestamp must not be before start "
+                            "time");
+        return false;
+    }
+    bool from = http_arg(call, "start").len != 0, to = http_arg(call, "end").len != 0;
+    out->from = from ? time_from_ms_clamped(start, precision) : TS_MIN;
+    out->to = to ? time_from_ms_clamped(end, precision) : TS_MAX;
+    return true;
+}
+
 bool http_arg_duration(struct http_call *call, const char *name, int64_t *out)
 {
     struct slice value = http_arg(call, name);

@@ -38,24 +38,6 @@ static void meta_finish(struct query_work *work)
     free_question(q);
 }
 
-static bool take_range(struct meta_question *q)
-{
-    struct http_call *call = q->call;
-    enum precision precision = db_options(call->app->db)->precision;
-    int64_t start, end;
-    if (!http_arg_time(call, "start", INT64_MIN, false, &start) ||
-        !http_arg_time(call, "end", INT64_MAX, false, &end))
-        return false;
-    if (end < start) {
-        http_call_bad(call, "invalid parameter \"end\": end timestamp must not be before start "
-                            "time");
-        return false;
-    }
-    q->range = (struct time_range){time_from_ms_clamped(start, precision),
-                                   time_from_ms_clamped(end, precision)};
-    return true;
-}
-
 /* A question with its parameters, or NULL: the call is answered. */
 static struct meta_question *new_question(struct http_call *call,
                                           status (*run)(struct query_work *))
@@ -69,7 +51,7 @@ static struct meta_question *new_question(struct http_call *call,
     }
     q->limit = limit;
     query_work_init(&q->work, call->app, call->slot, 0, run, meta_finish);
-    if (take_range(q) && http_matches_take(call, &q->matches)) return q;
+    if (http_arg_range(call, &q->range) && http_matches_take(call, &q->matches)) return q;
     free_question(q);
     return NULL;
 }

@@ -69,6 +69,10 @@ struct slice http_arg(const struct http_call *call, const char *name);
 CHECKED bool http_arg_time(struct http_call *call, const char *name, int64_t preset_ms,
                            bool required, int64_t *out);
 
+/* `start` and `end`, both inclusive, in ticks of the database; absent: without that end.
+ * Fails as above, also when end is before start. */
+CHECKED bool http_arg_range(struct http_call *call, struct time_range *out);
+
 /* A Prometheus duration or seconds, to ms; absent: 0. */
 CHECKED bool http_arg_duration(struct http_call *call, const char *name, int64_t *out);
 
