@@ -20,7 +20,7 @@
 #include "base/sync_point.h"
 #include "codec/chunk.h"
 #include "engine/compact_priv.h"
-#include "engine/wal_payload.h"
+#include "engine/series_row.h"
 
 /* --- pace --------------------------------------------------------------------------- */
 
@@ -64,25 +64,12 @@ static status begin_part(struct merging *m, struct part *part)
 /* The row of the series in a segment's table, from the registry. */
 static status announce(struct merging *m, struct part *part)
 {
-    const struct registry *reg = m->c->db->cell.registry;
-    const struct series_entry *entry = registry_entry(reg, m->facts.ordinal);
-    const struct series_attrs *attrs = entry_attrs(entry);
     uint8_t attrs_bytes[ATTRS_BYTES];
+    struct segment_series series;
     arena_reset(&m->names);
-    struct labels labels = registry_labels(reg, m->facts.ordinal, &m->names);
-    if (labels.n && !labels.ptr) return ST_NO_MEMORY;
-    uint8_t *identity = arena_try(&m->names, labels_identity_len(labels));
-    if (!identity) return ST_NO_MEMORY;
-    struct segment_series series = {
-        .id = m->id,
-        .place = entry->place,
-        .type = m->facts.type,
-        .labels_version = entry->label_version,
-        .identity = slice_of(identity, labels_identity(identity, labels))};
-    if (attrs) {
-        attrs_put(attrs_bytes, attrs);
-        series.attrs = slice_of(attrs_bytes, sizeof(attrs_bytes));
-    }
+    TRY(series_row(&series, attrs_bytes, m->c->db->cell.registry, m->facts.ordinal, &m->names));
+    series.id = m->id;
+    series.type = m->facts.type;
     part->announced = true;
     return segment_add_series(part->writer, &series, m->err);
 }

@@ -12,7 +12,7 @@
 #include "engine/compact_priv.h"
 #include "engine/flush_priv.h"
 #include "engine/overlay.h"
-#include "engine/wal_payload.h"
+#include "engine/series_row.h"
 
 enum { RENEW_EVERY = 64 };   /* series, between two looks at what may be freed */
 
@@ -58,37 +58,20 @@ static status open_lane(struct writing *w, enum value_lane lane)
 }
 
 /* A series is announced with its first chunk: one without samples left is not there. */
-static status announce(struct writing *w, const struct series_entry *entry)
+static status announce(struct writing *w)
 {
     uint8_t attrs_bytes[ATTRS_BYTES];
-    const struct series_attrs *attrs = entry_attrs(entry);
-    struct labels labels =
-        registry_labels(w->flush->db->cell.registry, w->cut->ordinal, &w->arena);
-    if (labels.n && !labels.ptr) return ST_NO_MEMORY;
-
-    size_t len = labels_identity_len(labels);
-    uint8_t *identity = arena_try(&w->arena, len);
-    if (!identity) return ST_NO_MEMORY;
-    struct segment_series series = {
-        .id = entry->id,
-        .place = entry->place,
-        .type = (enum value_type)entry->type,
-        .labels_version = entry->label_version,
-        .identity = slice_of(identity, labels_identity(identity, labels))};
-    if (attrs) {
-        attrs_put(attrs_bytes, attrs);
-        series.attrs = slice_of(attrs_bytes, sizeof(attrs_bytes));
-    }
+    struct segment_series series;
+    TRY(series_row(&series, attrs_bytes, w->flush->db->cell.registry, w->cut->ordinal, &w->arena));
     w->announced = true;
     return segment_add_series(w->lane, &series, w->err);
 }
 
-static status put_chunk(struct writing *w, const struct series_entry *entry,
-                        const struct chunk_ref *chunk)
+static status put_chunk(struct writing *w, const struct chunk_ref *chunk)
 {
     if (!w->announced) {
         TRY(open_lane(w, value_lane_of(w->type)));
-        TRY(announce(w, entry));
+        TRY(announce(w));
     }
     w->flush->n_samples += chunk->n;
     return segment_add_chunk(w->lane, chunk, w->err);
@@ -115,7 +98,7 @@ static status put_points(struct writing *w, const struct series_entry *entry)
             .ticks_len = ticks_len,
             .values = values,
             .values_len = chunk_values_encode(values, type, val, n, CHUNK_FAST)};
-        TRY(put_chunk(w, entry, &chunk));
+        TRY(put_chunk(w, &chunk));
     }
     w->pts.n = 0;
     return ST_OK;
@@ -142,7 +125,7 @@ static status add_node(struct writing *w, size_t idx, const struct series_entry 
     if (node_kind(node) == NODE_CHUNK) {
         const struct chunk_node *chunk = container_of(node, struct chunk_node, node);
         struct chunk_ref ref = chunk_node_ref(chunk);
-        if (may_copy(w, idx, chunk)) return put_chunk(w, entry, &ref);
+        if (may_copy(w, idx, chunk)) return put_chunk(w, &ref);
     }
     w->part.n = 0;
     TRY(node_read(word, all, &w->part, &w->arena));
