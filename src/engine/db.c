@@ -118,20 +118,7 @@ static void sink_take(struct sink *sink, struct batch *batch)
     write_enqueue(&container_of(sink, struct db, sink)->cell, batch);
 }
 
-static void sink_look(struct sink *sink, struct batch_series *series, size_t n)
-{
-    struct db *db = container_of(sink, struct db, sink);
-    const struct identity *table = registry_identity(db->cell.registry);
-    int slot = db_reader_enter(db);
-    for (size_t i = 0; i < n; i++) identity_prefetch(table, batch_name_of(&series[i])->hash);
-    for (size_t i = 0; i < n; i++)
-        if (!series[i].name ||
-            !identity_get(table, series[i].name->hash, &series[i].ordinal, &series[i].gen))
-            series[i].ordinal = ORDINAL_NONE;
-    db_reader_leave(db, slot);
-}
-
-static const struct sink_ops sink_ops = {.write = sink_take, .probe = sink_look};
+static const struct sink_ops sink_ops = {.write = sink_take};
 
 /* --- the WAL's progress ---------------------------------------------------------- */
 

@@ -14,18 +14,11 @@ struct sink_ops {
      * before it returns. Batches are applied in the order in which they come, except
      * rows that wait for an older value. */
     void (*write)(struct sink *sink, struct batch *batch);
-    /* Any thread. Looks up the series' hashes: fills ordinal and gen where known. */
-    void (*probe)(struct sink *sink, struct batch_series *series, size_t n);
 };
 
 static inline void sink_write(struct sink *sink, struct batch *batch)
 {
     sink->ops->write(sink, batch);
-}
-
-static inline void sink_probe(struct sink *sink, struct batch_series *series, size_t n)
-{
-    sink->ops->probe(sink, series, n);
 }
 
 #endif
