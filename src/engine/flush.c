@@ -138,8 +138,10 @@ void flush_cut_now(struct cell *cell, uint32_t ordinal)
     struct flush *f = cell->flush;
     if (!f || f->phase != FLUSH_CUTTING || ordinal >= f->end_ordinal) return;
     /* Cut later, the series would have samples from behind the delete in a segment that
-     * the delete hides: rather no flush at all. */
-    if (!cut_series(f, ordinal)) fail_flush(f, ST_NO_MEMORY);
+     * the delete hides: rather no flush at all. Likewise when there is nothing to cut: what
+     * comes now is the next flush's. */
+    if (cut_series(f, ordinal)) cell_head(cell, ordinal)->cut_gen = f->order;
+    else fail_flush(f, ST_NO_MEMORY);
 }
 
 /* --- write and name: jobs -------------------------------------------------------- */
@@ -293,8 +295,10 @@ static void plan_name(struct flush *f)
 {
     struct cell *cell = &f->db->cell;
     if (f->db->catalog_busy) return; /* db_tick comes by again */
-    delete_finish(cell);
-    size_t n = cell->pending_deletes.len;
+    /* Of those that came after end_lsn the log may not be durable: a power cut that kept
+     * the record and not what the log had before it would not leave a prefix. */
+    size_t n = 0;
+    while (n < cell->pending_deletes.len && cell->pending_deletes.ptr[n].gen <= f->del_gen) n++;
     if (!vec_reserve(&f->deletes, n)) {
         fail_flush(f, ST_NO_MEMORY);
         return;

@@ -264,6 +264,14 @@ void db_history_put(struct db_history *h, struct db_rig *rig)
 
 /* --- the other operations ------------------------------------------------------------ */
 
+static void refused(struct db_history *h, const struct db_rig *rig, const char *what)
+{
+    static char text[300];
+    if (h->may_fail) return;
+    snprintf(text, sizeof(text), "%s was refused: %.250s", what, rig->err.text);
+    h->failure = text;
+}
+
 void db_history_erase(struct db_history *h, struct db_rig *rig)
 {
     uint32_t ordinals[HISTORY_SERIES_ALL], mask = 0, n_all = n_series_of(h);
@@ -285,7 +293,7 @@ void db_history_erase(struct db_history *h, struct db_rig *rig)
     status st = db_delete(rig->db, ordinals, n, range, &at, &rig->err);
     engine(h, false);
     if (st != ST_OK) {
-        if (!h->may_fail) h->failure = "a delete was refused";
+        refused(h, rig, "a delete");
         return;
     }
     struct history_op *op = add_op(h, HISTORY_DELETE);
@@ -304,7 +312,7 @@ void db_history_alter(struct db_history *h, struct db_rig *rig)
     status st = db_set_attrs(rig->db, ordinal, &attrs, &at, &rig->err);
     engine(h, false);
     if (st != ST_OK) {
-        if (!h->may_fail) h->failure = "an alteration was refused";
+        refused(h, rig, "an alteration");
         return;
     }
     struct history_op *op = add_op(h, HISTORY_ALTER);

@@ -1,9 +1,11 @@
 /* Goal: a flush that fails, or that a crash cuts short, changes nothing that anyone can
  * see, then or after a restart. Method: single situations on disks that fail or lose
  * power at a chosen place; each was a way to lose data. */
+#include "base/bits.h"
 #include "base/log.h"
 #include "base/sync_point.h"
 #include "engine/db_priv.h"
+#include "engine/flush_priv.h"
 #include "tests/lib/db_rig.h"
 #include "tests/lib/vfs_crash.h"
 #include "tests/lib/vfs_fault.h"
@@ -23,6 +25,25 @@ static void put(struct db_rig *rig, const char *series, ts_time from, int n)
 {
     for (int i = 0; i < n; i++)
         ck_assert_int_eq(db_rig_put(rig, series, from + i, (double)(from + i)), ST_OK);
+}
+
+enum { MANY = 1100 }; /* more than a flush cuts in one step */
+
+/* One sample of each of so many series. */
+static void put_many(struct db_rig *rig)
+{
+    static char name[MANY][24]; /* until the batch is freed */
+    struct batch *batch = db_rig_batch(NULL);
+    for (int i = 0; i < MANY; i++) {
+        snprintf(name[i], sizeof(name[i]), "many{i=\"%d\"}", i);
+        int64_t idx = db_rig_add_series(batch, name[i]);
+        batch->series[idx].first_row = (uint32_t)batch->n_rows;
+        batch->series[idx].n_rows = 1;
+        ck_assert(batch_add_row(batch, (size_t)idx, i, (union value){.bits = f64_bits(1)}, 0));
+    }
+    db_rig_send(rig, batch);
+    ck_assert_uint_eq(batch->n_refused, 0);
+    batch_free(batch);
 }
 
 static size_t count(struct db_rig *rig, const char *series)
@@ -103,6 +124,84 @@ static void delete_during_lost_flush(bool through_file)
 START_TEST(test_a_delete_during_a_lost_flush_hides_nothing_later)
 {
     delete_during_lost_flush(_i != 0);
+}
+END_TEST
+
+/* A series that has nothing in memory when a flush begins, and that is deleted before the
+ * flush has come to it: what it gets then is behind the delete. */
+START_TEST(test_a_delete_before_the_cut_hides_nothing_later)
+{
+    struct vfs *vfs = vfs_mem_new();
+    struct db_rig rig;
+    open_on(&rig, vfs);
+    put_many(&rig);
+    put(&rig, "m", 0, 20);
+    ck_assert_int_eq(db_rig_flush(&rig), ST_OK);
+    put(&rig, "other", 0, 1);
+    db_flush(rig.db, no_answer, NULL);
+    ck_assert_int_eq(rig.db->cell.flush->phase, FLUSH_CUTTING);
+    del(&rig, "m", 0, 50);
+    struct batch *batch = db_rig_batch("m");
+    for (int i = 0; i < 3; i++)
+        ck_assert(batch_add_row(batch, 0, 10 + i, (union value){.bits = f64_bits(1)}, 0));
+    bool done = false;
+    batch->done = db_rig_done;
+    batch->ctx = &done;
+    sink_write(db_sink(rig.db), batch);
+    db_rig_settle(&rig);
+    ck_assert(done && batch->n_refused == 0);
+    batch_free(batch);
+    ck_assert_uint_eq(count(&rig, "m"), 3);
+    check(&rig);
+    ck_assert_int_eq(db_rig_close(&rig), ST_OK);
+    ck_assert_int_eq(db_rig_open(&rig), ST_OK);
+    ck_assert_uint_eq(count(&rig, "m"), 3);
+    ck_assert_int_eq(db_rig_close(&rig), ST_OK);
+    db_rig_release(&rig);
+    vfs_free(vfs);
+}
+END_TEST
+
+/* A delete that comes while a flush waits to name its segments is in no synced part of the
+ * log: the flush must not make it durable before what was written before it. */
+START_TEST(test_a_flush_stores_no_delete_that_the_log_may_lose)
+{
+    struct vfs_crash *disk = vfs_crash_new();
+    struct db_rig rig;
+    log_set_level(LOG_OFF);
+    db_rig_init_on(&rig, 1, vfs_crash_vfs(disk));
+    rig.options.wal_sync = DB_WAL_PERIODIC;
+    rig.options.wal_sync_interval_ms = 3600 * 1000;
+    ck_assert_int_eq(db_rig_open(&rig), ST_OK);
+    put(&rig, "m", 0, 20);
+    rig.db->catalog_busy = true;
+    db_flush(rig.db, no_answer, NULL);
+    for (int i = 0; i < 1000; i++) {
+        (void)exec_sim_step(rig.exec);
+        (void)db_tick(rig.db);
+    }
+    ck_assert_int_eq(rig.db->cell.flush->phase, FLUSH_SYNCING);
+    lsn synced = wal_synced(rig.db->cell.wal);
+    put(&rig, "other", 0, 1);
+    del(&rig, "m", 5, 9);
+    rig.db->catalog_busy = false;
+    db_rig_settle(&rig);
+    ck_assert(!rig.db->cell.flush);
+    ck_assert_uint_eq(wal_synced(rig.db->cell.wal), synced);
+    ck_assert_uint_eq(rig.db->cell.pending_deletes.len, 1);
+
+    struct vfs_crash *after = vfs_crash_cut(disk, VFS_CRASH_DROP_ALL, 1);
+    vfs_crash_stop_after(disk, vfs_crash_n_changes(disk));
+    (void)db_rig_close(&rig);
+    db_rig_release(&rig);
+    vfs_crash_free(disk);
+    open_on(&rig, vfs_crash_vfs(after));
+    ck_assert_uint_eq(db_rig_ordinal(&rig, "other"), ORDINAL_NONE);
+    ck_assert_uint_eq(count(&rig, "m"), 20);
+    check(&rig);
+    ck_assert_int_eq(db_rig_close(&rig), ST_OK);
+    db_rig_release(&rig);
+    vfs_crash_free(after);
 }
 END_TEST
 
@@ -357,6 +456,8 @@ Suite *suite_flush(void)
     TCase *tc = tcase_create("flush");
     tcase_set_timeout(tc, 120);
     tcase_add_loop_test(tc, test_a_delete_during_a_lost_flush_hides_nothing_later, 0, 2);
+    tcase_add_test(tc, test_a_delete_before_the_cut_hides_nothing_later);
+    tcase_add_test(tc, test_a_flush_stores_no_delete_that_the_log_may_lose);
     tcase_add_test(tc, test_a_failed_flush_covers_no_wal);
     tcase_add_test(tc, test_changed_attributes_survive_a_failed_flush);
     tcase_add_loop_test(tc, test_the_store_of_deletes_recovers, 0, 2);
