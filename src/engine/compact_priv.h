@@ -55,7 +55,9 @@ struct compaction {
     struct segment *damaged;      /* the source that could not be read, or NULL */
     bool applied_deletes;         /* something was left out because somebody said so */
     id_vec gone;                  /* series of the sources that no segment has any more */
-    uint64_t n_points_in, n_points_out, n_bytes_out, n_copied, n_encoded, n_expired;
+    uint64_t n_points_in, n_points_out, n_bytes_out, n_copied, n_encoded;
+    uint64_t n_expired;           /* points of the sources too old for the output, as stored:
+                                   * one that a newer source shadows is counted, too */
     uint64_t version;             /* of the manifest that has the outputs */
 };
 

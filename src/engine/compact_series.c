@@ -100,11 +100,13 @@ static status load(struct merging *m, const struct piece *piece, struct chunk_re
     return compact_breathe(m, chunk->ticks_len + chunk->values_len);
 }
 
+/* Into out, which is empty. */
 static status decode(struct merging *m, const struct piece *piece, struct points *out)
 {
     struct chunk_ref chunk;
     TRY(load(m, piece, &chunk));
     status st = chunk_decode_range(out, &m->arena, &chunk, (struct time_range){TS_MIN, TS_MAX});
+    if (st == ST_OK) m->c->n_expired += points_seek(out, m->oldest);
     if (st != ST_CORRUPT) return st;
     m->c->damaged = m->c->source[piece->src];
     return err_set(m->err, st, "%s: a chunk of series %llu does not decode",
@@ -228,8 +230,9 @@ status compact_series(struct merging *m)
         ts_time to = m->pieces.ptr[at].entry.ts.to;
         for (end = at + 1; end < n && m->pieces.ptr[end].entry.ts.from <= to; end++)
             if (m->pieces.ptr[end].entry.ts.to > to) to = m->pieces.ptr[end].entry.ts.to;
-        if (to < m->oldest) {
-            TRY(compact_breathe(m, 0)); /* all of it has expired: not even looked at */
+        if (to < m->oldest) { /* all of it has expired: not even looked at */
+            for (; at < end; at++) m->c->n_expired += m->pieces.ptr[at].entry.n_points;
+            TRY(compact_breathe(m, 0));
             continue;
         }
         TRY(end == at + 1 ? put_single(m, &m->pieces.ptr[at]) : merge_group(m, at, end));

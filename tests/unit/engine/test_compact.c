@@ -394,12 +394,15 @@ START_TEST(test_what_has_expired_is_rewritten_away)
     ck_assert_uint_eq(stats_of(&rig).n_segments, 1);
     ck_assert_uint_lt(stats_of(&rig).n_segment_samples, 60);
     ck_assert_uint_eq(count(&rig, "m", NULL), stats_of(&rig).n_segment_samples);
+    ck_assert_uint_eq(stats_of(&rig).n_segments_expired, 0);
+    ck_assert_uint_eq(stats_of(&rig).n_samples_expired, 110 - stats_of(&rig).n_segment_samples);
     ck_assert_int_eq(db_rig_flush(&rig), ST_OK);
     pass(&rig, 6000);
     ck_assert_uint_eq(db_rig_ordinal(&rig, "old"), ORDINAL_NONE);
     pass(&rig, HOUR);
     ck_assert_uint_eq(stats_of(&rig).n_segments, 0);
     ck_assert_uint_eq(stats_of(&rig).n_segments_expired, 1);
+    ck_assert_uint_eq(stats_of(&rig).n_samples_expired, 110);
     end(&rig);
 }
 END_TEST
@@ -427,6 +430,7 @@ START_TEST(test_keyed_series_expire_by_their_own_retention)
     ck_assert_uint_eq(count(&rig, "long{__key__=\"long\"}", NULL), 1000);
     ck_assert_uint_eq(count(&rig, "m", NULL), 0);
     ck_assert_uint_eq(stats_of(&rig).n_segment_samples, 1501);
+    ck_assert_uint_eq(stats_of(&rig).n_samples_expired, 500 + 500);
     end(&rig);
 }
 END_TEST
