@@ -97,7 +97,8 @@ static uint32_t find_selector(struct app *app, struct slice key)
     uint8_t *identity = arena_try(&ast.arena, len);
     if (!identity) goto out;
     labels_identity(identity, set);
-    ordinal = registry_find(db_registry(app->db), slice_of(identity, len), hash128(identity, len));
+    ordinal = registry_find(db_registry(app->db), slice_of(identity, len), hash128(identity, len),
+                            VALUE_F64);
 out:
     ast_release(&ast);
     return ordinal;

@@ -20,7 +20,7 @@ enum { ID_JUMP = 1 << 20 };
 status recover_adopt_labels(struct recovery *rec, uint32_t *ordinal, const struct newborn *born)
 {
     struct registry *reg = rec->cell->registry;
-    uint32_t other = registry_find(reg, born->identity, born->hash);
+    uint32_t other = registry_find(reg, born->identity, born->hash, born->type);
     *ordinal = ORDINAL_NONE;
     if (other != ORDINAL_NONE) {
         /* A name that was born again: the older series died before, and only the news of

@@ -104,7 +104,7 @@ status verify_adopt(struct registry *reg, series_id id, uint64_t place, enum val
     arena_init(&arena, NULL, 2048);
     status st = labels_from_identity(&labels, &arena, identity);
     struct hash128 hash = hash128(identity.ptr, identity.len);
-    if (st == ST_OK && registry_find(reg, identity, hash) != ORDINAL_NONE) st = ST_CORRUPT;
+    if (st == ST_OK && registry_find(reg, identity, hash, type) != ORDINAL_NONE) st = ST_CORRUPT;
     if (st == ST_OK) {
         struct series_new make = {.labels = labels,
                                   .identity = identity,
@@ -125,7 +125,8 @@ status verify_define(struct registry *reg, const struct wal_series *series, seri
     *dead = 0;
     if (registry_by_id(reg, series->id) != ORDINAL_NONE) return ST_OK;
     uint32_t other = registry_find(reg, series->identity,
-                                   hash128(series->identity.ptr, series->identity.len));
+                                   hash128(series->identity.ptr, series->identity.len),
+                                   series->type);
     if (other != ORDINAL_NONE) {
         series_id had = registry_entry(reg, other)->id;
         *dead = had < series->id ? had : series->id;
@@ -162,7 +163,7 @@ static status check_known(void *ctx, const struct segment_series *series)
                        id);
     if (entry->label_version != series->labels_version) return ST_OK; /* it was renamed */
     struct hash128 hash = hash128(series->identity.ptr, series->identity.len);
-    if (registry_find(known->reg, series->identity, hash) == ordinal) return ST_OK;
+    if (registry_find(known->reg, series->identity, hash, entry->type) == ordinal) return ST_OK;
     return err_set(known->err, ST_CORRUPT, "series %llu has other labels in the registry", id);
 }
 

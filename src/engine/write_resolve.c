@@ -53,7 +53,7 @@ bool write_find(struct cell *cell, struct batch_series *series)
     const struct batch_name *name = batch_name_of(series);
     uint32_t ordinal = ORDINAL_NONE;
     if (name->identity.len)
-        ordinal = registry_find(cell->registry, name->identity, name->hash);
+        ordinal = registry_find(cell->registry, name->identity, name->hash, series->type);
     /* A key names one series, whatever other labels somebody gives it now. */
     if (ordinal == ORDINAL_NONE && name->labels.n) {
         struct slice key = labels_get(name->labels, SLICE_LIT(LABEL_KEY));

@@ -265,7 +265,8 @@ static void show(struct registry *reg, uint32_t ordinal, const struct series_new
         id_table_put(&reg->keys, registry_key_hash(tenant, key), ordinal);
         atomic_fetch_add_explicit(&reg->n_keyed, 1, memory_order_release);
     }
-    bool put = identity_put(reg->identity, make->hash, ordinal, entry_gen(entry));
+    struct hash128 hash = labels_hash_as(make->hash, make->type);
+    bool put = identity_put(reg->identity, hash, ordinal, entry_gen(entry));
     ASSERT(put); /* reserved */
 
     reg->n_series++;
@@ -306,7 +307,8 @@ status registry_add(uint32_t *ordinal, struct registry *reg, const struct series
 {
     struct slice key = {NULL, 0};
     if (n_pairs(reg) >= ID_NONE - 1 - make->labels.n) return ST_LIMIT;
-    identity_prefetch(reg->identity, make->hash); /* needed last, the farthest away */
+    /* Needed last, the farthest away. */
+    identity_prefetch(reg->identity, labels_hash_as(make->hash, make->type));
     __typeof__(reg->scratch) oldest = reg->before;
     reg->before = reg->scratch;
     reg->scratch = oldest;
@@ -378,7 +380,9 @@ void registry_learn(struct registry *reg, struct hash128 raw_hash, uint32_t ordi
 {
     size_t most = reg->n_series * SPELLINGS_A_SERIES + SPELLINGS_FREE;
     if (identity_len(reg->identity) >= most) return;
-    uint32_t gen = entry_gen(entry_at(reg, ordinal));
+    const struct series_entry *entry = entry_at(reg, ordinal);
+    uint32_t gen = entry_gen(entry);
+    raw_hash = labels_hash_as(raw_hash, entry->type);
     /* Only a cache: a spelling that is not remembered is worked out again. */
     (void)!identity_put(reg->identity, raw_hash, ordinal, gen);
 }
@@ -414,10 +418,11 @@ static bool same_identity(const struct registry *reg, uint32_t ordinal, struct s
 }
 #endif
 
-uint32_t registry_find(const struct registry *reg, struct slice identity, struct hash128 hash)
+uint32_t registry_find(const struct registry *reg, struct slice identity, struct hash128 hash,
+                       enum value_type type)
 {
     uint32_t ordinal, gen;
-    if (!identity_get(reg->identity, hash, &ordinal, &gen)) return ORDINAL_NONE;
+    if (!identity_get(reg->identity, labels_hash_as(hash, type), &ordinal, &gen)) return ORDINAL_NONE;
     const struct series_entry *entry = entry_at(reg, ordinal);
     if (entry_gen(entry) != gen || !entry_live(entry)) return ORDINAL_NONE;
 #ifdef TSINK_DEV

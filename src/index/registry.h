@@ -93,17 +93,19 @@ CHECKED status registry_set_attrs(struct registry *reg, uint32_t ordinal,
 void registry_raise_next_id(struct registry *reg, series_id next_id);
 series_id registry_next_id(const struct registry *reg); /* owner */
 
-/* Remembers another spelling of a series in the identity table; quietly does nothing
+/* Remembers another spelling of a series in the identity table, under labels_hash_as() of
+ * it; quietly does nothing
  * when there is no memory or the spellings outnumber the series eight to one: it is
  * a cache. Owner. */
 void registry_learn(struct registry *reg, struct hash128 raw_hash, uint32_t ordinal);
 
 /* ---- looking things up: any thread ---- */
 
-/* The live series with this hash of its identity, or ORDINAL_NONE. Dev builds compare
- * the bytes. */
-uint32_t registry_find(const struct registry *reg, struct slice identity,
-                       struct hash128 hash);
+/* The live series with this hash of its identity that takes values of the type, or
+ * ORDINAL_NONE: it may be of another type that shares names with it (labels_hash_as()).
+ * Dev builds compare the bytes. */
+uint32_t registry_find(const struct registry *reg, struct slice identity, struct hash128 hash,
+                       enum value_type type);
 
 /* The live series of a tenant (empty: default) with this `__key__`, or ORDINAL_NONE. */
 uint32_t registry_by_key(const struct registry *reg, struct slice tenant, struct slice key);

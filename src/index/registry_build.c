@@ -168,7 +168,8 @@ static status make_identity(struct entries_task *task, uint32_t ordinal, uint32_
     }
     if (key_due) ok = ok && put_text(task, key_name) && put_text(task, key);
     if (!ok) return ST_NO_MEMORY;
-    b->hashes[ordinal] = hash128(task->identity.ptr, task->identity.len);
+    b->hashes[ordinal] = labels_hash_as(hash128(task->identity.ptr, task->identity.len),
+                                         b->records[ordinal].type);
     return ST_OK;
 }
 

@@ -33,7 +33,8 @@ static status check_series(const struct registry *reg, uint32_t ordinal, struct 
     uint8_t *identity = arena_try(arena, len ? len : 1);
     if (!identity) return ST_NO_MEMORY;
     labels_identity(identity, labels);
-    if (registry_find(reg, slice_of(identity, len), hash128(identity, len)) != ordinal) {
+    struct hash128 hash = hash128(identity, len);
+    if (registry_find(reg, slice_of(identity, len), hash, entry->type) != ordinal) {
         return BROKEN("series %u: not found by its identity", ordinal);
     }
     if (!(entry_flags(entry) & SERIES_KEYED)) return ST_OK;

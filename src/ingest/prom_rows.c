@@ -107,6 +107,7 @@ static int64_t entry_for(struct prom_ctx *ctx, struct prom_series *s, enum value
         (void)prom_fail(ctx, ST_NO_MEMORY, "out of memory");
         return -1;
     }
+    if (unlikely(s->known && type != s->kind)) s->other_kind = true;
     s->entry.type = type;
     s->entry.st = s->st;
     ctx->batch->series[at] = s->entry;

@@ -51,7 +51,16 @@ struct prom_series {
     int64_t floats, hists;     /* their entries in the batch, or -1 */
     status st;                 /* ST_OK, or why all rows are refused */
     bool one_kind;             /* 2.0: samples or histograms, the first kind holds */
+    bool known;                /* entry is the series of this kind, and labels were not read: */
+    enum value_type kind;
+    bool other_kind;           /* but a row of the other kind came: nothing of it holds */
 };
+
+/* The kind of the first row behind the labels, by its tag. */
+static inline enum value_type prom_kind_at(struct wire w, uint8_t tag_histograms)
+{
+    return w.at < w.end && *w.at == tag_histograms ? VALUE_HISTOGRAM : VALUE_F64;
+}
 
 struct prom_series prom_series_at(uint64_t idx);
 

@@ -47,6 +47,7 @@ enum {
 enum {
     TAG_LABELS = SERIES_LABELS << 3 | WIRE_BYTES,
     TAG_SAMPLES = SERIES_SAMPLES << 3 | WIRE_BYTES,
+    TAG_HISTOGRAMS = SERIES_HISTOGRAMS << 3 | WIRE_BYTES,
 };
 
 /* A TimeSeries that was looked at and waits to be read. */
@@ -54,6 +55,7 @@ struct peeked {
     struct slice msg;
     size_t run_len;            /* bytes that were hashed: the labels at its beginning */
     struct hash128 raw;        /* of those bytes */
+    enum value_type kind;      /* of the first row */
     bool split;                /* at the tail: only a known hash confirms it */
     int64_t ms;                /* the sample of the tail */
     uint64_t bits;
@@ -168,7 +170,8 @@ static bool read_rows(struct ctx *ctx, struct prom_series *s, struct wire *w, bo
 
 /* ---- series --------------------------------------------------------------- */
 
-/* Labels stand in several places: read them all first. Rare, and correct. */
+/* Labels stand in several places, or rows of both kinds came: read all labels first. Rare,
+ * and correct. */
 static bool read_scattered(struct ctx *ctx, struct slice msg)
 {
     struct prom_series s = prom_series_at(ctx->n_timeseries);
@@ -187,10 +190,12 @@ static struct hash128 run_key(const char *ptr, size_t len)
     return key;
 }
 
-static bool is_known(const struct ctx *ctx, struct hash128 raw, uint32_t *ordinal, uint32_t *gen)
+static bool is_known(const struct ctx *ctx, const struct peeked *peeked, uint32_t *ordinal,
+                     uint32_t *gen)
 {
     const struct decode_env *env = ctx->base.env;
-    return env->known && env->known(env->ctx, raw, ordinal, gen);
+    return env->known &&
+           env->known(env->ctx, labels_hash_as(peeked->raw, peeked->kind), ordinal, gen);
 }
 
 /* Whether the message may end with the field of one sample:
@@ -207,6 +212,7 @@ static bool split_tail(struct peeked *out, struct slice msg)
         return false;
     out->bits = load_u64(tail + 3);
     out->run_len = msg.len - TAIL;
+    out->kind = VALUE_F64;
     return true;
 }
 
@@ -219,6 +225,7 @@ static bool walk_run(struct peeked *out, struct wire *w)
         if (!wire_bytes(&label, w)) return false;
     }
     out->run_len = (size_t)((const char *)w->at - out->msg.ptr);
+    out->kind = prom_kind_at(*w, TAG_HISTOGRAMS);
     return true;
 }
 
@@ -231,7 +238,7 @@ static bool peek_series(struct peeked *out, struct ctx *ctx, struct slice msg)
     if (!out->split && !walk_run(out, &w))
         return read_waiting(ctx) && prom_damaged(&ctx->base, "series", &w);
     out->raw = run_key(msg.ptr, out->run_len);
-    if (env->prefetch) env->prefetch(env->ctx, out->raw);
+    if (env->prefetch) env->prefetch(env->ctx, labels_hash_as(out->raw, out->kind));
     return true;
 }
 
@@ -239,7 +246,7 @@ static bool read_series(struct ctx *ctx, struct peeked *peeked)
 {
     uint32_t ordinal = ORDINAL_NONE, gen = 0;
     struct wire w = wire_of(peeked->msg);
-    bool known = is_known(ctx, peeked->raw, &ordinal, &gen);
+    bool known = is_known(ctx, peeked, &ordinal, &gen);
     if (peeked->split) {
         if (likely(known))
             return prom_known_row(&ctx->base, ctx->n_timeseries, ordinal, gen, peeked->ms,
@@ -249,7 +256,7 @@ static bool read_series(struct ctx *ctx, struct peeked *peeked)
         if (peeked->run_len != guess) {
             ctx->n_wrong++;
             peeked->raw = run_key(peeked->msg.ptr, peeked->run_len);
-            known = is_known(ctx, peeked->raw, &ordinal, &gen);
+            known = is_known(ctx, peeked, &ordinal, &gen);
         }
     }
     struct slice run = slice_of(peeked->msg.ptr, peeked->run_len);
@@ -259,12 +266,14 @@ static bool read_series(struct ctx *ctx, struct peeked *peeked)
     struct prom_series s = prom_series_at(ctx->n_timeseries);
     s.entry.ordinal = ordinal;
     s.entry.gen = gen;
+    s.known = known;
+    s.kind = peeked->kind;
     if (!known) {
         s.raw = peeked->raw;
         if (!read_labels(ctx, &s, run)) return false;
     }
     if (!read_rows(ctx, &s, &w, &late_label)) return false;
-    if (likely(!late_label)) return true;
+    if (likely(!late_label && !s.other_kind)) return true;
 
     prom_take_back(&ctx->base, &before);
     return read_scattered(ctx, peeked->msg);

@@ -52,6 +52,7 @@ enum {
     TAG_TIMESERIES = REQUEST_TIMESERIES << 3 | WIRE_BYTES,
     TAG_REFS = SERIES2_REFS << 3 | WIRE_BYTES,
     TAG_SAMPLE2 = SERIES2_SAMPLES << 3 | WIRE_BYTES,
+    TAG_HISTOGRAM2 = SERIES2_HISTOGRAMS << 3 | WIRE_BYTES,
     TAG_METADATA2 = SERIES2_METADATA << 3 | WIRE_BYTES,
     TAG_START = 3 << 3 | WIRE_VARINT,
 };
@@ -64,6 +65,7 @@ enum {
 struct peeked {
     struct slice msg, refs;
     struct hash128 key;
+    enum value_type kind;      /* of the first row */
     bool keyed;
 };
 
@@ -548,7 +550,9 @@ static void peek_series(struct peeked *out, struct ctx *ctx, struct slice msg)
     *out = (struct peeked){.msg = msg, .refs = slice_of(msg.ptr, 0)};
     if (w.at == w.end || *w.at++ != TAG_REFS || !wire_bytes(&out->refs, &w)) return;
     out->keyed = key_of(&out->key, ctx, out->refs);
-    if (out->keyed && env->prefetch) env->prefetch(env->ctx, out->key);
+    out->kind = prom_kind_at(w, TAG_HISTOGRAM2);
+    if (out->keyed && env->prefetch)
+        env->prefetch(env->ctx, labels_hash_as(out->key, out->kind));
 }
 
 static struct wire behind_refs(const struct peeked *peeked)
@@ -563,7 +567,8 @@ static bool read_series(struct ctx *ctx, const struct peeked *peeked)
     struct wire w = behind_refs(peeked);
     bool good = true, late = false;
     uint32_t ordinal, gen;
-    bool known = peeked->keyed && env->known && env->known(env->ctx, peeked->key, &ordinal, &gen);
+    bool known = peeked->keyed && env->known &&
+                 env->known(env->ctx, labels_hash_as(peeked->key, peeked->kind), &ordinal, &gen);
     if (known && likely(read_plain(ctx, peeked, w, ordinal, gen, &good))) return true;
     if (!good) return false;
 
@@ -573,6 +578,8 @@ static bool read_series(struct ctx *ctx, const struct peeked *peeked)
     if (known) {
         s.entry.ordinal = ordinal;
         s.entry.gen = gen;
+        s.known = true;
+        s.kind = peeked->kind;
         if (!read_rows(ctx, &s, peeked, &w, &late)) return false;
     } else if (peeked->keyed) {
         s.raw = peeked->key;
@@ -583,7 +590,7 @@ static bool read_series(struct ctx *ctx, const struct peeked *peeked)
     } else {
         late = true;
     }
-    if (likely(!late)) return true;
+    if (likely(!late && !s.other_kind)) return true;
 
     prom_take_back(&ctx->base, &before);
     s = prom_series_at(ctx->n_timeseries);

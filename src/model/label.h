@@ -18,9 +18,11 @@
 #include <stdint.h>
 
 #include "base/arena.h"
+#include "base/hash.h"
 #include "base/slice.h"
 #include "base/status.h"
 #include "base/strbuf.h"
+#include "model/value.h"
 
 #define LABEL_NAME "__name__"
 #define LABEL_KEY "__key__"             /* the key of a TS.* series */
@@ -61,6 +63,16 @@ CHECKED status labels_from_identity(struct labels *out, struct arena *arena, str
 /* hash_place() of the key when there is one, of the identity otherwise. identity
  * must be the set's. */
 uint64_t labels_place(struct labels set, struct slice identity);
+
+/* What a table of names is asked for, from the hash of a name (its identity, or a spelling
+ * of it on the wire): native histograms are a series of their own beside the series of
+ * numbers with the same labels, because a sender may change from one to the other. All
+ * other types share the name and have to be what the series is. */
+static inline struct hash128 labels_hash_as(struct hash128 hash, enum value_type type)
+{
+    if (type == VALUE_HISTOGRAM) hash.hi ^= UINT64_C(0x686973746f6772); /* "histogr" */
+    return hash;
+}
 
 /* A deep copy in the arena; ptr NULL (and n > 0) on refusal. */
 struct labels labels_copy(struct arena *arena, struct labels set);

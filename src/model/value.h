@@ -1,6 +1,7 @@
 /* The six types of value. In memory a numeric value is 64 bits; bytes and
- * histograms are a pointer to something in somebody's arena. A series has one type
- * family for life, fixed by its first write. Pure, any thread. */
+ * histograms are a pointer to something in somebody's arena. A series has one type for
+ * life, fixed by its first write; histograms with the labels of numbers are a second
+ * series (labels_hash_as()). Pure, any thread. */
 #ifndef TSINK_MODEL_VALUE_H
 #define TSINK_MODEL_VALUE_H
 

@@ -71,7 +71,8 @@ struct series_set_ops {
                    struct err *err);
 };
 
-/* The series of one select, sorted by labels (labels_cmp). */
+/* The series of one select, sorted by labels (labels_cmp). Two neighbours have the same
+ * labels when a sender changed between numbers and histograms: one series to PromQL. */
 struct series_set {
     const struct series_set_ops *ops;
     size_t n;

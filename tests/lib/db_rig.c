@@ -182,7 +182,10 @@ uint32_t db_rig_ordinal(struct db_rig *rig, const char *series)
     arena_init(&arena, NULL, 1024);
     name_series(&at, &arena, series);
     mem_fault_resume();
-    uint32_t ordinal = registry_find(db_registry(rig->db), at.identity, at.hash);
+    struct registry *reg = db_registry(rig->db);
+    uint32_t ordinal = registry_find(reg, at.identity, at.hash, VALUE_F64);
+    if (ordinal == ORDINAL_NONE)
+        ordinal = registry_find(reg, at.identity, at.hash, VALUE_HISTOGRAM);
     arena_release(&arena);
     return ordinal;
 }

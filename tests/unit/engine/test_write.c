@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "engine/db_priv.h"
+#include "model/histogram.h"
 #include "tests/lib/db_rig.h"
 #include "tests/unit/engine/engine_suites.h"
 
@@ -380,6 +381,44 @@ START_TEST(test_series_are_made_as_asked)
 }
 END_TEST
 
+static status put_histogram(struct db_rig *rig, const char *series, ts_time ts)
+{
+    const struct histogram hist = {.count = 3, .sum = 1.5, .zero_count = 3, .is_int = true};
+    struct batch *batch = db_rig_batch(series);
+    batch->series[0].type = VALUE_HISTOGRAM;
+    ck_assert(batch_add_row(batch, 0, ts, (union value){.hist = &hist}, 0));
+    db_rig_send(rig, batch);
+    status st = (status)batch->result[0];
+    batch_free(batch);
+    return st;
+}
+
+/* Numbers and histograms with the same labels are two series, also after a restart from the
+ * WAL and from files. */
+START_TEST(test_histograms_beside_numbers)
+{
+    struct db_rig rig;
+    open_rig(&rig, 16);
+    ck_assert_int_eq(db_rig_put(&rig, "a", 1, 1.0), ST_OK);
+    ck_assert_int_eq(put_histogram(&rig, "a", 1), ST_OK);
+    ck_assert_int_eq(put_histogram(&rig, "a", 2), ST_OK);
+    ck_assert_int_eq(db_rig_put(&rig, "a", 3, 3.0), ST_OK);
+    ck_assert_uint_eq(registry_counts(db_registry(rig.db)).n_series, 2);
+    for (int round = 0; round < 3; round++) {
+        bool found;
+        ck_assert(value_at(&rig, "a", 1, &found) == 1.0 && found);
+        ck_assert(value_at(&rig, "a", 3, &found) == 3.0 && found);
+        (void)value_at(&rig, "a", 2, &found);
+        ck_assert(!found);
+        ck_assert_int_eq(db_check(rig.db, &rig.err), ST_OK);
+        if (round == 1) ck_assert_int_eq(db_rig_flush(&rig), ST_OK);
+        restart(&rig);
+        ck_assert_uint_eq(registry_counts(db_registry(rig.db)).n_series, 2);
+    }
+    close_rig(&rig);
+}
+END_TEST
+
 START_TEST(test_one_batch_may_create_many_series)
 {
     enum { N = 1000 };
@@ -638,6 +677,7 @@ Suite *suite_write(void)
     tcase_add_test(tc, test_ignore_drops_what_is_close_to_the_newest);
     tcase_add_test(tc, test_keyed_retention_counts_from_the_newest_sample);
     tcase_add_test(tc, test_series_are_made_as_asked);
+    tcase_add_test(tc, test_histograms_beside_numbers);
     tcase_add_test(tc, test_one_batch_may_create_many_series);
     tcase_add_test(tc, test_the_cardinality_limit_holds_for_new_series_only);
     tcase_add_test(tc, test_a_full_wal_refuses_until_a_flush);

@@ -129,7 +129,7 @@ uint32_t fixture_add(struct index_fixture *fx, const char *spelling)
 uint32_t fixture_find(struct index_fixture *fx, struct labels labels)
 {
     struct slice identity = identity_of(fx, labels);
-    return registry_find(fx->reg, identity, hash128(identity.ptr, identity.len));
+    return registry_find(fx->reg, identity, hash128(identity.ptr, identity.len), VALUE_F64);
 }
 
 void fixture_fold(struct index_fixture *fx)

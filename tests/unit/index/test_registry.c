@@ -84,6 +84,35 @@ START_TEST(test_registry_learns_spellings)
 }
 END_TEST
 
+START_TEST(test_registry_histograms_have_names_of_their_own)
+{
+    struct index_fixture fx;
+    fixture_init(&fx);
+    uint32_t numbers = fixture_add(&fx, "a,job=x"), hists;
+    struct slice id = SLICE_LIT("\1a\3job\1x");
+    struct hash128 hash = hash128(id.ptr, id.len), raw = {1, 2};
+    ck_assert_uint_eq(registry_find(fx.reg, id, hash, VALUE_I64), numbers); /* the caller looks */
+    ck_assert_uint_eq(registry_find(fx.reg, id, hash, VALUE_HISTOGRAM), ORDINAL_NONE);
+    struct series_new make = {.labels = fixture_labels(&fx, "a,job=x"), .identity = id,
+                              .hash = hash, .type = VALUE_HISTOGRAM};
+    ck_assert_int_eq(registry_add(&hists, fx.reg, &make), ST_OK);
+    ck_assert_uint_ne(hists, numbers);
+    ck_assert_uint_eq(registry_find(fx.reg, id, hash, VALUE_HISTOGRAM), hists);
+    ck_assert_uint_eq(registry_find(fx.reg, id, hash, VALUE_F64), numbers);
+    registry_learn(fx.reg, raw, numbers);
+    registry_learn(fx.reg, raw, hists);
+    uint32_t got, gen;
+    ck_assert(identity_get(registry_identity(fx.reg), raw, &got, &gen) && got == numbers);
+    raw = labels_hash_as(raw, VALUE_HISTOGRAM);
+    ck_assert(identity_get(registry_identity(fx.reg), raw, &got, &gen) && got == hists);
+    ck_assert_int_eq(registry_check(fx.reg, NULL), ST_OK);
+    registry_remove(fx.reg, numbers);
+    ck_assert_uint_eq(registry_find(fx.reg, id, hash, VALUE_F64), ORDINAL_NONE);
+    ck_assert_uint_eq(registry_find(fx.reg, id, hash, VALUE_HISTOGRAM), hists);
+    fixture_release(&fx);
+}
+END_TEST
+
 START_TEST(test_registry_ids_are_never_used_again)
 {
     struct index_fixture fx;
@@ -273,6 +302,7 @@ Suite *suite_registry(void)
     tcase_add_test(tc, test_registry_gives_back_labels);
     tcase_add_test(tc, test_registry_key_belongs_to_a_tenant);
     tcase_add_test(tc, test_registry_learns_spellings);
+    tcase_add_test(tc, test_registry_histograms_have_names_of_their_own);
     tcase_add_test(tc, test_registry_ids_are_never_used_again);
     tcase_add_test(tc, test_registry_attrs_are_copied);
     tcase_add_test(tc, test_registry_ordinals_return_after_purge_and_grace);

@@ -70,7 +70,7 @@ void rig_learn(struct rig *rig)
         struct hash128 raw = batch_name_of(&rig->batch->series[i])->raw_hash;
         if (raw.lo == 0 && raw.hi == 0) continue;
         ck_assert_uint_lt(rig->n_known, RIG_KNOWN_MAX);
-        rig->known[rig->n_known].raw = raw;
+        rig->known[rig->n_known].raw = labels_hash_as(raw, rig->batch->series[i].type);
         rig->known[rig->n_known].ordinal = 100 + (uint32_t)rig->n_known;
         rig->n_known++;
     }

@@ -505,6 +505,44 @@ START_TEST(test_floats_and_histograms_of_one_series)
 }
 END_TEST
 
+static void histogram(const char *name, double count, int64_t ms)
+{
+    pb_label(&fx.series, "__name__", name);
+    pb_varint(&fx.child, 1, (uint64_t)count);
+    pb_varint(&fx.child, 15, (uint64_t)ms);
+    pb_message(&fx.series, 4, &fx.child);
+    end_series();
+}
+
+/* The same labels name two series, and each is known for itself. */
+START_TEST(test_known_histograms)
+{
+    simple_series("h", NULL, 1);
+    expect_ok("h 1@0;");
+    rig_learn(&fx.rig);
+    histogram("h", 12, RIG_NOW);
+    expect_ok("#100 1@0;h hist(12)@0;");
+    strbuf_reset(&fx.req);
+    histogram("h", 12, RIG_NOW);
+    expect_ok("h hist(12)@0;");
+    rig_learn(&fx.rig);
+    simple_series("h", NULL, 2);
+    expect_ok("#101 hist(12)@0;#100 2@0;");
+    ck_assert_uint_eq(fx.rig.batch->series[0].type, VALUE_HISTOGRAM);
+    strbuf_reset(&fx.req);
+    pb_label(&fx.series, "__name__", "h"); /* both in one message: by their labels */
+    pb_varint(&fx.child, 1, 13);
+    pb_varint(&fx.child, 15, RIG_NOW);
+    pb_message(&fx.series, 4, &fx.child);
+    pb_sample(&fx.series, 3, RIG_NOW + 1);
+    end_series();
+    simple_series("h", NULL, 4);
+    expect_ok("h hist(13)@0;h 3@1;#100 4@0;");
+    ck_assert_uint_eq(fx.rig.report.n_samples, 3);
+    ck_assert_uint_eq(fx.rig.report.n_histograms, 1);
+}
+END_TEST
+
 /* reliability.md 5, protobuf: each is one refusal of everything. */
 START_TEST(test_damage_refuses_the_whole_request)
 {
@@ -629,6 +667,7 @@ Suite *suite_prom_write(void)
     tcase_add_test(tc, test_a_body_of_the_other_version_is_no_success);
     tcase_add_test(tc, test_bad_metadata_is_counted);
     tcase_add_test(tc, test_floats_and_histograms_of_one_series);
+    tcase_add_test(tc, test_known_histograms);
     tcase_add_loop_test(tc, test_damage_refuses_the_whole_request, 0, 20);
     tcase_add_test(tc, test_every_cut_is_damage_or_fewer_series);
     tcase_add_test(tc, test_bent_requests_do_no_harm);

@@ -343,6 +343,7 @@ START_TEST(test_samples_and_histograms)
     expect_first(ST_INVALID, "samples or histograms, not both");
     ck_assert_uint_eq(fx.rig.report.n_histograms, 1);
     rig_learn(&fx.rig);
+    expect_ok("h hist(12)@0;h 1@1!ST_INVALID;#102 7@0;"); /* both kinds: by their labels */
     clear();
     ref("__name__", "c");
     end_refs();
