@@ -8,7 +8,8 @@
  *              over the n - 1 numbers
  *
  * A new layout begins a new run. Decoding shares the spans and bounds
- * of a run's first histogram among all of them. Layout: docs/formats/chunk.md. */
+ * of a run's first histogram among all of them. For mini-blocks; chunks are the business
+ * of hist_columns.c. Layout: docs/formats/chunk.md. */
 #include <string.h>
 
 #include "base/panic.h"

@@ -13,6 +13,7 @@
  *     VALUE_CODEC_DECIMAL  numeric    decimals, integers: patched frame of reference
  *     VALUE_CODEC_CLASSES  numeric    the same, its residuals entropy-coded
  *     VALUE_CODEC_DICT     bytes      few distinct ones
+ *     VALUE_CODEC_HISTS    histogram  a column for each bucket
  *     VALUE_CODEC_ZSTD     all        another codec's bytes, compressed
  *
  * What goes in comes out bit for bit: -0, every NaN, denormals. codecs.def is the

@@ -3,10 +3,11 @@
  *     const    all equal: one value
  *     bool     a bit each
  *     section  sections of 128 by a codec of value_codec.h, each behind its length; a
- *              single one has none. Few values, histograms, and when memory is refused
+ *              single one has none. Few values, and when memory is refused
  *     decimal  decimal.h: what nearly every numeric column is
  *     classes  the same with its residuals entropy-coded: where sizes are uneven (L2)
  *     dict     bytes, at most 256 distinct: those, then a number for each value
+ *     hists    histograms: a column for each of their numbers (hist_columns_priv.h)
  *     zstd     the column by another codec, compressed (from L1)
  *
  * Encoding tries what the effort allows and keeps the smallest; the dearer a codec is to
@@ -21,6 +22,7 @@
 #include "codec/decimal.h"
 #include "codec/entropy.h"
 #include "codec/column_work_priv.h"
+#include "codec/hist_columns_priv.h"
 
 enum {
     FEW = 16,               /* up to so many values the heads decide: all codecs are tried */
@@ -327,6 +329,25 @@ static status column_dict(union value *val, const struct value_column *col, size
     return ST_OK;
 }
 
+/* ---- histograms ------------------------------------------------------------ */
+
+static size_t put_hists(uint8_t *dst, const union value *val, size_t n, struct work *work)
+{
+    size_t cap = chunk_values_bound(VALUE_HISTOGRAM, val, n) - 1;
+    size_t len = work && n > 1 ? hist_columns_encode(dst + 1, cap, val, n, work) : SIZE_MAX;
+
+    if (len == SIZE_MAX) return put_sections(dst, VALUE_CODEC_HIST, VALUE_HISTOGRAM, val, n);
+    dst[0] = value_head(VALUE_CODEC_HISTS, VALUE_HISTOGRAM);
+    return 1 + len;
+}
+
+static status column_hists(union value *val, const struct value_column *col, size_t first,
+                           size_t end, struct work *work, const uint8_t *src, size_t len)
+{
+    (void)work;
+    return hist_columns_decode(val, col->n, first, end, col->arena, src, len);
+}
+
 /* ---- zstd ------------------------------------------------------------------ */
 
 /* The column of len bytes at src compressed into dst, when it saves enough; else
@@ -427,7 +448,7 @@ static size_t put_cheap(uint8_t *dst, enum value_type type, const union value *v
         return dict_len < len ? dict_len : len;
     }
     case VALUE_HISTOGRAM:
-        return put_sections(dst, VALUE_CODEC_HIST, type, val, n);
+        return put_hists(dst, val, n, work);
     }
     PANIC("value type %d", (int)type);
 }

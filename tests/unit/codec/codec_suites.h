@@ -9,6 +9,7 @@ Suite *suite_patched(void);
 Suite *suite_tick_codec(void);
 Suite *suite_value_codec(void);
 Suite *suite_hist_codec(void);
+Suite *suite_hist_columns(void);
 Suite *suite_block(void);
 Suite *suite_chunk(void);
 Suite *suite_frame(void);

@@ -16,7 +16,9 @@
 #include "codec/tick_codec.h"
 #include "codec/tick_column.h"
 #include "codec/value_codec.h"
+#include "codec/value_column.h"
 #include "model/histogram.h"
+#include "tests/lib/hist_kinds.h"
 #include "tests/unit/codec/codec_shapes.h"
 #include "tests/unit/codec/codec_suites.h"
 #include "tests/unit/unit.h"
@@ -24,7 +26,10 @@
 enum { N_MAX = 3000, HEAD = 18, FILE_MAX = 64 << 10 };
 
 /* What the values of a file look like. */
-enum content { CONSTANT, COUNTER, GAUGE, NOISE, UNEVEN, REPEATING, WORDS, TEXTS, FLOATS };
+enum content {
+    CONSTANT, COUNTER, GAUGE, NOISE, UNEVEN, REPEATING, WORDS, TEXTS, FLOATS,
+    LAYOUTS, /* histograms: of a busy server, a stale marker, then with custom bounds */
+};
 
 static const struct golden {
     const char *name;
@@ -61,6 +66,18 @@ static const struct golden {
     {"histogram", VALUE_HISTOGRAM, 40, TICKS_STEADY, 0, COUNTER, CHUNK_FAST, VALUE_CODEC_HIST},
     {"zstd-bytes", VALUE_BYTES, 300, TICKS_STEADY, 0, TEXTS, CHUNK_SMALL, VALUE_CODEC_ZSTD},
     {"sections", VALUE_BYTES, 300, TICKS_STEADY, 0, NOISE, CHUNK_FAST, VALUE_CODEC_BYTES},
+    {"zigzag", VALUE_I64, 100, TICKS_JITTER, TICK_DOD_BITS, GAUGE, CHUNK_FAST,
+     VALUE_CODEC_ZIGZAG},
+    {"zigzag-u64", VALUE_U64, 100, TICKS_DRIFT, TICK_DELTA_VARINT, NOISE, CHUNK_FAST,
+     VALUE_CODEC_ZIGZAG},
+    {"delta", VALUE_U64, 100, TICKS_MISSING, TICK_GRID, COUNTER, CHUNK_FAST,
+     VALUE_CODEC_DELTA},
+    {"delta-i64", VALUE_I64, 100, TICKS_BURSTS, TICK_DOD_BITS, NOISE, CHUNK_FAST,
+     VALUE_CODEC_DELTA},
+    {"histograms", VALUE_HISTOGRAM, 300, TICKS_JITTER, TICK_COLUMN_GRID, LAYOUTS, CHUNK_FAST,
+     VALUE_CODEC_HISTS},
+    {"histograms-float", VALUE_HISTOGRAM, 200, TICKS_STEADY, 0, GAUGE, CHUNK_FAST,
+     VALUE_CODEC_HISTS},
     {"one", VALUE_F64, 1, TICKS_STEADY, 0, COUNTER, CHUNK_FAST, VALUE_CODEC_CONST},
 };
 
@@ -103,6 +120,17 @@ static uint64_t digest_of(const struct points *pts, enum value_type type)
 
 /* ---- writing --------------------------------------------------------------- */
 
+static void fill_layouts(size_t n, struct rng *rng)
+{
+    static struct histogram stale = {.is_int = true};
+    size_t half = n / 2;
+
+    stale.sum = bits_f64(VALUE_STALE_BITS);
+    hist_kind_fill(val, half, HIST_LATENCY, rng, &arena);
+    val[half].hist = &stale;
+    hist_kind_fill(val + half + 1, n - half - 1, HIST_CLASSIC, rng, &arena);
+}
+
 static void fill_values(const struct golden *g, struct rng *rng)
 {
     static const struct slice words[] = {SLICE_LIT("up"), SLICE_LIT("down"), SLICE_LIT(""),
@@ -115,6 +143,10 @@ static void fill_values(const struct golden *g, struct rng *rng)
         static const enum value_shape shapes[] = {VALUES_CONSTANT, VALUES_COUNTER, VALUES_GAUGE,
                                                   VALUES_NOISE};
         shape_values(val, g->n, g->type, shapes[g->content], rng, &arena);
+        return;
+    }
+    if (g->content == LAYOUTS) {
+        fill_layouts(g->n, rng);
         return;
     }
     for (size_t i = 0; i < g->n; i++) {
@@ -137,6 +169,27 @@ static void fill_values(const struct golden *g, struct rng *rng)
     }
 }
 
+/* Codecs that are chosen for a few values only, with ticks of the same kind: a row of many
+ * is written by the codecs that it names. */
+static bool is_named(const struct golden *g)
+{
+    return g->codec == VALUE_CODEC_ZIGZAG || g->codec == VALUE_CODEC_DELTA;
+}
+
+static size_t put_ticks(uint8_t *dst, const struct golden *g)
+{
+    if (!is_named(g)) return chunk_ticks_encode(dst, ts, g->n);
+    dst[0] = (uint8_t)g->tick_codec;
+    return 1 + tick_encode(dst + 1, (enum tick_codec)g->tick_codec, ts[0], ts, g->n);
+}
+
+static size_t put_values(uint8_t *dst, const struct golden *g)
+{
+    if (!is_named(g)) return chunk_values_encode(dst, g->type, val, g->n, g->effort);
+    dst[0] = value_head(g->codec, g->type);
+    return 1 + value_encode(dst + 1, g->codec, g->type, val, g->n);
+}
+
 static void write_golden(const struct golden *g, FILE *file, const char *digests)
 {
     uint8_t *bytes = calloc(1, FILE_MAX);
@@ -144,9 +197,8 @@ static void write_golden(const struct golden *g, FILE *file, const char *digests
     rng_init(&rng, 42);
     shape_ticks(ts, g->n, g->ticks, &rng);
     fill_values(g, &rng);
-    size_t ticks_len = chunk_ticks_encode(bytes + HEAD, ts, g->n);
-    size_t values_len =
-        chunk_values_encode(bytes + HEAD + ticks_len, g->type, val, g->n, g->effort);
+    size_t ticks_len = put_ticks(bytes + HEAD, g);
+    size_t values_len = put_values(bytes + HEAD + ticks_len, g);
     bytes[1] = (uint8_t)(g->type - 1);
     store_u16(bytes + 2, (uint16_t)g->n);
     store_u16(bytes + 4, (uint16_t)ticks_len);
@@ -225,11 +277,40 @@ START_TEST(test_golden_chunks)
 }
 END_TEST
 
+/* Whoever adds a codec adds a file. Fixed steps have no bytes in a chunk. */
+START_TEST(test_every_codec_has_a_file)
+{
+    static const struct {
+        unsigned id;
+        bool ticks;
+        const char *name;
+    } codecs[] = {
+#define TICK_CODEC(code, id, name, prefix) {code, true, name},
+#define VALUE_CODEC(code, id, name, types, prefix) {code, false, name},
+#define COLUMN_CODEC(code, id, name, types, decoder) {code, false, name},
+#include "codec/codecs.def"
+#undef TICK_CODEC
+#undef VALUE_CODEC
+#undef COLUMN_CODEC
+        {TICK_COLUMN_GRID, true, "column of a grid"},
+        {TICK_COLUMN_OFFSETS, true, "column of offsets"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(codecs); i++) {
+        bool found = codecs[i].ticks && codecs[i].id == TICK_FIXED_STEP;
+        for (size_t k = 0; k < ARRAY_LEN(goldens); k++) {
+            found |= codecs[i].id == (codecs[i].ticks ? goldens[k].tick_codec : goldens[k].codec);
+        }
+        ck_assert_msg(found, "codec %u, %s, has no golden file", codecs[i].id, codecs[i].name);
+    }
+}
+END_TEST
+
 Suite *suite_golden(void)
 {
     Suite *s = suite_create("golden");
     TCase *tc = tcase_create("golden");
     tcase_add_loop_test(tc, test_golden_chunks, 0, (int)ARRAY_LEN(goldens));
+    tcase_add_test(tc, test_every_codec_has_a_file);
     suite_add_tcase(s, tc);
     return s;
 }
