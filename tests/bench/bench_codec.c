@@ -5,10 +5,16 @@
  *     BENCH codec.decimal.2048.bytes.encode_ns=3.1
  *     BENCH codec.decimal.2048.bytes.decode_ns.avx2=0.8
  *     BENCH codec.xor.2048.bytes.size=3.6               beside it: Gorilla XOR
- *     BENCH codec.chunk.fast.steady.mix.size=...        whole chunks, times included
+ *     BENCH codec.chunk.fast.steady.mix.size=...        chunks of 2048, times included
+ *     BENCH codec.chunk.128.fast.steady.mix.size=...    and of other lengths
+ *     BENCH codec.classes.2048.bytes.decode_ns=2.2      class streams beside codec 7 and XOR
  *
- * "mix" is data set C: the kinds by their shares, constants by the constant codec. Best
- * of several rounds, one thread. Nothing is asserted: the machine decides. */
+ *     bench_codec [columns] [chunk] [short] [long] [classes] [hist] [record FILE]
+ *
+ * Without a word: columns, chunk, classes, hist. "short" are chunks of 128 and 512 points,
+ * "long" of 4096 to 65535. "mix" is data set C: the kinds by their shares, constants by the
+ * constant codec. Best of several rounds, one thread. Nothing is asserted: the machine
+ * decides. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +27,9 @@
 #include "codec/decimal.h"
 #include "codec/kernels.h"
 #include "codec/value_codec.h"
+#include "codec/value_column.h"
+#include "model/histogram.h"
+#include "tests/bench/bench_codec.h"
 #include "tests/lib/series_kinds.h"
 
 enum {
@@ -31,7 +40,7 @@ enum {
     SETS = 3,
 };
 
-static double now_ns(void)
+double now_ns(void)
 {
     struct timespec t;
     clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
@@ -202,82 +211,204 @@ static void bench_columns(size_t n)
     print("xor", n, "mix", &mix_xor);
 }
 
+/* ---- class streams ---------------------------------------------------------------- */
+
+static void values_in(struct work *w)
+{
+    w->len = chunk_values_encode(w->bytes, VALUE_F64, w->val, w->n, CHUNK_SMALLEST);
+}
+
+static void values_out(struct work *w)
+{
+    struct value_column col = {.type = VALUE_F64, .n = w->n, .src = w->bytes, .len = w->len};
+    if (value_column_decode(w->back, &col, 0, value_sections(w->n)) != ST_OK) abort();
+}
+
+/* The kinds for which class streams are taken, beside what else could be. */
+static void bench_classes(void)
+{
+    static union value val[POINTS];
+    struct rng rng;
+
+    rng_init(&rng, 3);
+    for (unsigned kind = 0; kind < N_SERIES_KINDS; kind++) {
+        struct cost c = {0}, d = {0}, x = {0};
+        uint8_t head[16 * POINTS + 1024];
+        kind_fill(val, POINTS, (enum series_kind)kind, &rng);
+        (void)chunk_values_encode(head, VALUE_F64, val, POINTS, CHUNK_SMALLEST);
+        if (head[0] >> 3 != VALUE_CODEC_CLASSES) continue;
+        for (int i = 0; i < SERIES; i++) {
+            measure(&c, values_in, values_out, val, POINTS);
+            measure(&d, decimal_in, decimal_out, val, POINTS);
+            measure(&x, xor_in, xor_out, val, POINTS);
+            kind_fill(val, POINTS, (enum series_kind)kind, &rng);
+        }
+        print("classes", POINTS, kind_name((enum series_kind)kind), &c);
+        print("decimal", POINTS, kind_name((enum series_kind)kind), &d);
+        print("xor", POINTS, kind_name((enum series_kind)kind), &x);
+    }
+}
+
 /* ---- whole chunks, times included ------------------------------------------------ */
 
-static void make_ticks(ts_time *ts, bool jitter, struct rng *rng)
+const char *effort_name(enum chunk_effort effort)
 {
-    for (size_t i = 0; i < POINTS; i++) {
+    static const char *const names[] = {"fast", "small", "smallest"};
+    return names[effort];
+}
+
+static bool same_values(enum value_type type, const union value *a, const union value *b, size_t n)
+{
+    if (type != VALUE_HISTOGRAM) return memcmp(a, b, n * sizeof(a[0])) == 0;
+    for (size_t i = 0; i < n; i++) {
+        if (!histogram_eq(a[i].hist, b[i].hist)) return false;
+    }
+    return true;
+}
+
+void measure_chunk(struct chunk_cost *out, enum value_type type, const ts_time *ts,
+                   const union value *val, size_t n, enum chunk_effort effort, int rounds)
+{
+    uint8_t *ticks = malloc(chunk_ticks_bound(n) + CHUNK_PAD);
+    uint8_t *values = malloc(chunk_values_bound(type, val, n) + CHUNK_PAD);
+    struct time_range always = {TS_MIN, TS_MAX};
+    struct points pts = {0};
+    struct arena arena;
+
+    if (!ticks || !values) abort();
+    arena_init(&arena, NULL, 1 << 20);
+    *out = (struct chunk_cost){.encode_ns = 1e18, .decode_ns = 1e18};
+    for (int round = 0; round < rounds; round++) {
+        double t0 = now_ns();
+        struct chunk_ref chunk = {
+            .type = type, .n = (uint32_t)n, .ts = {ts[0], ts[n - 1]}, .ticks = ticks};
+        chunk.ticks_len = chunk_ticks_encode(ticks, ts, n);
+        chunk.values = values;
+        chunk.values_len = chunk_values_encode(values, type, val, n, effort);
+        double t1 = now_ns();
+        pts.n = 0;
+        arena_reset(&arena);
+        if (chunk_decode_range(&pts, &arena, &chunk, always) != ST_OK) abort();
+        double t2 = now_ns();
+        if (!same_values(type, pts.val, val, n)) abort();
+        out->ticks = (double)chunk.ticks_len;
+        out->values = (double)chunk.values_len;
+        if (t1 - t0 < out->encode_ns) out->encode_ns = t1 - t0;
+        if (t2 - t1 < out->decode_ns) out->decode_ns = t2 - t1;
+    }
+    points_release(&pts);
+    arena_release(&arena);
+    free(ticks);
+    free(values);
+}
+
+static void make_ticks(ts_time *ts, size_t n, bool jitter, struct rng *rng)
+{
+    for (size_t i = 0; i < n; i++) {
         ts[i] = (ts_time)(1700000000000u + i * 15000 + (jitter ? rng_below(rng, 20) : 0));
     }
 }
 
-static void print_chunk(bool jitter, enum chunk_effort effort, const char *kind,
+static void print_chunk(size_t n, bool jitter, enum chunk_effort effort, const char *kind,
                         const struct cost *c)
 {
-    static const char *const efforts[] = {"fast", "small", "smallest"};
-    const char *ticks = jitter ? "jitter20ms" : "steady";
+    char name[96], length[16] = "";
 
-    printf("BENCH codec.chunk.%s.%s.%s.size=%.3f\n", efforts[effort], ticks, kind, c->size);
-    printf("BENCH codec.chunk.%s.%s.%s.encode_ns=%.2f\n", efforts[effort], ticks, kind,
-           c->encode_ns);
-    printf("BENCH codec.chunk.%s.%s.%s.decode_ns=%.2f\n", efforts[effort], ticks, kind,
-           c->decode_ns[0]);
+    if (n != POINTS) snprintf(length, sizeof(length), "%zu.", n);
+    snprintf(name, sizeof(name), "codec.chunk.%s%s.%s.%s", length, effort_name(effort),
+             jitter ? "jitter20ms" : "steady", kind);
+    printf("BENCH %s.size=%.3f\n", name, c->size);
+    printf("BENCH %s.encode_ns=%.2f\n", name, c->encode_ns);
+    printf("BENCH %s.decode_ns=%.2f\n", name, c->decode_ns[0]);
     fflush(stdout);
 }
 
-static void bench_chunks(bool jitter, enum chunk_effort effort)
+static void bench_chunks(size_t n, bool jitter, enum chunk_effort effort)
 {
-    static ts_time ts[POINTS];
-    static union value val[POINTS];
-    struct time_range always = {TS_MIN, TS_MAX};
-    struct points pts = {0};
+    static ts_time ts[CHUNK_POINTS_MAX];
+    static union value val[CHUNK_POINTS_MAX];
     struct cost mix = {0};
     struct rng rng;
+    int rounds = n > POINTS ? ROUNDS : 10 * ROUNDS;
 
     rng_init(&rng, 2);
-    uint8_t *bytes = malloc(chunk_ticks_bound(POINTS) +
-                            chunk_values_bound(VALUE_F64, NULL, POINTS) + CHUNK_PAD);
     for (unsigned kind = 0; kind < N_SERIES_KINDS; kind++) {
-        double encode = 1e18, decode = 1e18;
-        size_t len = 0;
-        make_ticks(ts, jitter, &rng);
-        kind_fill(val, POINTS, (enum series_kind)kind, &rng);
-        for (int round = 0; round < 10 * ROUNDS; round++) {
-            double t0 = now_ns();
-            struct chunk_ref chunk = {
-                .type = VALUE_F64, .n = POINTS, .ts = {ts[0], ts[POINTS - 1]}, .ticks = bytes};
-            chunk.ticks_len = chunk_ticks_encode(bytes, ts, POINTS);
-            chunk.values = bytes + chunk.ticks_len;
-            chunk.values_len = chunk_values_encode(bytes + chunk.ticks_len, VALUE_F64, val,
-                                                   POINTS, effort);
-            len = chunk.ticks_len + chunk.values_len;
-            double t1 = now_ns();
-            pts.n = 0;
-            if (chunk_decode_range(&pts, NULL, &chunk, always) != ST_OK) abort();
-            double t2 = now_ns();
-            if (t1 - t0 < encode) encode = t1 - t0;
-            if (t2 - t1 < decode) decode = t2 - t1;
-        }
-        struct cost c = {(double)len / POINTS, encode / POINTS, {decode / POINTS}};
+        struct chunk_cost cost;
+        make_ticks(ts, n, jitter, &rng);
+        kind_fill(val, n, (enum series_kind)kind, &rng);
+        measure_chunk(&cost, VALUE_F64, ts, val, n, effort, rounds);
+        double per = 1 / (double)n;
+        struct cost c = {(cost.ticks + cost.values) * per, cost.encode_ns * per,
+                         {cost.decode_ns * per}};
         add_share(&mix, &c, kind_share((enum series_kind)kind));
-        print_chunk(jitter, effort, kind_name((enum series_kind)kind), &c);
+        print_chunk(n, jitter, effort, kind_name((enum series_kind)kind), &c);
     }
-    print_chunk(jitter, effort, "mix", &mix);
-    points_release(&pts);
-    free(bytes);
+    print_chunk(n, jitter, effort, "mix", &mix);
 }
 
-/* `bench_codec chunk` measures whole chunks only. */
-int main(int argc, char **argv)
+static void bench_lengths(const size_t *lengths, size_t n_lengths)
+{
+    for (size_t i = 0; i < n_lengths; i++) {
+        for (int effort = CHUNK_FAST; effort <= CHUNK_SMALLEST; effort++) {
+            bench_chunks(lengths[i], false, (enum chunk_effort)effort);
+            bench_chunks(lengths[i], true, (enum chunk_effort)effort);
+        }
+    }
+}
+
+static void bench_all_columns(void)
 {
     static const size_t lengths[] = {16, 32, 120, 512, POINTS};
+    for (size_t i = 0; i < ARRAY_LEN(lengths); i++) bench_columns(lengths[i]);
+}
 
+static void bench_whole(void)
+{
+    static const size_t lengths[] = {POINTS};
+    bench_lengths(lengths, ARRAY_LEN(lengths));
+}
+
+static void bench_short(void)
+{
+    static const size_t lengths[] = {128, 512};
+    bench_lengths(lengths, ARRAY_LEN(lengths));
+}
+
+static void bench_long(void)
+{
+    static const size_t lengths[] = {4096, 8192, 16384, CHUNK_POINTS_MAX};
+    bench_lengths(lengths, ARRAY_LEN(lengths));
+}
+
+static const struct mode {
+    const char *name;
+    void (*run)(void);
+    bool usual;
+} modes[] = {
+    {"columns", bench_all_columns, true}, {"chunk", bench_whole, true},
+    {"short", bench_short, false},        {"long", bench_long, false},
+    {"classes", bench_classes, true},     {"hist", bench_hists, true},
+};
+
+int main(int argc, char **argv)
+{
     printf("# kernels: %s\n", kernels()->name);
-    bool all = argc < 2 || strcmp(argv[1], "chunk") != 0;
-    for (size_t i = 0; all && i < ARRAY_LEN(lengths); i++) bench_columns(lengths[i]);
-    for (int effort = CHUNK_FAST; effort <= CHUNK_SMALLEST; effort++) {
-        bench_chunks(false, (enum chunk_effort)effort);
-        bench_chunks(true, (enum chunk_effort)effort);
+    for (size_t m = 0; argc < 2 && m < ARRAY_LEN(modes); m++) {
+        if (modes[m].usual) modes[m].run();
+    }
+    for (int i = 1; i < argc; i++) {
+        size_t m = 0;
+        if (strcmp(argv[i], "record") == 0 && i + 1 < argc) {
+            int code = bench_record(argv[++i]);
+            if (code != 0) return code;
+            continue;
+        }
+        while (m < ARRAY_LEN(modes) && strcmp(argv[i], modes[m].name) != 0) m++;
+        if (m == ARRAY_LEN(modes)) {
+            fprintf(stderr, "bench_codec: %s: no such mode\n", argv[i]);
+            return 2;
+        }
+        modes[m].run();
     }
     return 0;
 }
