@@ -53,6 +53,7 @@ struct app_settings {
     double ts_ignore_val;
     char ts_metric_label[64];      /* label whose value names the metric; "" turns it off */
     enum ts_name_mode { TS_NAME_DERIVE, TS_NAME_KEY, TS_NAME_NONE } ts_name_mode;
+    char http_prefix[64];          /* "" or "/a/b": every path is also served below it */
     bool resp_lenient_args;        /* unknown option words are ignored, as the peer does */
 };
 

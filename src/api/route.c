@@ -52,8 +52,19 @@ static unsigned method_bit(enum http_method method)
     case HTTP_HEAD_METHOD: return ROUTE_GET;
     case HTTP_POST: return ROUTE_POST;
     case HTTP_PUT: return ROUTE_PUT;
+    case HTTP_DELETE: return ROUTE_DELETE;
     default: return 0;
     }
+}
+
+/* The path without the configured prefix, which nobody has to write. */
+static struct slice path_of(struct app *app, const struct http_request *req)
+{
+    struct slice prefix = slice_str(app_settings(app)->http_prefix);
+    if (prefix.len == 0 || !slice_starts(req->path, prefix)) return req->path;
+    struct slice rest = slice_skip(req->path, prefix.len);
+    if (rest.len == 0) return SLICE_LIT("/");
+    return rest.ptr[0] == '/' ? rest : req->path;
 }
 
 /* --- answers without a call -------------------------------------------------------- */
@@ -80,8 +91,9 @@ static void answer_method(struct app *app, struct reply_slot *slot, const struct
 {
     char allow[64];
     unsigned methods = route->methods;
-    snprintf(allow, sizeof(allow), "OPTIONS%s%s%s", methods & ROUTE_GET ? ", GET, HEAD" : "",
-             methods & ROUTE_POST ? ", POST" : "", methods & ROUTE_PUT ? ", PUT" : "");
+    snprintf(allow, sizeof(allow), "OPTIONS%s%s%s%s", methods & ROUTE_GET ? ", GET, HEAD" : "",
+             methods & ROUTE_POST ? ", POST" : "", methods & ROUTE_PUT ? ", PUT" : "",
+             methods & ROUTE_DELETE ? ", DELETE" : "");
     struct http_extra extra = {"Allow", allow};
     struct http_reply reply = {.status = 405,
                                .type = "text/plain; charset=utf-8",
@@ -197,7 +209,7 @@ void route_request(struct conn *conn, struct reply_slot *slot, const struct http
 {
     struct app *app = conn_hub_user(conn_hub(conn), CONN_HTTP);
     struct slice raw_arg = {"", 0};
-    const struct route *route = route_find(req->path, &raw_arg);
+    const struct route *route = route_find(path_of(app, req), &raw_arg);
     if (turn_away(app, slot, req, route)) return;
 
     struct http_call *call = mem_try_zero(sizeof(*call));
@@ -224,7 +236,7 @@ bool route_head(struct conn *conn, struct reply_slot *slot, const struct http_re
 {
     struct app *app = conn_hub_user(conn_hub(conn), CONN_HTTP);
     struct slice arg;
-    const struct route *route = route_find(req->path, &arg);
+    const struct route *route = route_find(path_of(app, req), &arg);
     limits->length_optional = route && !(route->flags & ROUTE_BODY);
     /* A body that nobody will look at is not read. */
     bool has_body = req->chunked || (req->has_length && req->content_length > 0);

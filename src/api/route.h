@@ -15,7 +15,8 @@
 
 struct http_call;
 
-enum route_method { ROUTE_GET = 1, ROUTE_POST = 2, ROUTE_PUT = 4 }; /* HEAD goes with GET */
+/* HEAD goes with GET. */
+enum route_method { ROUTE_GET = 1, ROUTE_POST = 2, ROUTE_PUT = 4, ROUTE_DELETE = 8 };
 
 enum route_flag {
     ROUTE_NO_DB = 1,   /* answers before the database is open */

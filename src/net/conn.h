@@ -77,7 +77,7 @@ struct conn_limits {
     uint32_t body_grace_ms;    /* HTTP: after it the body must have come at */
     uint32_t body_rate_min;    /*   this many bytes a second; 10,000 and 1,024 */
     uint32_t stall_ms;         /* output waits and the peer takes nothing; 60,000; 0: never */
-    const char *cors;          /* HTTP: see http_answer_init(); outlives the hub */
+    const struct regex *cors;  /* HTTP: see http_answer_init(); outlives the hub */
 };
 
 void conn_limits_default(struct conn_limits *limits, enum conn_proto proto);

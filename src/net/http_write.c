@@ -80,20 +80,8 @@ const char *http_date(struct http_date *date, int64_t wall_s)
 
 /* ---- What an answer knows of its request ---------------------------------------------- */
 
-/* Whether the configured list lets this origin read: "*" any, else exact matches. */
-static bool origin_allowed(const char *cors, struct slice origin)
-{
-    for (const char *at = cors; *at; ) {
-        size_t len = strcspn(at, " ,");
-        if ((len == 1 && *at == '*') || slice_eq(slice_of(at, len), origin)) return true;
-        at += len + strspn(at + len, " ,");
-        if (len == 0 && *at == '\0') break;
-    }
-    return false;
-}
-
 void http_answer_init(struct http_answer *answer, const struct http_request *req,
-                      const char *date, const char *cors)
+                      const char *date, const struct regex *cors)
 {
     struct slice origin = http_value(req, HTTP_F_ORIGIN);
 
@@ -104,10 +92,10 @@ void http_answer_init(struct http_answer *answer, const struct http_request *req
     memcpy(answer->date, date, sizeof(answer->date));
     answer->has_origin = false;
     answer->origin[0] = '\0';
-    if (!cors || !*cors || origin.len == 0 || origin.len >= HTTP_ORIGIN_MAX) return;
-    if (!origin_allowed(cors, origin)) return;
+    if (!cors || origin.len == 0 || origin.len >= HTTP_ORIGIN_MAX) return;
+    if (!regex_match(cors, origin)) return;
     answer->has_origin = true;
-    if (strcmp(cors, "*") == 0) origin = SLICE_LIT("*");
+    if (regex_shape(cors)->match_all) origin = SLICE_LIT("*");
     memcpy(answer->origin, origin.ptr, origin.len);
     answer->origin[origin.len] = '\0';
 }

@@ -19,6 +19,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/regex.h"
 #include "base/slice.h"
 #include "net/http_coding.h"
 #include "net/http_read.h"
@@ -46,10 +47,10 @@ struct http_answer {
     char origin[HTTP_ORIGIN_MAX];    /* for Allow-Origin: "*" or the echo; NUL-terminated */
 };
 
-/* cors: origins that may read answers: NULL or "" none, "*" any, else exact origins
- * separated by blanks or commas. */
+/* cors: the origins that may read answers; NULL: none. One that matches everything is
+ * answered with "*", others with an echo of the origin. */
 void http_answer_init(struct http_answer *answer, const struct http_request *req,
-                      const char *date, const char *cors);
+                      const char *date, const struct regex *cors);
 
 struct http_extra {
     const char *name, *value; /* without control bytes: asserted */

@@ -1,6 +1,7 @@
 /* The table of options and what each type takes. See config.h. */
 #include "server/config.h"
 
+#include <ctype.h>
 #include <math.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -10,6 +11,7 @@
 #include "base/log.h"
 #include "base/numfmt.h"
 #include "base/panic.h"
+#include "base/regex.h"
 #include "net/listener.h"
 
 #define NAMES(id, ...) static const struct config_name id[] = {__VA_ARGS__, {NULL, 0}}
@@ -223,6 +225,31 @@ void config_print(struct strbuf *out, const struct config *cfg, const struct con
     }
 }
 
+/* "" or "/a/b": parts of what needs no escape. */
+static bool prefix_is_valid(const char *prefix)
+{
+    size_t len = strlen(prefix);
+    for (size_t i = 0; i < len; i++) {
+        if (prefix[i] == '/' ? i + 1 == len || prefix[i + 1] == '/'
+                             : !isalnum((unsigned char)prefix[i]) && !strchr("-._~", prefix[i]))
+            return false;
+    }
+    return len == 0 || prefix[0] == '/';
+}
+
+static status check_http(const struct config *cfg, struct err *err)
+{
+    struct regex *origins;
+    struct err why = {.st = ST_OK};
+    if (!prefix_is_valid(cfg->app.http_prefix))
+        return err_set(err, ST_INVALID, "http-prefix must be like /prometheus, or empty");
+    if (!cfg->cors[0]) return ST_OK;
+    status st = regex_new(&origins, slice_str(cfg->cors), &why);
+    if (st != ST_OK) return err_set(err, ST_INVALID, "cors-origin: %s", err_text(&why, st));
+    regex_free(origins);
+    return ST_OK;
+}
+
 status config_check(const struct config *cfg, struct err *err)
 {
     TRY(db_options_check(&cfg->engine, err));
@@ -233,6 +260,7 @@ status config_check(const struct config *cfg, struct err *err)
                        "bind %s is open to others and there is no authentication; "
                        "protected-mode no allows it",
                        cfg->bind);
+    TRY(check_http(cfg, err));
     if (cfg->query_threads == 0)
         return err_set(err, ST_INVALID, "query-threads must be auto or 1..64");
     if (cfg->app.ts_chunk_bytes % 8)

@@ -113,7 +113,7 @@ void server_apply_config(struct server *srv)
     limits.input_max = input_room(limits.input_max, cfg->body_max);
     limits.idle_ms = (uint32_t)cfg->http_idle_ms;
     limits.head_ms = (uint32_t)cfg->http_head_ms;
-    limits.cors = cfg->cors;
+    limits.cors = srv->cors;
     if (conn_hub_set_limits(srv->hub, CONN_HTTP, &limits) != ST_OK)
         log_warn("server", "limits of HTTP connections stay as they were", "");
     log_set_level((enum log_level)cfg->log_level);
@@ -204,6 +204,8 @@ static status open_listeners(struct server *srv, struct err *err)
     if (!srv->app.metadata || !srv->app.turns || !srv->app.spaces)
         return err_set(err, ST_NO_MEMORY, "starting");
     api_set_handlers(&srv->app);
+    const char *cors = server_config(srv)->cors;
+    if (cors[0]) TRY(regex_new(&srv->cors, slice_str(cors), err));
     server_apply_config(srv);
     TRY(open_listener(srv, &srv->resp, CONN_RESP, err));
     TRY(open_listener(srv, &srv->http, CONN_HTTP, err));
@@ -443,6 +445,7 @@ void server_close(struct server *srv)
     if (srv->turn_hook.fn) loop_hook_remove(&srv->turn_hook);
     io_threads_close(srv->io);
     conn_hub_close(srv->hub);
+    regex_free(srv->cors);
     loop_close(srv->owner);
     if (srv->vfs) vfs_free(srv->vfs);
     mem_free(srv->baseline);

@@ -10,6 +10,7 @@
 #define TSINK_SERVER_SERVER_H
 
 #include "api/app.h"
+#include "base/regex.h"
 #include "base/rng.h"
 #include "base/timerwheel.h"
 #include "base/vfs.h"
@@ -36,6 +37,7 @@ struct server {
     struct conn_hub *hub;
     struct io_threads *io;
     struct listener *resp, *http;
+    struct regex *cors;               /* cors-origin; NULL: none */
     struct loop_hook turn_hook;       /* looks for signals */
     struct timer cron;
     _Atomic uint64_t durable;         /* the gate of parked replies */

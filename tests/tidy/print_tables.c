@@ -96,7 +96,8 @@ static void print_routes(void)
         static const struct {
             unsigned bit;
             const char *name;
-        } methods[] = {{ROUTE_GET, "GET"}, {ROUTE_POST, "POST"}, {ROUTE_PUT, "PUT"}};
+        } methods[] = {{ROUTE_GET, "GET"}, {ROUTE_POST, "POST"}, {ROUTE_PUT, "PUT"},
+                       {ROUTE_DELETE, "DELETE"}};
         printf("| ");
         for (size_t m = 0; m < ARRAY_LEN(methods); m++) {
             if (!(r->methods & methods[m].bit)) continue;

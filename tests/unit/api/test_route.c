@@ -183,6 +183,38 @@ START_TEST(test_route_answers_on_an_io_thread)
 }
 END_TEST
 
+/* With a prefix every path is there twice, and nothing else is. */
+START_TEST(test_route_prefix)
+{
+    static const struct app_settings settings = {.query_points_max = 11000,
+                                                 .http_prefix = "/a/b"};
+    static const struct answer_case cases[] = {
+        {"GET /a/b/-/healthy", "", "", 200, "Healthy"},
+        {"GET /-/healthy", "", "", 200, "Healthy"},
+        {"GET /a/b/api/v1/query?query=1&time=x", "", "", 400, BAD("time")},
+        {"POST /a/b/-/healthy", "", "", 405, "Allow: OPTIONS, GET, HEAD\r\n"},
+        {"OPTIONS /a/b/-/healthy", "", "", 204, ""},
+        {"GET /a/b/nowhere", "", "", 404, "404 page not found\n"},
+        {"GET /a/b", "", "", 404, "404 page not found\n"},
+        {"GET /a/-/healthy", "", "", 404, "404 page not found\n"},
+        {"GET /a/bc/-/healthy", "", "", 404, "404 page not found\n"},
+        {"GET /a/b/a/b/-/healthy", "", "", 404, "404 page not found\n"},
+        {"GET /a/b-/healthy", "", "", 404, "404 page not found\n"},
+    };
+    char code_is[32];
+
+    fixture_init();
+    atomic_store(&fixture_app.settings, &settings);
+    atomic_store(&fixture_app.ready, true);
+    fixture_start_http(0);
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        snprintf(code_is, sizeof(code_is), "HTTP/1.1 %d ", cases[i].code);
+        ask(&cases[i], code_is);
+    }
+    fixture_stop();
+}
+END_TEST
+
 START_TEST(test_route_waits_for_the_data)
 {
 #define WAITS "Service Unavailable: starting, replay 40 %\n"
@@ -222,6 +254,7 @@ Suite *suite_route(void)
     tcase_set_timeout(answer, 60);
     tcase_add_test(answer, test_route_answers_on_the_owner);
     tcase_add_test(answer, test_route_answers_on_an_io_thread);
+    tcase_add_test(answer, test_route_prefix);
     tcase_add_test(answer, test_route_waits_for_the_data);
     suite_add_tcase(suite, answer);
     return suite;
