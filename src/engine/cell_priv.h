@@ -106,6 +106,7 @@ struct cell {
     uint64_t n_choosy;             /* heads with HEAD_CHOOSY */
     uint64_t n_unflushed;          /* samples in memory that no flush has taken */
     uint64_t saved_births;         /* births that the registry's files cover */
+    uint64_t registry_tried;       /* the last number that a file of it was to have */
     /* Series that registry_remove() took away and no registry file knows yet: whoever
      * removes one pushes its id here. Without memory for that: lost_deaths, and the next
      * checkpoint writes a whole snapshot instead. */
@@ -120,6 +121,7 @@ struct cell {
     struct compaction *compact;    /* under way, or NULL */
     struct list compact_waiters;   /* who asked for one, first come first served */
     struct list removals;          /* segments whose directories go */
+    uint64_t n_catalogs;           /* written by flushes and compactions since the start */
     mono_ns next_compact, next_key_look;
     int64_t compact_pause_ms;      /* after a failure */
     uint64_t compact_seen;         /* version of the manifest that needs nothing; 0: none */

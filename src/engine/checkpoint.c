@@ -140,7 +140,11 @@ void checkpoint_plan(struct checkpoint *cp, struct cell *cell, uint64_t covers)
     cp->planned = true;
     cp->due = checkpoint_due(cell);
     cp->whole = wants_snapshot(cell);
-    cp->prefix = registry_prefix(cell->registry, covers, registry_catalog_last(cat) + 1);
+    /* A number that was tried is not used again: a catalogue whose replacement failed may be
+     * there all the same, and list a file of that number. */
+    uint64_t last = registry_catalog_last(cat);
+    cell->registry_tried = (last > cell->registry_tried ? last : cell->registry_tried) + 1;
+    cp->prefix = registry_prefix(cell->registry, covers, cell->registry_tried);
     cp->births_from = cell->saved_births;
     cp->n_dead = n_dead;
     cp->n_attrs = n_attrs;

@@ -43,6 +43,10 @@ void compact_cancel(struct cell *cell);
 /* Fills in what the policy wants to know. */
 void compact_situation(const struct cell *cell, struct situation *out);
 
+/* Owner. Segments that were written and that no manifest has (at most COMPACT_PARTS_MAX):
+ * they are removed when a catalog that does not name them is on disk. */
+void compact_discard(struct cell *cell, struct segment *const *segs, size_t n);
+
 /* At the end of the cell: what still waits. */
 void compact_release(struct cell *cell);
 

@@ -28,6 +28,7 @@ struct removal {
     struct job job;
     struct db *db;
     uint64_t version;              /* no view older than this manifest may be left */
+    uint64_t n_catalogs;           /* and so many catalogs must have been written */
     mono_ns not_before;
     bool running, failed;
     size_t n;
@@ -83,6 +84,19 @@ static struct removal *removal_new(struct db *db, uint64_t version)
     return rm;
 }
 
+void compact_discard(struct cell *cell, struct segment *const *segs, size_t n)
+{
+    struct removal *rm = n ? removal_new(cell->db, 0) : NULL;
+    for (size_t i = 0; i < n; i++) rm->segment[rm->n++] = segment_ref(segs[i]);
+    /* A catalog whose replacement failed may be there all the same, and name them. */
+    if (rm) rm->n_catalogs = cell->n_catalogs + 1;
+}
+
+static bool waits_for_catalog(const struct cell *cell, const struct removal *rm)
+{
+    return cell->n_catalogs < rm->n_catalogs;
+}
+
 static void step_removals(struct cell *cell)
 {
     mono_ns now = clock_mono(cell->db->ports.clock);
@@ -90,7 +104,8 @@ static void step_removals(struct cell *cell)
     while (at != &cell->removals) {
         struct removal *rm = container_of(at, struct removal, link);
         at = at->next;
-        if (rm->running || rm->not_before > now || cell_oldest_version(cell) < rm->version)
+        if (rm->running || rm->not_before > now || waits_for_catalog(cell, rm) ||
+            cell_oldest_version(cell) < rm->version)
             continue;
         rm->running = true;
         job_init(&rm->job, &remove_ops);
@@ -110,9 +125,10 @@ void compact_release(struct cell *cell)
 static void end(struct compaction *c)
 {
     struct cell *cell = &c->db->cell;
-    /* Nobody took ids behind these: give back what was not used. */
-    if (c->n_out == 0 && cell->next_segment == c->first_id + COMPACT_PARTS_MAX)
-        cell->next_segment = c->first_id;
+    /* Nobody took ids behind these: give back what was not used. An output that was begun
+     * may have left something where its id says. */
+    if (cell->next_segment == c->first_id + COMPACT_PARTS_MAX)
+        cell->next_segment = c->first_id + c->n_begun;
     for (size_t i = 0; i < c->n_out; i++) segment_unref(c->out[i]);
     manifest_unref(c->manifest);
     vec_release(&c->gone);
@@ -132,10 +148,7 @@ static void fail(struct compaction *c, status st)
 {
     struct cell *cell = &c->db->cell;
     mono_ns now = clock_mono(c->db->ports.clock);
-    if (c->n_out) { /* written, but not named: as if they had never been */
-        struct removal *rm = removal_new(c->db, 0);
-        for (size_t i = 0; i < c->n_out; i++) rm->segment[rm->n++] = segment_ref(c->out[i]);
-    }
+    compact_discard(cell, c->out, c->n_out); /* written, but not named */
     if (st != ST_CANCELLED && st != ST_CLOSED) {
         cell->stats.n_compact_errors++;
         if (c->damaged) bar(cell, c->damaged, &c->job.err);
@@ -279,6 +292,7 @@ static void name_publish(struct job *job, status st)
         fail(c, st);
         return;
     }
+    c->db->cell.n_catalogs++;
     c->phase = COMPACT_PUBLISHING;
     publish(c);
 }
@@ -412,7 +426,7 @@ bool compact_busy(const struct cell *cell)
     if (cell->compact) return true;
     list_each(at, &cell->removals) {
         const struct removal *rm = container_of(at, struct removal, link);
-        if (rm->running || !rm->failed) return true;
+        if (rm->running || (!rm->failed && !waits_for_catalog(cell, rm))) return true;
     }
     return false;
 }

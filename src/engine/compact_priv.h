@@ -39,6 +39,7 @@ struct compaction {
     lsn head;                     /* of the WAL */
     lsn sync;                     /* what must be durable before the output is named */
     uint64_t first_id;            /* of COMPACT_PARTS_MAX segment ids */
+    size_t n_begun;               /* the job: so many of them were taken */
     size_t n_asked;               /* of cell->compact_waiters: they wait for this */
     bool look_at_keys;            /* what keyed series have expired is counted, too */
     struct compact_policy policy; /* free_bytes: filled by the job */
@@ -128,7 +129,6 @@ struct merging {
     bool touched[COMPACT_DROP_MAX]; /* some delete may hide something of the source */
 
     struct part part[COMPACT_PARTS_MAX];
-    size_t n_parts;                 /* begun */
 
     /* The series at hand. */
     series_id id;

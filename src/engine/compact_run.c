@@ -46,7 +46,7 @@ static status begin_part(struct merging *m, struct part *part)
         if (info->order_max > order_max) order_max = info->order_max;
         if (info->wal_lsn > wal_lsn) wal_lsn = info->wal_lsn;
     }
-    struct segment_options opt = {.id = c->first_id + m->n_parts,
+    struct segment_options opt = {.id = c->first_id + c->n_begun++,
                                   .lane = c->plan.lane,
                                   .level = c->plan.level,
                                   .db = c->db->file.id,
@@ -57,7 +57,6 @@ static status begin_part(struct merging *m, struct part *part)
                                   .sources = ids,
                                   .n_sources = c->plan.n_sources};
     TRY(segment_begin(&part->writer, c->db->ports.vfs, &opt, m->err));
-    m->n_parts++;
     return ST_OK;
 }
 
@@ -93,7 +92,7 @@ static status finish_part(struct merging *m, struct part *part)
     struct compaction *c = m->c;
     struct segment_info info;
     layout_path dir;
-    segment_writer_set(part->writer, c->first_id, m->n_parts);
+    segment_writer_set(part->writer, c->first_id, c->n_begun);
     struct segment_writer *w = part->writer;
     part->writer = NULL;
     TRY(segment_finish(w, &info, m->err));

@@ -125,6 +125,11 @@ static void forget_deletes(struct flush *f)
 static void fail_flush(struct flush *f, status st)
 {
     struct cell *cell = &f->db->cell;
+    struct segment *written[N_LANES];
+    size_t n = 0;
+    for (int lane = 0; lane < N_LANES; lane++)
+        if (f->segment[lane]) written[n++] = f->segment[lane];
+    compact_discard(cell, written, n);
     give_back(f);
     if (f->phase >= FLUSH_NAMING) f->db->catalog_busy = false;
     cell->n_unflushed += f->cuts.len; /* at least one sample each: a reason to try again */
@@ -282,6 +287,7 @@ static void name_publish(struct job *job, status st)
         fail_flush(f, st);
         return;
     }
+    f->db->cell.n_catalogs++;
     f->phase = FLUSH_PUBLISHING;
     publish(f);
 }

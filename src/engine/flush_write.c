@@ -7,6 +7,7 @@
  */
 #include <stdlib.h>
 
+#include "base/log.h"
 #include "base/mem.h"
 #include "codec/chunk.h"
 #include "engine/compact_priv.h"
@@ -176,7 +177,10 @@ static status finish_lane(struct writing *w, enum value_lane lane)
     TRY(segment_finish(out, &info, w->err));
     f->n_bytes += info.n_bytes;
     layout_segment(dir, lane, 0, info.id);
-    return segment_open(&f->segment[lane], f->db->ports.vfs, dir, &f->db->file.id, w->err);
+    status st = segment_open(&f->segment[lane], f->db->ports.vfs, dir, &f->db->file.id, w->err);
+    if (st != ST_OK && segment_remove(f->db->ports.vfs, dir, NULL) != ST_OK)
+        log_warn("flush", "left for the next start to sweep", "path=%s", dir);
+    return st;
 }
 
 status flush_write_segments(struct flush *f, struct err *err)

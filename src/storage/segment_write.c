@@ -322,7 +322,12 @@ static status publish(struct segment_writer *w, struct err *err)
     vfs_parent(parent, path);
     TRY(vfs_mkdir_all(w->vfs, parent, err));
     SYNC_POINT("segment:before-publish");
-    return durable_rename_dir(w->vfs, w->staging, path, err);
+    status st = durable_rename_dir(w->vfs, w->staging, path, err);
+    /* Renamed, and perhaps not durably: nobody will name it. What cannot be removed the
+     * next start sweeps. */
+    if (st != ST_OK && st != ST_EXISTS && !vfs_exists(w->vfs, w->staging))
+        (void)!segment_remove(w->vfs, path, NULL);
+    return st;
 }
 
 status segment_finish(struct segment_writer *w, struct segment_info *out, struct err *err)

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "engine/db_priv.h"
 #include "tests/lib/db_rig.h"
+#include "tests/lib/vfs_crash.h"
 #include "tests/lib/vfs_fault.h"
 #include "tests/unit/engine/engine_suites.h"
 
@@ -540,6 +541,87 @@ START_TEST(test_a_catalog_that_cannot_be_written_changes_nothing)
 }
 END_TEST
 
+/* The output is where it belongs, and its directory could not be synced: the next attempt
+ * must not meet it there, or no compaction ever succeeds again. */
+START_TEST(test_an_output_that_is_not_durable_is_not_in_the_way)
+{
+    static const struct {
+        enum vfs_op op;
+        const char *glob;
+        uint64_t nth;
+        bool stays; /* nothing can be removed */
+    } faults[] = {
+        {VFS_OP_SYNC_DIR, "lane_numeric/l1", 2, false}, /* the first comes before the rename */
+        {VFS_OP_OPEN, "lane_numeric/l1/seg-*/manifest.json", 1, false},
+        {VFS_OP_SYNC_DIR, "lane_numeric/l1", 2, true},
+        {VFS_OP_OPEN, "lane_numeric/l1/seg-*/manifest.json", 1, true},
+    };
+    struct vfs *disk = vfs_mem_new();
+    struct vfs_fault *fault = vfs_fault_new(disk, 1);
+    struct db_rig rig;
+    log_set_level(LOG_OFF);
+    db_rig_init_on(&rig, 1, vfs_fault_vfs(fault));
+    four_flushes(&rig);
+    struct vfs_fault_rule rule = {
+        .ops = 1u << faults[_i].op, .glob = faults[_i].glob, .nth = faults[_i].nth, .st = ST_IO};
+    unsigned number = vfs_fault_add(fault, &rule);
+    rule = (struct vfs_fault_rule){.ops = VFS_OP(REMOVE),
+                                   .glob = "lane_numeric/l1/*",
+                                   .nth = 1,
+                                   .forever = true,
+                                   .st = ST_IO};
+    if (faults[_i].stays) (void)vfs_fault_add(fault, &rule);
+    pass(&rig, HOUR);
+    ck_assert_uint_eq(vfs_fault_n_fired(fault, number), 1);
+    ck_assert_uint_eq(stats_of(&rig).n_compact_errors, 1);
+    pass(&rig, HOUR);
+    ck_assert_uint_eq(stats_of(&rig).n_segments_at[1], 1);
+    ck_assert_uint_eq(stats_of(&rig).n_compact_errors, 1);
+    vfs_fault_clear(fault);
+    ck_assert_uint_eq(count(&rig, "a", NULL), 400);
+    end(&rig);
+    vfs_fault_free(fault);
+    vfs_free(disk);
+}
+END_TEST
+
+/* The new catalog is there although its replacement failed. Killed then, the database is
+ * what that one says: nothing that it names may have been removed. */
+START_TEST(test_a_catalog_that_is_not_durable_may_be_there_all_the_same)
+{
+    struct vfs_crash *disk = vfs_crash_new();
+    struct vfs_fault *fault = vfs_fault_new(vfs_crash_vfs(disk), 1);
+    struct db_rig rig;
+    log_set_level(LOG_OFF);
+    db_rig_init_on(&rig, 1, vfs_fault_vfs(fault));
+    rig.options.fail_fast = false;
+    four_flushes(&rig);
+    /* Two come before the output is in its place. */
+    struct vfs_fault_rule rule = {
+        .ops = VFS_OP(SYNC_DIR), .glob = ".", .nth = 3, .forever = true, .st = ST_IO};
+    (void)vfs_fault_add(fault, &rule);
+    pass(&rig, HOUR);
+    ck_assert_uint_ge(stats_of(&rig).n_compact_errors, 1);
+    if (_i == 1) { /* and then another one succeeds: outputs that nobody names go */
+        vfs_fault_clear(fault);
+        pass(&rig, HOUR);
+        ck_assert_uint_eq(stats_of(&rig).n_segments_at[1], 1);
+        ck_assert(list_empty(&rig.db->cell.removals));
+    }
+    struct vfs_crash *after = vfs_crash_cut(disk, VFS_CRASH_KEEP_ALL, 1);
+    (void)db_rig_close(&rig);
+    db_rig_release(&rig);
+    vfs_fault_free(fault);
+    vfs_crash_free(disk);
+    db_rig_init_on(&rig, 1, vfs_crash_vfs(after));
+    ck_assert_msg(db_rig_open(&rig) == ST_OK, "%s", rig.err.text);
+    ck_assert_uint_eq(count(&rig, "a", NULL), 400);
+    ck_assert_uint_eq(stats_of(&rig).n_quarantined, 0);
+    end(&rig);
+    vfs_crash_free(after);
+}
+END_TEST
+
 START_TEST(test_a_full_disk_puts_compaction_off)
 {
     struct vfs *disk = vfs_mem_new();
@@ -605,6 +687,8 @@ Suite *suite_compact(void)
     tcase_add_test(tc, test_a_clock_that_jumps_expires_nothing);
     tcase_add_test(tc, test_a_view_reads_on_while_its_segments_go);
     tcase_add_test(tc, test_a_catalog_that_cannot_be_written_changes_nothing);
+    tcase_add_loop_test(tc, test_an_output_that_is_not_durable_is_not_in_the_way, 0, 4);
+    tcase_add_loop_test(tc, test_a_catalog_that_is_not_durable_may_be_there_all_the_same, 0, 2);
     tcase_add_test(tc, test_a_full_disk_puts_compaction_off);
     tcase_add_test(tc, test_a_damaged_source_is_left_alone);
     suite_add_tcase(s, tc);

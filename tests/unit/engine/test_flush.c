@@ -257,6 +257,43 @@ static struct series_attrs attrs_of(struct db_rig *rig, const char *series)
 }
 
 /* Changed attributes are in the WAL until a registry file has them. */
+static status count_dir(void *ctx, const struct vfs_entry *entry)
+{
+    *(size_t *)ctx += entry->is_dir;
+    return ST_OK;
+}
+
+/* Segments of flushes that failed do not pile up: a disk that is full stays as full as it
+ * was. Which of them the catalog on disk names nobody knows until one can be written. */
+START_TEST(test_segments_of_failed_flushes_go)
+{
+    struct vfs *disk = vfs_mem_new();
+    struct vfs_fault *fault = vfs_fault_new(disk, 1);
+    struct db_rig rig;
+    size_t n = 0;
+    open_on(&rig, vfs_fault_vfs(fault));
+    put(&rig, "m", 0, 20);
+    struct vfs_fault_rule rule = {.ops = _i ? VFS_OP(SYNC_DIR) : VFS_OP(WRITE),
+                                  .glob = _i ? "." : LAYOUT_CATALOG ".tmp",
+                                  .nth = _i ? 4 : 1, /* a segment: 2, the registry: 1 */
+                                  .forever = true,
+                                  .st = ST_NO_SPACE};
+    (void)vfs_fault_add(fault, &rule);
+    for (int i = 0; i < 3; i++) ck_assert_int_ne(db_rig_flush(&rig), ST_OK);
+    vfs_fault_clear(fault);
+    ck_assert_int_eq(db_rig_flush(&rig), ST_OK);
+    db_rig_settle(&rig);
+    ck_assert_int_eq(vfs_list(rig.vfs, "lane_numeric/l0", count_dir, &n, NULL), ST_OK);
+    ck_assert_uint_eq(n, rig.db->cell.manifest->n_segments);
+    ck_assert_uint_eq(count(&rig, "m"), 20);
+    check(&rig);
+    ck_assert_int_eq(db_rig_close(&rig), ST_OK);
+    db_rig_release(&rig);
+    vfs_fault_free(fault);
+    vfs_free(disk);
+}
+END_TEST
+
 START_TEST(test_changed_attributes_survive_a_failed_flush)
 {
     struct vfs *disk = vfs_mem_new();
@@ -459,6 +496,7 @@ Suite *suite_flush(void)
     tcase_add_test(tc, test_a_delete_before_the_cut_hides_nothing_later);
     tcase_add_test(tc, test_a_flush_stores_no_delete_that_the_log_may_lose);
     tcase_add_test(tc, test_a_failed_flush_covers_no_wal);
+    tcase_add_loop_test(tc, test_segments_of_failed_flushes_go, 0, 2);
     tcase_add_test(tc, test_changed_attributes_survive_a_failed_flush);
     tcase_add_loop_test(tc, test_the_store_of_deletes_recovers, 0, 2);
     tcase_add_test(tc, test_a_batch_that_meets_a_full_disk_ends);

@@ -8,6 +8,7 @@
 #include "engine/db_priv.h"
 #include "tests/lib/db_rig.h"
 #include "tests/lib/vfs_crash.h"
+#include "tests/lib/vfs_fault.h"
 #include "tests/unit/engine/engine_suites.h"
 
 static const struct time_range all = {TS_MIN, TS_MAX};
@@ -229,6 +230,50 @@ START_TEST(test_power_goes_at_every_step_of_a_checkpoint)
 }
 END_TEST
 
+/* The registry's catalogue is there although its replacement failed, and names a delta: the
+ * next checkpoint must not write another one in its place. Power goes after each change of
+ * that checkpoint. */
+START_TEST(test_a_delta_that_may_be_named_is_not_replaced)
+{
+    uint64_t n_changes = 1;
+    for (uint64_t n = 0; n < n_changes; n++) {
+        struct vfs_crash *disk = vfs_crash_new();
+        struct vfs_fault *fault = vfs_fault_new(vfs_crash_vfs(disk), 1);
+        struct db_rig rig;
+        open_on(&rig, vfs_fault_vfs(fault));
+        rig.db->options.fail_fast = false;
+        for (int i = 0; i < 5; i++) put(&rig, "m", i, 1000);
+        ck_assert_int_eq(db_rig_flush(&rig), ST_OK);
+        for (int i = 5; i < 10; i++) put(&rig, "m", i, 1000);
+        /* Two come with the segment. */
+        struct vfs_fault_rule rule = {
+            .ops = VFS_OP(SYNC_DIR), .glob = ".", .nth = 3, .st = ST_IO};
+        unsigned number = vfs_fault_add(fault, &rule);
+        ck_assert_int_ne(db_rig_flush(&rig), ST_OK);
+        ck_assert_uint_eq(vfs_fault_n_fired(fault, number), 1);
+        for (int i = 10; i < 15; i++) put(&rig, "m", i, 1000);
+        uint64_t before = vfs_crash_n_changes(disk);
+        vfs_crash_stop_after(disk, n ? before + n : UINT64_MAX);
+        (void)db_rig_flush(&rig);
+        if (n == 0) n_changes = vfs_crash_n_changes(disk) - before;
+        struct vfs_crash *after = vfs_crash_cut(disk, VFS_CRASH_KEEP_ALL, n);
+        (void)db_rig_close(&rig);
+        db_rig_release(&rig);
+        vfs_fault_free(fault);
+        vfs_crash_free(disk);
+
+        open_on(&rig, vfs_crash_vfs(after));
+        ck_assert_msg(rig.db->n_quarantined == 0, "change %d: the registry is lost", (int)n);
+        for (int i = 0; i < 15; i++)
+            ck_assert_msg(count(&rig, "m", i) == 1, "change %d: series %d", (int)n, i);
+        check(&rig);
+        close_and_free(&rig);
+        vfs_crash_free(after);
+    }
+    ck_assert_uint_gt(n_changes, 5);
+}
+END_TEST
+
 /* Enough rows for several windows, late ones and deletes among them. */
 START_TEST(test_threads_replay_the_same)
 {
@@ -379,6 +424,7 @@ Suite *suite_recover(void)
     tcase_add_loop_test(tc, test_a_damaged_registry_is_rebuilt, 0, (int)ARRAY_LEN(losses));
     tcase_add_test(tc, test_the_dead_stay_dead);
     tcase_add_test(tc, test_power_goes_at_every_step_of_a_checkpoint);
+    tcase_add_test(tc, test_a_delta_that_may_be_named_is_not_replaced);
     tcase_add_test(tc, test_threads_replay_the_same);
     tcase_add_test(tc, test_threads_define_the_same);
     tcase_add_test(tc, test_recovery_is_stopped);
