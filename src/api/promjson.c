@@ -5,10 +5,10 @@
  */
 #include "api/promjson.h"
 
-#include <math.h>
 #include <string.h>
 
 #include "base/numfmt.h"
+#include "model/histogram_buckets.h"
 
 size_t promjson_time(char *dst, int64_t ms)
 {
@@ -60,93 +60,41 @@ static void put_number(struct strbuf *out, double v)
     strbuf_char(out, '"');
 }
 
-/* The upper bound of exponential bucket idx: base^idx with base 2^(2^-schema). */
-static double exponential_bound(int32_t schema, int64_t idx)
-{
-    enum { EXPONENT_MAX = 5000 }; /* beyond any double: 0 or infinity */
-    int64_t per_octave = schema > 0 ? INT64_C(1) << schema : 1;
-    int64_t rest = idx & (per_octave - 1);
-    int64_t whole = schema < 0 ? idx * (INT64_C(1) << -schema) : (idx - rest) / per_octave;
-    if (whole > EXPONENT_MAX) whole = EXPONENT_MAX;
-    if (whole < -EXPONENT_MAX) whole = -EXPONENT_MAX;
-    return ldexp(exp2((double)rest / (double)per_octave), (int)whole);
-}
-
-static double upper_bound(const struct histogram *h, int64_t idx)
-{
-    if (h->schema != HIST_SCHEMA_CUSTOM) return exponential_bound(h->schema, idx);
-    if (idx < 0) return -INFINITY;
-    return (size_t)idx < h->n_custom ? h->custom[idx] : INFINITY;
-}
-
-struct bucket_list {
-    struct strbuf *out;
-    bool any;
-};
-
 /* [boundaries,"lower","upper","count"]; boundaries: 0 open left, 1 open right, 2 open
- * both, 3 closed both. */
-static void put_bucket(struct bucket_list *list, int rule, double low, double high, double count)
+ * both, 3 closed both. Empty buckets are left out. */
+static void put_buckets(struct strbuf *out, const struct histogram *h)
 {
-    if (count == 0) return;
-    strbuf_str(list->out, list->any ? "," : ",\"buckets\":[");
-    list->any = true;
-    strbuf_printf(list->out, "[%d,", rule);
-    put_number(list->out, low);
-    strbuf_char(list->out, ',');
-    put_number(list->out, high);
-    strbuf_char(list->out, ',');
-    put_number(list->out, count);
-    strbuf_char(list->out, ']');
-}
-
-/* From the largest magnitude to zero: spans and buckets backwards. */
-static void put_negative(struct bucket_list *list, const struct histogram *h)
-{
-    const struct hist_side *side = &h->neg;
-    size_t at = side->n_counts;
-    int64_t idx = 0; /* behind the buckets at hand */
-    for (size_t i = 0; i < side->n_spans; i++)
-        idx += (int64_t)side->spans[i].offset + side->spans[i].n;
-    for (size_t i = side->n_spans; i-- > 0;) {
-        for (uint32_t k = side->spans[i].n; k-- > 0;) {
-            idx--;
-            put_bucket(list, 1, -upper_bound(h, idx), -upper_bound(h, idx - 1),
-                       side->counts[--at]);
-        }
-        idx -= side->spans[i].offset;
+    static const int rules[2][2] = {{2, 0}, {1, 3}}; /* [left closed][right closed] */
+    struct hist_walk walk;
+    struct hist_bucket b;
+    bool any = false;
+    hist_walk_begin(&walk, h, false);
+    while (hist_walk_next(&walk, &b)) {
+        if (b.count == 0) continue;
+        strbuf_str(out, any ? "," : ",\"buckets\":[");
+        any = true;
+        strbuf_printf(out, "[%d,", rules[b.lower_closed][b.upper_closed]);
+        put_number(out, b.lower);
+        strbuf_char(out, ',');
+        put_number(out, b.upper);
+        strbuf_char(out, ',');
+        put_number(out, b.count);
+        strbuf_char(out, ']');
     }
-}
-
-static void put_positive(struct bucket_list *list, const struct histogram *h)
-{
-    const struct hist_side *side = &h->pos;
-    const double *count = side->counts;
-    int64_t idx = 0;
-    for (size_t i = 0; i < side->n_spans; i++) {
-        idx += side->spans[i].offset;
-        for (uint32_t k = 0; k < side->spans[i].n; k++, idx++) {
-            /* The first custom bucket has no lower bound: closed at -Inf, as Prometheus. */
-            int rule = h->schema == HIST_SCHEMA_CUSTOM && idx == 0 ? 3 : 0;
-            put_bucket(list, rule, upper_bound(h, idx - 1), upper_bound(h, idx), *count++);
-        }
-    }
+    if (any) strbuf_char(out, ']');
 }
 
 static void put_histogram(struct strbuf *out, int64_t ms, const struct histogram *h)
 {
     char text[NUMFMT_MAX];
-    struct bucket_list list = {.out = out};
     strbuf_char(out, '[');
     strbuf_put(out, text, promjson_time(text, ms));
     strbuf_str(out, ",{\"count\":");
     put_number(out, h->count);
     strbuf_str(out, ",\"sum\":");
     put_number(out, h->sum);
-    put_negative(&list, h);
-    put_bucket(&list, 3, -h->zero_threshold, h->zero_threshold, h->zero_count);
-    put_positive(&list, h);
-    strbuf_str(out, list.any ? "]}]" : "}]");
+    put_buckets(out, h);
+    strbuf_str(out, "}]");
 }
 
 /* --- results ---------------------------------------------------------------------- */

@@ -137,6 +137,11 @@ const char *binary_op_text(enum binary_op op)
     return texts[op];
 }
 
+bool binary_op_is_trim(enum binary_op op)
+{
+    return op == OP_TRIM_UPPER || op == OP_TRIM_LOWER;
+}
+
 bool binary_op_is_comparison(enum binary_op op)
 {
     return op >= OP_EQ && op <= OP_GE;

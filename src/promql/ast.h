@@ -267,6 +267,7 @@ const char *value_kind_text(enum value_kind kind);
 
 const char *binary_op_text(enum binary_op op);
 bool binary_op_is_comparison(enum binary_op op);
+bool binary_op_is_trim(enum binary_op op);
 bool binary_op_is_set(enum binary_op op);
 const char *aggregator_name(enum aggregator op);
 enum value_kind aggregator_param(enum aggregator op); /* KIND_NONE: takes no parameter */

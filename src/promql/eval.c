@@ -266,7 +266,7 @@ static status negate_put(struct sink *sink, struct column *col)
     FOR_EACH_BIT(i, col->has, s->frame->n) {
         const struct histogram *h = column_hist(col, i);
         if (h) {
-            col->hist[i] = histogram_scaled(s->ev->arena, h, -1);
+            col->hist[i] = histogram_scaled(&s->ev->hist, h, -1);
             if (!col->hist[i]) return eval_oom(s->ev);
         } else {
             col->val[i] = -col->val[i];
@@ -510,7 +510,8 @@ status promql_eval(struct promql_result *out, const struct plan *plan, struct sl
                    struct arena *arena, struct err *err)
 {
     struct eval ev = {
-        .plan = plan, .sets = sets, .arena = arena, .err = err, .delayed = true};
+        .plan = plan, .sets = sets, .arena = arena, .hist = {.arena = arena}, .err = err,
+        .delayed = true};
     struct frame frame = {.start = plan->start, .step = plan->step, .n = plan->n_steps};
     struct promql_result result = {.instant = plan->instant,
                                    .start = plan->start,

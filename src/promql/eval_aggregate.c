@@ -6,10 +6,11 @@
  * Sums are compensated; a mean turns from a sum to an incremental mean where the sum
  * overflows, step by step (quantile.h).
  *
- * Histograms are counted by count and group. min, max, stddev and stdvar ignore them with
- * an info. sum and avg of floats and histograms at one step have no value.
+ * Histograms are counted by count and group, and folded by sum and avg (agg_histogram.c);
+ * min, max, stddev and stdvar ignore them with an info. sum and avg of floats and histograms
+ * at one step have no value.
  */
-#include "promql/eval_priv.h"
+#include "promql/agg_histogram_priv.h"
 
 struct group {
     struct labels labels;
@@ -19,7 +20,8 @@ struct group {
     double *mean;
     double *n;
     uint64_t *has;         /* floats (for count and group: anything) */
-    uint64_t *hist;        /* sum, avg: histograms were there */
+    struct hist_fold **hist; /* sum, avg: the histograms of each step; NULL while there are
+                              none at all, and at steps without */
     uint64_t *incremental; /* avg */
 };
 
@@ -62,7 +64,6 @@ static status new_group(struct aggregation *a, size_t at, const struct column *c
     g->has = arena_try_zero(ev->arena, words * 8);
     if (!g->val || !g->has) return eval_oom(ev);
     if (sums && !(g->c = arena_try_zero(ev->arena, len))) return eval_oom(ev);
-    if (sums && !(g->hist = arena_try_zero(ev->arena, words * 8))) return eval_oom(ev);
     if (op == AGGR_AVG || moments) {
         if (!(g->mean = arena_try_zero(ev->arena, len))) return eval_oom(ev);
         if (!(g->n = arena_try_zero(ev->arena, len))) return eval_oom(ev);
@@ -140,18 +141,35 @@ static void fold(struct aggregation *a, struct group *g, size_t i, double v)
     bit_set(g->has, i);
 }
 
-static void fold_hist(struct aggregation *a, struct group *g, size_t i)
+static status fold_sum(struct aggregation *a, struct group *g, size_t i,
+                       const struct column *col)
+{
+    struct arena *arena = a->ev->arena;
+
+    if (!g->hist) g->hist = arena_try_zero(arena, a->frame->n * sizeof(*g->hist));
+    if (!g->hist) return eval_oom(a->ev);
+    if (!g->hist[i]) {
+        g->hist[i] = arena_try_zero(arena, sizeof(*g->hist[i]));
+        if (!g->hist[i]) return eval_oom(a->ev);
+        g->hist[i]->is_mean = a->e->agg.op == AGGR_AVG;
+    }
+    return hist_fold_add(a->ev, g->hist[i], col->hist[i], expr_pos(a->e->agg.expr),
+                         labels_get(col->labels, SLICE_LIT(LABEL_NAME)));
+}
+
+static status fold_hist(struct aggregation *a, struct group *g, size_t i,
+                        const struct column *col)
 {
     enum aggregator op = a->e->agg.op;
 
+    if (op == AGGR_SUM || op == AGGR_AVG) return fold_sum(a, g, i, col);
     if (op == AGGR_COUNT || op == AGGR_GROUP) {
         fold(a, g, i, 0);
-    } else if (op == AGGR_SUM || op == AGGR_AVG) {
-        bit_set(g->hist, i);
     } else {
         annotations_info(&a->ev->annos, expr_pos(a->e->agg.expr),
                          "ignored histogram in %s aggregation", aggregator_name(op));
     }
+    return ST_OK;
 }
 
 static status aggregation_put(struct sink *sink, struct column *col)
@@ -164,7 +182,7 @@ static status aggregation_put(struct sink *sink, struct column *col)
     if (is_new) TRY(new_group(a, (size_t)at, col));
     struct group *g = &a->list[at];
     FOR_EACH_BIT(i, col->has, a->frame->n) {
-        if (column_hist(col, i)) fold_hist(a, g, i);
+        if (column_hist(col, i)) TRY(fold_hist(a, g, i, col));
         else fold(a, g, i, col->val[i]);
     }
     return ST_OK;
@@ -204,20 +222,34 @@ static void finish_step(struct aggregation *a, struct group *g, size_t i)
     }
 }
 
+/* The steps with histograms: where there are floats too, nothing is left. */
+static status finish_hists(struct aggregation *a, struct group *g, struct column *col)
+{
+    struct text_pos pos = expr_pos(a->e->agg.expr);
+
+    if (!g->hist) return ST_OK;
+    TRY(column_need_hist(a->ev, a->frame, col));
+    for (size_t i = 0; i < a->frame->n; i++) {
+        if (!g->hist[i]) continue;
+        if (bit_get(g->has, i)) {
+            annotations_warn(&a->ev->annos, pos,
+                             "encountered a mix of histograms and floats for aggregation");
+            bit_clear(g->has, i);
+            continue;
+        }
+        TRY(hist_fold_finish(a->ev, g->hist[i], pos, &col->hist[i]));
+        if (col->hist[i]) bit_set(g->has, i);
+    }
+    return ST_OK;
+}
+
 static status finish_group(struct aggregation *a, struct group *g, struct sink *sink)
 {
     struct column col = {
         .labels = g->labels, .drop_name = g->drop_name, .val = g->val, .has = g->has};
 
-    FOR_EACH_BIT(i, g->has, a->frame->n) {
-        if (g->hist && bit_get(g->hist, i)) {
-            annotations_warn(&a->ev->annos, expr_pos(a->e->agg.expr),
-                             "encountered a mix of histograms and floats for aggregation");
-            bit_clear(g->has, i);
-            continue;
-        }
-        finish_step(a, g, i);
-    }
+    FOR_EACH_BIT(i, g->has, a->frame->n) finish_step(a, g, i);
+    TRY(finish_hists(a, g, &col));
     return bit_any(g->has, a->frame->n) ? sink_put(sink, &col) : ST_OK;
 }
 

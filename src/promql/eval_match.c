@@ -163,7 +163,8 @@ static status pair_labels(struct join *j, struct labels many, struct labels one,
 {
     const struct vector_matching *how = j->how;
     struct arena *arena = j->ev->arena;
-    bool arithmetic = !binary_op_is_comparison(j->e->bin.op);
+    bool arithmetic =
+        !binary_op_is_comparison(j->e->bin.op) && !binary_op_is_trim(j->e->bin.op);
 
     if (arithmetic || (j->e->bin.return_bool && !j->ev->delayed)) {
         many = labels_without_meta(arena, many);
@@ -220,14 +221,13 @@ static status result_for(struct join *j, struct labels labels, bool drop_name, i
 static status put_pair(struct join *j, struct result *r, size_t i, struct binary_value many,
                        struct binary_value one)
 {
-    struct binary_value out;
-    bool usable;
-    bool keep = binary_pair(j->ev, j->e, j->swapped ? one : many, j->swapped ? many : one, &out,
-                            &usable);
+    struct binary_pair pair;
 
-    if (!usable) return ST_OK;
-    if (j->e->bin.return_bool) out = (struct binary_value){keep, NULL};
-    else if (!keep) return ST_OK;
+    TRY(binary_pair(j->ev, j->e, j->swapped ? one : many, j->swapped ? many : one, &pair));
+    if (!pair.usable) return ST_OK;
+    struct binary_value out = pair.value;
+    if (j->e->bin.return_bool) out = (struct binary_value){pair.keep, NULL};
+    else if (!pair.keep) return ST_OK;
     if (bit_get(r->col.has, i)) {
         return err_set(j->ev->err, ST_EXECUTION,
                        "vector cannot contain metrics with the same labelset");
@@ -253,7 +253,8 @@ static status join_pair(struct join *j, int64_t group, const struct column *many
     if (!many) ml = label_filter_apply(j->ev->arena, &j->filter, ol);
     if (!one) ol = label_filter_apply(j->ev->arena, &j->filter, ml);
     if ((ml.n && !ml.ptr) || (ol.n && !ol.ptr)) return eval_oom(j->ev);
-    if (binary_op_is_comparison(j->e->bin.op) && many) drop_name = drop_name || many->drop_name;
+    bool keeps = binary_op_is_comparison(j->e->bin.op) || binary_op_is_trim(j->e->bin.op);
+    if (keeps && many) drop_name = drop_name || many->drop_name;
     TRY(pair_labels(j, ml, ol, &labels));
     TRY(result_for(j, labels, drop_name, group, &r));
     FOR_EACH_BIT(i, j->steps, j->frame->n) {

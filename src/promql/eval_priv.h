@@ -48,6 +48,8 @@ static inline ts_time frame_time(const struct frame *f, size_t i)
     return f->start + (int64_t)i * f->step;
 }
 
+struct hist_fold;
+
 struct eval {
     const struct plan *plan;
     struct series_set **sets;
@@ -55,6 +57,11 @@ struct eval {
     bool delayed;                  /* names go at the end; else at once */
     struct arena *arena;
     struct annotations annos;
+    struct hist_work hist;         /* for arithmetic on histograms */
+    struct hist_sum hist_change;   /* fn_histogram_priv.h */
+    const struct histogram **hist_run;
+    size_t hist_run_cap;
+    struct hist_fold *fold;        /* of the range function at hand; made when needed */
     uint64_t n_held, n_peak;       /* values in columns that are kept */
     uint64_t n_total;
     uint64_t n_unpolled;           /* values looked at since the budget was polled */
@@ -211,14 +218,19 @@ CHECKED status eval_binary(struct eval *ev, const struct frame *f, const struct 
 CHECKED status eval_binary_scalar(struct eval *ev, const struct frame *f, const struct expr *e,
                                   double *out);
 
-/* One pair of values. false: a comparison that does not hold (v is the left value then),
- * or types that do not meet, which is annotated. */
 struct binary_value {
     double v;
     const struct histogram *h;
 };
-bool binary_pair(struct eval *ev, const struct expr *e, struct binary_value lhs,
-                 struct binary_value rhs, struct binary_value *out, bool *usable);
+
+/* One pair of values. Not usable: types that do not meet, which is annotated. */
+struct binary_pair {
+    struct binary_value value;
+    bool keep;   /* false: a comparison that does not hold; value is the left one then */
+    bool usable;
+};
+CHECKED status binary_pair(struct eval *ev, const struct expr *e, struct binary_value lhs,
+                           struct binary_value rhs, struct binary_pair *out);
 double binary_floats(enum binary_op op, double a, double b, bool *keep);
 
 CHECKED status eval_vector_vector(struct eval *ev, const struct frame *f, const struct expr *e,

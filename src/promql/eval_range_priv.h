@@ -16,6 +16,7 @@ struct samples {
     VEC(double) v;
     VEC(ts_time) ht;
     VEC(const struct histogram *) h;
+    VEC(uint8_t) hist_reset;       /* samples_is_reset()'s memory */
     struct points raw;             /* read buffer */
 };
 

@@ -18,6 +18,7 @@ void samples_clear(struct samples *s)
     vec_clear(&s->v);
     vec_clear(&s->ht);
     vec_clear(&s->h);
+    vec_clear(&s->hist_reset);
     s->raw.n = 0;
 }
 
@@ -27,6 +28,7 @@ void samples_release(struct samples *s)
     vec_release(&s->v);
     vec_release(&s->ht);
     vec_release(&s->h);
+    vec_release(&s->hist_reset);
     points_release(&s->raw);
 }
 

@@ -13,6 +13,7 @@
 #include "base/hash.h"
 #include "base/numfmt.h"
 #include "base/utf8.h"
+#include "promql/hist_quantile.h"
 
 /* The columns of a vector, sorted into groups. */
 struct members {
@@ -329,7 +330,8 @@ status eval_aggregate_quantile(struct eval *ev, const struct frame *f, const str
 /* Counts of one value in one group. */
 struct tally {
     int64_t group;
-    uint64_t bits;       /* of the value; every NaN is one */
+    uint64_t bits;       /* of the value; every NaN is one. A histogram's are a hash */
+    struct slice text;   /* a histogram's text; else empty */
     struct column col;
 };
 
@@ -345,15 +347,17 @@ struct tallies {
     size_t n, cap;
     uint32_t *slots;     /* index + 1 */
     size_t n_slots;
+    struct strbuf buf;   /* a histogram's text */
 };
 
-static size_t tally_slot(const struct tallies *t, int64_t group, uint64_t bits)
+static size_t tally_slot(const struct tallies *t, int64_t group, uint64_t bits,
+                         struct slice text)
 {
     size_t at = hash_mix(bits ^ hash_mix((uint64_t)group)) & (t->n_slots - 1);
 
     while (t->slots[at]) {
         const struct tally *y = &t->list[t->slots[at] - 1];
-        if (y->group == group && y->bits == bits) break;
+        if (y->group == group && y->bits == bits && slice_eq(y->text, text)) break;
         at = (at + 1) & (t->n_slots - 1);
     }
     return at;
@@ -372,43 +376,45 @@ static status tallies_grow(struct tallies *t)
     t->slots = slots;
     t->n_slots = cap * 2;
     for (size_t i = 0; i < t->n; i++) {
-        slots[tally_slot(t, list[i].group, list[i].bits)] = (uint32_t)(i + 1);
+        slots[tally_slot(t, list[i].group, list[i].bits, list[i].text)] = (uint32_t)(i + 1);
     }
     return ST_OK;
 }
 
-static status tally_new(struct tallies *t, int64_t group, double v, struct labels labels,
-                        struct tally *y)
+static status tally_new(struct tallies *t, int64_t group, struct slice text,
+                        struct labels labels, struct tally *y)
 {
     struct eval *ev = t->ev;
-    char text[360];
-    size_t len = numfmt_fixed(text, v, sizeof(text));
 
     y->group = group;
     TRY(eval_hold(ev, t->frame->n));
     TRY(column_init(ev, t->frame, &y->col));
     y->col.labels = label_filter_apply(ev->arena, &t->filter, labels);
     if (!t->label_dropped) {
-        struct slice value = arena_copy(ev->arena, slice_of(text, len));
+        struct slice value = arena_copy(ev->arena, text);
         if (!value.ptr || (y->col.labels.n && !y->col.labels.ptr)) return eval_oom(ev);
         y->col.labels = labels_with(ev->arena, y->col.labels, t->label, value);
     }
     return y->col.labels.n && !y->col.labels.ptr ? eval_oom(ev) : ST_OK;
 }
 
-static status count_value(struct tallies *t, int64_t group, const struct column *col, size_t i)
+/* Counts a float (text empty) or a histogram by its text. */
+static status count_one(struct tallies *t, int64_t group, const struct column *col, size_t i,
+                        uint64_t bits, struct slice text)
 {
-    double v = col->val[i];
-    uint64_t bits = VALUE_NAN_BITS;
+    char number[360];
 
-    if (!isnan(v)) memcpy(&bits, &v, sizeof(bits));
     if (t->label_dropped) bits = 0;
     if (t->n == t->cap) TRY(tallies_grow(t));
-    size_t slot = tally_slot(t, group, bits);
+    struct slice key = t->label_dropped ? SLICE_LIT("") : text;
+    size_t slot = tally_slot(t, group, bits, key);
     struct tally *y = &t->list[t->slots[slot] ? t->slots[slot] - 1 : t->n];
     if (!t->slots[slot]) {
-        TRY(tally_new(t, group, v, col->labels, y));
+        if (!text.len) text = slice_of(number, numfmt_fixed(number, col->val[i], sizeof(number)));
+        TRY(tally_new(t, group, text, col->labels, y));
         y->bits = bits;
+        y->text = arena_copy(t->ev->arena, key);
+        if (!y->text.ptr) return eval_oom(t->ev);
         y->col.drop_name = col->drop_name;
         t->slots[slot] = (uint32_t)++t->n;
     }
@@ -417,13 +423,28 @@ static status count_value(struct tallies *t, int64_t group, const struct column 
     return ST_OK;
 }
 
+static status count_value(struct tallies *t, int64_t group, const struct column *col, size_t i)
+{
+    double v = col->val[i];
+    uint64_t bits = VALUE_NAN_BITS;
+
+    if (column_hist(col, i)) {
+        strbuf_reset(&t->buf);
+        histogram_text(&t->buf, col->hist[i]);
+        if (t->buf.failed) return eval_oom(t->ev);
+        struct slice text = strbuf_view(&t->buf);
+        return count_one(t, group, col, i, hash_slice(text), text);
+    }
+    if (!isnan(v)) memcpy(&bits, &v, sizeof(bits));
+    return count_one(t, group, col, i, bits, SLICE_LIT(""));
+}
+
 static status tallies_put(struct sink *sink, struct column *col)
 {
     struct tallies *t = container_of(sink, struct tallies, sink);
     int64_t group = label_groups_add(&t->groups, col->labels, NULL);
 
     if (group < 0) return eval_oom(t->ev);
-    (void)column_drop_hist(t->frame, col); /* they have no text to count by */
     FOR_EACH_BIT(i, col->has, t->frame->n) TRY(count_value(t, group, col, i));
     return ST_OK;
 }
@@ -463,7 +484,10 @@ status eval_aggregate_values(struct eval *ev, const struct frame *f, const struc
     }
     TRY(tallies_filter(&t, e));
     label_groups_init(&t.groups, ev->arena, t.filter);
-    TRY(eval_vector(ev, f, e->agg.expr, &t.sink));
+    strbuf_init(&t.buf, 0);
+    status st = eval_vector(ev, f, e->agg.expr, &t.sink);
+    strbuf_release(&t.buf);
+    if (st != ST_OK) return st;
     for (size_t i = 0; i < t.n; i++) TRY(matrix_add(ev, f, &m, &t.list[i].col));
     TRY(matrix_join_same(ev, f, &m));
     return matrix_put(ev, &m, sink);

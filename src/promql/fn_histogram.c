@@ -1,26 +1,32 @@
 /* Histograms: quantiles and fractions of classic ones, whose buckets are series with a
- * bound in the label le; counts, sums and means of native ones.
+ * bound in the label le, and of native ones; counts, sums and means of native ones.
  *
- * The buckets of one histogram are the series with equal labels but for le. They are kept
- * together (struct classic), and each step gathers the counts that are there.
+ * The buckets of one classic histogram are the series with equal labels but for le. They
+ * are kept together (struct classic), and each step gathers the counts that are there. A
+ * native histogram is one series (struct native); where a classic one of the same labels
+ * has buckets at the same step neither is read, which is warned about.
  */
 #include "promql/eval_priv.h"
 
 #include "base/numfmt.h"
+#include "promql/hist_quantile.h"
 
 struct classic {
     struct labels labels; /* without le */
     bool drop_name;
     size_t *cols;         /* indices in the matrix */
     size_t n, cap;
+    uint64_t *blocked;    /* steps with a native histogram of the same labels; or NULL */
 };
 
-struct classics {
+struct histograms {
     struct matrix m;
     double *upper;        /* of each column; meaningless for what is no bucket */
     struct classic *list;
     size_t n;
-    struct bucket *buckets; /* room for the largest histogram */
+    size_t *natives;      /* indices of columns that have any */
+    size_t n_natives;
+    struct bucket *buckets; /* room for the largest classic histogram */
 };
 
 static status add_bucket(struct eval *ev, struct classic *c, size_t col)
@@ -48,29 +54,93 @@ static void warn_bad_bucket(struct eval *ev, struct text_pos pos, struct labels 
                      metric.len ? go_quote(ev->arena, metric) : "");
 }
 
+/* The counts of one classic histogram at one step. */
+static size_t buckets_at(const struct histograms *hs, const struct classic *c, size_t step)
+{
+    size_t n = 0;
+
+    if (c->blocked && bit_get(c->blocked, step)) return 0;
+    for (size_t k = 0; k < c->n; k++) {
+        const struct column *col = &hs->m.s[c->cols[k]];
+        if (!bit_get(col->has, step) || column_hist(col, step)) continue;
+        hs->buckets[n++] =
+            (struct bucket){.upper = hs->upper[c->cols[k]], .count = col->val[step]};
+    }
+    return n;
+}
+
+/* ---- gathering -------------------------------------------------------------------- */
+
+/* What of the column is native: noted; whether anything else is there. */
+static bool note_native(const struct frame *f, struct histograms *hs, size_t i)
+{
+    const struct column *col = &hs->m.s[i];
+    bool native = false, floats = false;
+
+    FOR_EACH_BIT(step, col->has, f->n) {
+        if (column_hist(col, step)) native = true;
+        else floats = true;
+    }
+    if (native) hs->natives[hs->n_natives++] = i;
+    return floats;
+}
+
+/* A native histogram and a classic one of the same labels: neither where both are. */
+static status block_rivals(struct eval *ev, const struct frame *f, struct histograms *hs,
+                           const struct label_groups *groups, struct text_pos pos)
+{
+    for (size_t k = 0; k < hs->n_natives; k++) {
+        struct column *col = &hs->m.s[hs->natives[k]];
+        int64_t at = -1;
+        if (!labels_get(col->labels, SLICE_LIT(LABEL_LE)).len) {
+            at = label_groups_find(groups, col->labels);
+        }
+        if (at < 0) continue;
+        struct classic *c = &hs->list[at];
+        if (!c->blocked) c->blocked = arena_try_zero(ev->arena, bitmap_words(f->n) * 8);
+        if (!c->blocked) return eval_oom(ev);
+        FOR_EACH_BIT(step, col->has, f->n) {
+            if (!column_hist(col, step) || buckets_at(hs, c, step) == 0) continue;
+            struct slice metric = labels_get(col->labels, SLICE_LIT(LABEL_NAME));
+            bit_set(c->blocked, step);
+            bit_clear(col->has, step);
+            annotations_warn(&ev->annos, pos,
+                             "vector contains a mix of classic and native histograms%s%s",
+                             metric.len ? " for metric name " : "",
+                             metric.len ? go_quote(ev->arena, metric) : "");
+        }
+    }
+    return ST_OK;
+}
+
+static status histograms_room(struct eval *ev, struct histograms *hs)
+{
+    hs->upper = arena_try_array(ev->arena, hs->m.n + 1, sizeof(*hs->upper));
+    hs->list = arena_try_zero(ev->arena, (hs->m.n + 1) * sizeof(*hs->list));
+    hs->natives = arena_try_array(ev->arena, hs->m.n + 1, sizeof(*hs->natives));
+    return hs->upper && hs->list && hs->natives ? ST_OK : eval_oom(ev);
+}
+
 /* Evaluates the vector and sorts its series into histograms. */
-static status gather_classics(struct eval *ev, const struct frame *f, const struct expr *arg,
-                              struct classics *out)
+static status gather_histograms(struct eval *ev, const struct frame *f, const struct expr *arg,
+                                struct histograms *out)
 {
     static const struct slice le = {LABEL_LE, sizeof(LABEL_LE) - 1};
     struct label_filter filter = {.names = &le, .n = 1, .keep = false};
+    struct text_pos pos = expr_pos(expr_unwrap((struct expr *)arg));
     struct label_groups groups;
     size_t largest = 0;
 
-    *out = (struct classics){0};
+    *out = (struct histograms){0};
     TRY(eval_matrix(ev, f, arg, &out->m));
-    out->upper = arena_try_array(ev->arena, out->m.n + 1, sizeof(*out->upper));
-    out->list = arena_try_zero(ev->arena, (out->m.n + 1) * sizeof(*out->list));
-    if (!out->upper || !out->list) return eval_oom(ev);
+    TRY(histograms_room(ev, out));
     label_groups_init(&groups, ev->arena, filter);
-
     for (size_t i = 0; i < out->m.n; i++) {
         struct column *col = &out->m.s[i];
         bool is_new;
-        (void)column_drop_hist(f, col); /* native ones have no buckets of this kind */
-        if (!bit_any(col->has, f->n)) continue;
+        if (!note_native(f, out, i)) continue;
         if (!parse_f64(&out->upper[i], labels_get(col->labels, le))) {
-            warn_bad_bucket(ev, expr_pos(expr_unwrap((struct expr *)arg)), col->labels);
+            warn_bad_bucket(ev, pos, col->labels);
             continue;
         }
         int64_t at = label_groups_add(&groups, col->labels, &is_new);
@@ -86,21 +156,106 @@ static status gather_classics(struct eval *ev, const struct frame *f, const stru
         if (c->n > largest) largest = c->n;
     }
     out->buckets = arena_try_array(ev->arena, largest + 1, sizeof(*out->buckets));
-    return out->buckets ? ST_OK : eval_oom(ev);
+    if (!out->buckets) return eval_oom(ev);
+    return block_rivals(ev, f, out, &groups, pos);
 }
 
-/* The counts of one histogram at one step. */
-static size_t buckets_at(const struct classics *cs, const struct classic *c, size_t step)
-{
-    size_t n = 0;
+/* ---- reading ---------------------------------------------------------------------- */
 
-    for (size_t k = 0; k < c->n; k++) {
-        const struct column *col = &cs->m.s[c->cols[k]];
-        if (!bit_get(col->has, step)) continue;
-        cs->buckets[n++] =
-            (struct bucket){.upper = cs->upper[c->cols[k]], .count = col->val[step]};
+/* What is read from each histogram: a quantile, or the fraction between two bounds. */
+struct reading {
+    struct eval *ev;
+    const struct frame *frame;
+    struct histograms hs;
+    struct text_pos pos;        /* of the vector */
+    bool fraction;
+    const double *q;            /* the quantile, or the lower bound, at each step */
+    const double *upper;
+    const uint64_t *at;         /* the steps that are wanted; NULL: all */
+    struct column col;
+};
+
+static double read_classic(struct reading *r, const struct classic *c, size_t n, size_t step)
+{
+    struct bucket_repair repair;
+
+    if (r->fraction) {
+        return bucket_fraction(r->q[step], r->upper[step], r->hs.buckets, n);
     }
-    return n;
+    double v = bucket_quantile(r->q[step], r->hs.buckets, n, &repair);
+    if (repair.forced) {
+        struct monotonicity what = {repair.bucket_min, repair.bucket_max, repair.diff_max};
+        annotations_monotonicity(&r->ev->annos, r->pos,
+                                 labels_get(c->labels, SLICE_LIT(LABEL_NAME)),
+                                 frame_time(r->frame, step), &what);
+    }
+    return v;
+}
+
+static void note_nans(struct reading *r, struct labels labels, enum hist_nans nans)
+{
+    static const char *const texts[] = {
+        [HIST_NANS_SKEW] = "input to histogram_quantile has NaN observations, result is skewed "
+                           "higher",
+        [HIST_NANS_RESULT] = "input to histogram_quantile has NaN observations, result is NaN",
+        [HIST_NANS_LEFT_OUT] = "input to histogram_fraction has NaN observations, which are "
+                               "excluded from all fractions",
+    };
+    struct slice metric = labels_get(labels, SLICE_LIT(LABEL_NAME));
+
+    if (nans == HIST_NANS_NONE) return;
+    annotations_info(&r->ev->annos, r->pos, "%s%s%s", texts[nans],
+                     metric.len ? " for metric name " : "",
+                     metric.len ? go_quote(r->ev->arena, metric) : "");
+}
+
+static double read_native(struct reading *r, const struct column *col, size_t step)
+{
+    const struct histogram *h = column_hist(col, step);
+    enum hist_nans nans;
+    double v = r->fraction ? histogram_fraction(r->q[step], r->upper[step], h, &nans)
+                           : histogram_quantile(r->q[step], h, &nans);
+
+    note_nans(r, col->labels, nans);
+    return v;
+}
+
+/* The column of classic histogram k, or of native histogram k - n. */
+static status read_steps(struct reading *r, size_t k)
+{
+    const struct frame *f = r->frame;
+    const struct classic *c = k < r->hs.n ? &r->hs.list[k] : NULL;
+    const struct column *native = c ? NULL : &r->hs.m.s[r->hs.natives[k - r->hs.n]];
+
+    TRY(eval_poll(r->ev));
+    memset(r->col.has, 0, bitmap_words(f->n) * sizeof(*r->col.has));
+    for (size_t i = 0; i < f->n; i++) {
+        size_t n = 1;
+        if (r->at && !bit_get(r->at, i)) continue;
+        if (c) n = buckets_at(&r->hs, c, i);
+        else if (!bit_get(native->has, i) || !column_hist(native, i)) n = 0;
+        if (n == 0) continue;
+        r->col.val[i] = c ? read_classic(r, c, n, i) : read_native(r, native, i);
+        bit_set(r->col.has, i);
+    }
+    r->col.labels = c ? c->labels : native->labels;
+    r->col.drop_name = false;
+    return ST_OK;
+}
+
+/* Native ones come first. */
+static status put_readings(struct reading *r, struct sink *sink)
+{
+    size_t n = r->hs.n + r->hs.n_natives;
+
+    TRY(column_init(r->ev, r->frame, &r->col));
+    for (size_t i = 0; i < n; i++) {
+        TRY(read_steps(r, (i + r->hs.n) % n));
+        if (!bit_any(r->col.has, r->frame->n)) continue;
+        TRY(column_drop_name(r->ev, &r->col));
+        TRY(sink_put(sink, &r->col));
+    }
+    return ST_OK;
 }
 
 static void warn_quantiles(struct eval *ev, const struct frame *f, const struct expr *arg,
@@ -116,55 +271,34 @@ static void warn_quantiles(struct eval *ev, const struct frame *f, const struct 
     }
 }
 
-/* The quantile of one histogram at the steps where `at` (NULL: everywhere) is set. */
-static void fill_quantiles(struct eval *ev, const struct frame *f, const struct classics *cs,
-                           const struct classic *c, const double *q, const uint64_t *at,
-                           struct text_pos pos, struct column *out)
-{
-    struct bucket_repair repair;
-
-    for (size_t i = 0; i < f->n; i++) {
-        if (at && !bit_get(at, i)) continue;
-        size_t n = buckets_at(cs, c, i);
-        if (n == 0) continue;
-        out->val[i] = bucket_quantile(q[i], cs->buckets, n, &repair);
-        bit_set(out->has, i);
-        if (!repair.forced) continue;
-        struct monotonicity what = {repair.bucket_min, repair.bucket_max, repair.diff_max};
-        annotations_monotonicity(&ev->annos, pos, labels_get(c->labels, SLICE_LIT(LABEL_NAME)),
-                                 frame_time(f, i), &what);
-    }
-}
-
-static status put_classic(struct eval *ev, const struct frame *f, struct labels labels,
-                          struct column *col, struct sink *sink)
-{
-    if (!bit_any(col->has, f->n)) return ST_OK;
-    col->labels = labels;
-    col->drop_name = false;
-    TRY(column_drop_name(ev, col));
-    return sink_put(sink, col);
-}
-
 status fn_histogram_quantile(struct eval *ev, const struct frame *f, const struct expr *call,
                              struct sink *sink)
 {
     struct expr *const *args = call->call.args;
-    struct classics cs;
-    struct column col;
+    struct reading r = {.ev = ev, .frame = f, .pos = expr_pos(expr_unwrap(args[1]))};
     double *q;
 
     TRY(eval_scalar(ev, f, args[0], &q));
+    r.q = q;
     warn_quantiles(ev, f, args[0], q);
-    TRY(gather_classics(ev, f, args[1], &cs));
-    TRY(column_init(ev, f, &col));
-    for (size_t k = 0; k < cs.n; k++) {
-        TRY(eval_poll(ev));
-        memset(col.has, 0, bitmap_words(f->n) * sizeof(*col.has));
-        fill_quantiles(ev, f, &cs, &cs.list[k], q, NULL, expr_pos(expr_unwrap(args[1])), &col);
-        TRY(put_classic(ev, f, cs.list[k].labels, &col, sink));
-    }
-    return ST_OK;
+    TRY(gather_histograms(ev, f, args[1], &r.hs));
+    return put_readings(&r, sink);
+}
+
+status fn_histogram_fraction(struct eval *ev, const struct frame *f, const struct expr *call,
+                             struct sink *sink)
+{
+    struct expr *const *args = call->call.args;
+    struct reading r = {
+        .ev = ev, .frame = f, .fraction = true, .pos = expr_pos(expr_unwrap(args[2]))};
+    double *lower, *upper;
+
+    TRY(eval_scalar(ev, f, args[0], &lower));
+    TRY(eval_scalar(ev, f, args[1], &upper));
+    r.q = lower;
+    r.upper = upper;
+    TRY(gather_histograms(ev, f, args[2], &r.hs));
+    return put_readings(&r, sink);
 }
 
 /* ---- histogram_quantiles ---------------------------------------------------------- */
@@ -194,39 +328,33 @@ static void take_equal(const struct frame *f, const double *q, size_t i, uint64_
 }
 
 struct quantiles_call {
-    struct eval *ev;
-    const struct frame *frame;
-    struct classics cs;
+    struct reading r;
     struct slice name;     /* of the label that tells the quantile */
-    struct text_pos pos;
     struct matrix out;
-    struct column col;
     uint64_t *todo, *at;
 };
 
 /* Columns of one argument: one for each histogram and value of the quantile, which may
  * change from step to step. */
-static status add_quantiles(struct quantiles_call *qc, const double *q)
+static status add_quantiles(struct quantiles_call *qc)
 {
-    struct eval *ev = qc->ev;
-    const struct frame *f = qc->frame;
+    struct reading *r = &qc->r;
+    struct eval *ev = r->ev;
+    const struct frame *f = r->frame;
+    size_t n = r->hs.n + r->hs.n_natives;
 
     for (size_t i = 0; i < f->n; i++) bit_set(qc->todo, i);
     for (size_t i = 0; i < f->n; i++) {
         if (!bit_get(qc->todo, i)) continue;
-        struct slice value = quantile_label(ev->arena, q[i]);
+        struct slice value = quantile_label(ev->arena, r->q[i]);
         if (!value.ptr) return eval_oom(ev);
-        take_equal(f, q, i, qc->todo, qc->at);
-        for (size_t k = 0; k < qc->cs.n; k++) {
-            const struct classic *c = &qc->cs.list[k];
-            TRY(eval_poll(ev));
-            memset(qc->col.has, 0, bitmap_words(f->n) * sizeof(*qc->col.has));
-            fill_quantiles(ev, f, &qc->cs, c, q, qc->at, qc->pos, &qc->col);
-            qc->col.labels = labels_with(ev->arena, c->labels, qc->name, value);
-            if (!qc->col.labels.ptr) return eval_oom(ev);
-            qc->col.drop_name = false;
-            TRY(column_drop_name(ev, &qc->col));
-            TRY(matrix_add(ev, f, &qc->out, &qc->col));
+        take_equal(f, r->q, i, qc->todo, qc->at);
+        for (size_t k = 0; k < n; k++) {
+            TRY(read_steps(r, (k + r->hs.n) % n));
+            r->col.labels = labels_with(ev->arena, r->col.labels, qc->name, value);
+            if (!r->col.labels.ptr) return eval_oom(ev);
+            TRY(column_drop_name(ev, &r->col));
+            TRY(matrix_add(ev, f, &qc->out, &r->col));
         }
     }
     return ST_OK;
@@ -236,54 +364,28 @@ status fn_histogram_quantiles(struct eval *ev, const struct frame *f, const stru
                               struct sink *sink)
 {
     struct expr *const *args = call->call.args;
-    struct quantiles_call qc = {.ev = ev, .frame = f, .name = eval_string(args[1])};
+    struct quantiles_call qc = {.r = {.ev = ev, .frame = f}, .name = eval_string(args[1])};
 
     if (!qc.name.len) {
         return err_set(ev->err, ST_EXECUTION, "invalid label name %s",
                        go_quote(ev->arena, qc.name));
     }
-    qc.pos = expr_pos(expr_unwrap(args[0]));
+    qc.r.pos = expr_pos(expr_unwrap(args[0]));
     qc.todo = arena_try_zero(ev->arena, bitmap_words(f->n) * sizeof(*qc.todo));
     qc.at = arena_try_zero(ev->arena, bitmap_words(f->n) * sizeof(*qc.at));
     if (!qc.todo || !qc.at) return eval_oom(ev);
-    TRY(gather_classics(ev, f, args[0], &qc.cs));
-    TRY(column_init(ev, f, &qc.col));
+    qc.r.at = qc.at;
+    TRY(gather_histograms(ev, f, args[0], &qc.r.hs));
+    TRY(column_init(ev, f, &qc.r.col));
     for (size_t a = 2; a < call->call.n_args; a++) {
         double *q;
         TRY(eval_scalar(ev, f, args[a], &q));
         warn_quantiles(ev, f, args[a], q);
-        TRY(add_quantiles(&qc, q));
+        qc.r.q = q;
+        TRY(add_quantiles(&qc));
     }
     TRY(matrix_join_same(ev, f, &qc.out));
     return matrix_put(ev, &qc.out, sink);
-}
-
-/* ---- histogram_fraction ----------------------------------------------------------- */
-
-status fn_histogram_fraction(struct eval *ev, const struct frame *f, const struct expr *call,
-                             struct sink *sink)
-{
-    struct expr *const *args = call->call.args;
-    struct classics cs;
-    struct column col;
-    double *lower, *upper;
-
-    TRY(eval_scalar(ev, f, args[0], &lower));
-    TRY(eval_scalar(ev, f, args[1], &upper));
-    TRY(gather_classics(ev, f, args[2], &cs));
-    TRY(column_init(ev, f, &col));
-    for (size_t k = 0; k < cs.n; k++) {
-        TRY(eval_poll(ev));
-        memset(col.has, 0, bitmap_words(f->n) * sizeof(*col.has));
-        for (size_t i = 0; i < f->n; i++) {
-            size_t n = buckets_at(&cs, &cs.list[k], i);
-            if (n == 0) continue;
-            col.val[i] = bucket_fraction(lower[i], upper[i], cs.buckets, n);
-            bit_set(col.has, i);
-        }
-        TRY(put_classic(ev, f, cs.list[k].labels, &col, sink));
-    }
-    return ST_OK;
 }
 
 /* ---- native histograms ------------------------------------------------------------ */

@@ -2,6 +2,7 @@
  * compensated as Prometheus' are (quantile.h). Functions of floats ignore histograms, and
  * say so when the window has both.
  */
+#include "promql/agg_histogram_priv.h"
 #include "promql/eval_range_priv.h"
 
 /* false when there are no floats to look at. */
@@ -13,15 +14,35 @@ static bool floats_only(struct range_call *rc, const struct window *w)
 }
 
 /* Sums and means mix nothing: a window with both kinds has no value. */
-static bool one_kind(struct range_call *rc, const struct window *w)
+static bool mixed_kinds(struct range_call *rc, const struct window *w)
 {
-    if (w->n && w->hn) {
-        annotations_warn(&rc->ev->annos, rc->pos,
-                         "encountered a mix of histograms and floats for metric name %s",
-                         range_metric(rc));
-        return false;
+    if (w->n == 0 || w->hn == 0) return false;
+    annotations_warn(&rc->ev->annos, rc->pos,
+                     "encountered a mix of histograms and floats for metric name %s",
+                     range_metric(rc));
+    return true;
+}
+
+static bool fold_hists(struct range_call *rc, const struct window *w, bool is_mean,
+                       struct range_out *out)
+{
+    struct eval *ev = rc->ev;
+    struct slice metric = labels_get(rc->labels, SLICE_LIT(LABEL_NAME));
+    status st = ST_OK;
+
+    if (!ev->fold) ev->fold = arena_try_zero(ev->arena, sizeof(*ev->fold));
+    if (ev->fold) {
+        hist_fold_reset(ev->fold);
+        ev->fold->is_mean = is_mean;
+    } else {
+        st = ST_NO_MEMORY;
     }
-    return w->n > 0;
+    for (size_t i = 0; st == ST_OK && i < w->hn; i++) {
+        st = hist_fold_add(ev, ev->fold, w->h[i], rc->pos, metric);
+    }
+    if (st == ST_OK) st = hist_fold_finish(ev, ev->fold, rc->pos, &out->hist);
+    if (st != ST_OK) rc->failed = true;
+    return out->hist != NULL;
 }
 
 static bool avg_over_time_kernel(struct range_call *rc, const struct window *w,
@@ -29,7 +50,8 @@ static bool avg_over_time_kernel(struct range_call *rc, const struct window *w,
 {
     struct mean m;
 
-    if (!one_kind(rc, w)) return false;
+    if (mixed_kinds(rc, w)) return false;
+    if (w->hn) return fold_hists(rc, w, true, out);
     mean_first(&m, w->v[0]);
     for (size_t i = 1; i < w->n; i++) mean_add(&m, w->v[i]);
     out->val = mean_value(&m);
@@ -41,7 +63,8 @@ static bool sum_over_time_kernel(struct range_call *rc, const struct window *w,
 {
     double sum = 0, c = 0;
 
-    if (!one_kind(rc, w)) return false;
+    if (mixed_kinds(rc, w)) return false;
+    if (w->hn) return fold_hists(rc, w, false, out);
     for (size_t i = 0; i < w->n; i++) kahan_add(w->v[i], &sum, &c);
     out->val = isinf(sum) ? sum : sum + c;
     return true;

@@ -10,9 +10,10 @@
  * outside of the window: anchored takes the newest at or before its start as the first
  * value; smoothed draws straight lines through both ends.
  *
- * All kernels see floats; windows that mix floats and histograms have no rate.
+ * Windows of histograms alone go the same way (fn_histogram_rate.c); those that mix floats
+ * and histograms have no rate.
  */
-#include "promql/eval_range_priv.h"
+#include "promql/fn_histogram_priv.h"
 
 static bool warn_mixed(struct range_call *rc)
 {
@@ -39,30 +40,63 @@ static double reset_correction(const double *v, size_t n)
     return sum;
 }
 
+/* A change between the first and the last of n samples, and where they begin. */
+struct change {
+    double v;      /* of a histogram: its count */
+    double first;
+    ts_time t0, t1;
+    size_t n;
+};
+
+/* What to multiply the change with so that it is that of the whole window. */
+static double extrapolation(const struct range_call *rc, const struct window *w,
+                            const struct change *c, bool counter)
+{
+    double to_start = to_seconds(rc, c->t0 - w->start);
+    double to_end = to_seconds(rc, w->end - c->t1);
+    double sampled = to_seconds(rc, c->t1 - c->t0);
+    double distance = sampled / (double)(c->n - 1);
+    double threshold = distance * 1.1;
+
+    if (to_start >= threshold) to_start = distance / 2;
+    if (counter && c->v > 0 && c->first >= 0) {
+        double to_zero = sampled * (c->first / c->v);
+        if (to_zero < to_start) to_start = to_zero;
+    }
+    if (to_end >= threshold) to_end = distance / 2;
+    return (sampled + to_start + to_end) / sampled;
+}
+
+static bool extrapolated_hist(struct range_call *rc, const struct window *w, bool counter,
+                              bool rate, struct range_out *out)
+{
+    if (w->hn < 2 || !hist_window_change(rc, w, counter)) return false;
+    struct change change = {.v = rc->ev->hist_change.count.v,
+                            .first = w->h[0]->count,
+                            .t0 = w->ht[0],
+                            .t1 = w->ht[w->hn - 1],
+                            .n = w->hn};
+    double factor = extrapolation(rc, w, &change, counter);
+    if (rate) factor /= rc->seconds;
+    hist_sum_scale(&rc->ev->hist_change, factor);
+    return hist_take(rc, &out->hist);
+}
+
 static bool extrapolated(struct range_call *rc, const struct window *w, bool counter, bool rate,
                          struct range_out *out)
 {
     if (w->n && w->hn) return warn_mixed(rc);
+    if (w->hn) return extrapolated_hist(rc, w, counter, rate, out);
     if (w->n < 2) return false;
-    double change = w->v[w->n - 1] - w->v[0];
-    if (counter && rc->has_resets) change += reset_correction(w->v, w->n);
-
-    double to_start = to_seconds(rc, w->t[0] - w->start);
-    double to_end = to_seconds(rc, w->end - w->t[w->n - 1]);
-    double sampled = to_seconds(rc, w->t[w->n - 1] - w->t[0]);
-    double distance = sampled / (double)(w->n - 1);
-    double threshold = distance * 1.1;
-
-    if (to_start >= threshold) to_start = distance / 2;
-    if (counter && change > 0 && w->v[0] >= 0) {
-        double to_zero = sampled * (w->v[0] / change);
-        if (to_zero < to_start) to_start = to_zero;
-    }
-    if (to_end >= threshold) to_end = distance / 2;
-
-    double factor = (sampled + to_start + to_end) / sampled;
+    struct change change = {.v = w->v[w->n - 1] - w->v[0],
+                            .first = w->v[0],
+                            .t0 = w->t[0],
+                            .t1 = w->t[w->n - 1],
+                            .n = w->n};
+    if (counter && rc->has_resets) change.v += reset_correction(w->v, w->n);
+    double factor = extrapolation(rc, w, &change, counter);
     if (rate) factor /= rc->seconds;
-    out->val = change * factor;
+    out->val = change.v * factor;
     return true;
 }
 
@@ -104,11 +138,33 @@ static double line_at(const struct reach *r, size_t i, ts_time t, bool counter, 
     return a + (b - a) * (double)(t - r->t[i]) / (double)(r->t[i + 1] - r->t[i]);
 }
 
+/* Whether a range may use any histogram: in the window, or at its ends. */
+static bool reaches_hist(const struct range_call *rc, const struct window *w)
+{
+    const struct samples *s = w->all;
+    int64_t lookback = rc->ev->plan->lookback;
+
+    if (w->hn) return true;
+    if (w->hlo > 0 && s->ht.ptr[w->hlo - 1] > sat_sub(w->start, lookback)) return true;
+    return rc->smoothed && w->hhi < s->ht.len && s->ht.ptr[w->hhi] <= sat_add(w->end, lookback);
+}
+
+static bool extended_hist(struct range_call *rc, const struct window *w, bool counter, bool rate,
+                          struct range_out *out)
+{
+    if (!hist_extended_change(rc, w, counter)) return false;
+    if (rate) hist_sum_divide(&rc->ev->hist_change, rc->seconds);
+    return hist_take(rc, &out->hist);
+}
+
 static bool extended(struct range_call *rc, const struct window *w, bool counter, bool rate,
                      struct range_out *out)
 {
     struct reach r = reach_of(rc, w);
 
+    if (reaches_hist(rc, w)) {
+        return r.hi == r.lo ? extended_hist(rc, w, counter, rate, out) : warn_mixed(rc);
+    }
     if (r.hi == r.lo || r.t[r.hi - 1] <= w->start || r.t[r.lo] > w->end) return false;
     size_t last = r.hi - 1;
     double left = r.v[r.lo], right = r.v[last];
@@ -154,21 +210,42 @@ static bool delta_kernel(struct range_call *rc, const struct window *w, struct r
 
 /* ---- the last two samples --------------------------------------------------------- */
 
+/* Which two samples are the last? */
+enum last_two { LAST_FLOATS, LAST_HISTS, LAST_MIXED };
+
+static enum last_two last_two_of(const struct window *w)
+{
+    size_t n = w->n, hn = w->hn, n_hist = 0;
+
+    for (int i = 0; i < 2; i++) {
+        bool hist = n == 0 || (hn > 0 && w->ht[hn - 1] > w->t[n - 1]);
+        if (hist) hn--;
+        else n--;
+        n_hist += hist;
+    }
+    return n_hist == 2 ? LAST_HISTS : n_hist == 1 ? LAST_MIXED : LAST_FLOATS;
+}
+
+static bool instant_hist(struct range_call *rc, const struct window *w, bool rate,
+                         struct range_out *out)
+{
+    size_t last = w->hn - 1;
+    int64_t ticks = w->ht[last] - w->ht[last - 1];
+
+    if (ticks == 0 || !hist_instant_change(rc, w, last, rate)) return false;
+    if (rate) hist_sum_divide(&rc->ev->hist_change, to_seconds(rc, ticks));
+    return hist_take(rc, &out->hist);
+}
+
 static bool instant(struct range_call *rc, const struct window *w, bool rate,
                     struct range_out *out)
 {
     size_t n = w->n;
 
     if (n + w->hn < 2) return false;
-    if (w->hn) { /* which two are the last? */
-        ts_time h1 = w->ht[w->hn - 1];
-        size_t newer = n;
-        while (newer > 0 && w->t[newer - 1] > h1) newer--;
-        if (n - newer < 2) {
-            bool only_hist = n == 0 || (w->hn >= 2 && w->ht[w->hn - 2] > w->t[n - 1]);
-            return only_hist ? false : warn_mixed(rc);
-        }
-    }
+    enum last_two last = w->hn ? last_two_of(w) : LAST_FLOATS;
+    if (last == LAST_MIXED) return warn_mixed(rc);
+    if (last == LAST_HISTS) return instant_hist(rc, w, rate, out);
     double a = w->v[n - 2], b = w->v[n - 1];
     int64_t ticks = w->t[n - 1] - w->t[n - 2];
     if (ticks == 0) return false;
@@ -192,7 +269,7 @@ static bool idelta_kernel(struct range_call *rc, const struct window *w, struct 
 /* Walks floats and histograms of a window in time order and counts where `differs`. */
 static bool count_steps(struct range_call *rc, const struct window *w,
                         bool (*floats)(double a, double b),
-                        bool (*hists)(const struct histogram *a, const struct histogram *b),
+                        bool (*hists)(struct range_call *rc, const struct samples *s, size_t i),
                         struct range_out *out)
 {
     const struct samples *s = w->all;
@@ -214,7 +291,7 @@ static bool count_steps(struct range_call *rc, const struct window *w,
         double v = is_hist ? 0 : s->v.ptr[i++];
         if (!first) {
             if (!h != !prev_h) out->val++;
-            else if (h ? hists(prev_h, h) : floats(prev_v, v)) out->val++;
+            else if (h ? hists(rc, s, k - 1) : floats(prev_v, v)) out->val++;
         }
         prev_v = v;
         prev_h = h;
@@ -227,19 +304,16 @@ static bool floats_changed(double a, double b)
     return a != b && !(isnan(a) && isnan(b));
 }
 
-static bool hists_changed(const struct histogram *a, const struct histogram *b)
+/* Histograms i - 1 and i of the samples differ. */
+static bool hists_changed(struct range_call *rc, const struct samples *s, size_t i)
 {
-    return !histogram_eq(a, b);
+    (void)rc;
+    return !histogram_same(s->h.ptr[i - 1], s->h.ptr[i]);
 }
 
 static bool floats_reset(double a, double b)
 {
     return b < a;
-}
-
-static bool hists_reset(const struct histogram *a, const struct histogram *b)
-{
-    return b->reset == HIST_RESET_YES || b->count < a->count;
 }
 
 static bool changes_kernel(struct range_call *rc, const struct window *w, struct range_out *out)
@@ -249,7 +323,7 @@ static bool changes_kernel(struct range_call *rc, const struct window *w, struct
 
 static bool resets_kernel(struct range_call *rc, const struct window *w, struct range_out *out)
 {
-    return count_steps(rc, w, floats_reset, hists_reset, out);
+    return count_steps(rc, w, floats_reset, samples_is_reset, out);
 }
 
 RANGE_FUNCTION(rate, .is_rate = true, .anchored = true, .smoothed = true)

@@ -4,6 +4,7 @@
 Suite *suite_agg(void);
 Suite *suite_batch(void);
 Suite *suite_histogram(void);
+Suite *suite_histogram_buckets(void);
 Suite *suite_label(void);
 Suite *suite_matcher(void);
 Suite *suite_metadata(void);
@@ -12,5 +13,5 @@ Suite *suite_time(void);
 Suite *suite_validate(void);
 Suite *suite_value(void);
 
-UNIT_MAIN(suite_agg, suite_batch, suite_histogram, suite_label, suite_matcher, suite_metadata,
-          suite_point, suite_time, suite_validate, suite_value)
+UNIT_MAIN(suite_agg, suite_batch, suite_histogram, suite_histogram_buckets, suite_label,
+          suite_matcher, suite_metadata, suite_point, suite_time, suite_validate, suite_value)
