@@ -122,3 +122,8 @@ void mem_free_region(void *ptr, size_t len)
     else
         (void)munmap(ptr, len);
 }
+
+bool mem_idle_region(void *ptr, size_t len)
+{
+    return !regions_from_heap() && madvise(ptr, len, MADV_DONTNEED) == 0;
+}

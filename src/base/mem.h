@@ -26,6 +26,10 @@ void mem_free(void *ptr);
 CHECKED void *mem_try_region(size_t len);
 void mem_free_region(void *ptr, size_t len);
 
+/* Whole pages of a region go back to the system until they are touched again; what was in
+ * them is lost. False: they did not, and hold anything. About a microsecond for 16 KiB. */
+bool mem_idle_region(void *ptr, size_t len);
+
 /* The process-wide allocator, set once before the first allocation. may_fail is
  * false for mem_alloc(): failure loops let those through. */
 struct mem_hooks {

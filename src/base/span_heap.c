@@ -23,11 +23,14 @@ enum {
     SMALL_MAX = 504,
     N_SMALL = SMALL_MAX / STEP,
     SPANS = SPAN_REGION_LEN / SPAN_LEN,
+    WARM_MIN = 16,      /* spans, and one of WARM_SHARE in use: who comes and goes finds */
+    WARM_SHARE = 64,    /* memory. A guess: 1.6 % more, against a page fault every 4 KiB */
 };
 
 struct region {
     struct list link;   /* of heap->regions or heap->full */
     uint64_t free;      /* a bit for each span that nobody uses */
+    uint64_t warm;      /* of those, the ones that hold memory */
     char *base;
 };
 
@@ -86,6 +89,7 @@ void span_heap_init(struct span_heap *heap, struct account *account)
 static void free_region(struct span_heap *heap, struct region *region)
 {
     list_remove(&region->link);
+    heap->n_warm -= (size_t)__builtin_popcountll(region->warm);
     UNPOISON(region->base, SPAN_REGION_LEN);
     mem_free_region(region->base, SPAN_REGION_LEN);
     mem_free(region);
@@ -180,8 +184,10 @@ static struct span *take_span(struct span_heap *heap, unsigned class)
         return NULL;
     }
     if (region->free == UINT64_MAX) heap->n_idle_regions--;
-    unsigned idx = (unsigned)__builtin_ctzll(region->free);
-    region->free &= region->free - 1;
+    unsigned idx = (unsigned)__builtin_ctzll(region->warm ? region->warm : region->free);
+    if (region->warm) heap->n_warm--;
+    region->warm &= ~(1ull << idx);
+    region->free &= ~(1ull << idx);
     place_region(heap, region);
     struct span *span = (struct span *)(void *)(region->base + (size_t)idx * SPAN_LEN);
     UNPOISON(span, SPAN_HEAD);
@@ -196,11 +202,16 @@ static struct span *take_span(struct span_heap *heap, unsigned class)
 static void give_span(struct span_heap *heap, struct span *span)
 {
     struct region *region = span->region;
+    uint64_t bit = 1ull << ((size_t)((char *)span - region->base) / SPAN_LEN);
     unlist_span(heap, span);
     POISON(span, SPAN_LEN);
-    region->free |= 1ull << ((size_t)((char *)span - region->base) / SPAN_LEN);
-    place_region(heap, region);
     heap->n_spans--;
+    region->free |= bit;
+    if (heap->n_warm < WARM_MIN + heap->n_spans / WARM_SHARE || !mem_idle_region(span, SPAN_LEN)) {
+        region->warm |= bit;
+        heap->n_warm++;
+    }
+    place_region(heap, region);
     account_release(heap->account, SPAN_LEN);
     if (region->free != UINT64_MAX) return;
     if (heap->n_idle_regions)

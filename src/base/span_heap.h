@@ -5,7 +5,9 @@
  * went serves any class again, and a region without a span in use goes back to the
  * system (all but one). So what one class gives back another can use: tails of a fleet
  * grow from class to class together. Objects are taken from the fullest spans, and spans
- * from the fullest regions, as far as quarters tell: the others become empty sooner.
+ * from the fullest regions, as far as quarters tell: the others become empty sooner. Of the
+ * spans that nobody uses, a few stay warm; the pages of the others go back to the system,
+ * so that a region with a span in use does not hold the memory of 63 that are not.
  *
  *     region   [span 0][span 1] ... [span 63]
  *     span     [head, 64 B][object][object] ...       one class
@@ -40,6 +42,7 @@ struct span_heap {
     struct list full;                  /* regions without */
     size_t n_spans, n_regions;         /* in use; from the system */
     size_t n_idle_regions;             /* of them without a span in use */
+    size_t n_warm;                     /* spans not in use that hold memory all the same */
     size_t used_bytes;                 /* of objects, with what their class adds */
     struct account *account;           /* may be NULL */
 };

@@ -4,10 +4,12 @@
  * The ring holds frames exactly as they will lie in the file, header included, so that
  * writing is one pwrite. A frame never wraps: when it does not fit before the end of
  * the ring, the rest is skipped (a zero where its magic would be, when a header would
- * fit there). The owner and the WAL thread share two positions: head, stored by the
- * owner (release) when frames are complete, and freed, stored by the WAL thread
- * (release) when they are in a file. A frame's type, flags and sequence number are the
- * owner's; its CRC needs the id of the file and is made by the WAL thread in place.
+ * fit there). The same is skipped when the thread has kept up and more than the first part
+ * of the ring was used: what is never reached takes no memory. The owner and the WAL thread
+ * share two positions: head, stored by the owner (release) when frames are complete, and
+ * freed, stored by the WAL thread (release) when they are in a file. A frame's type, flags
+ * and sequence number are the owner's; its CRC needs the id of the file and is made by the
+ * WAL thread in place.
  *
  * Sleep and wake is Dekker's pattern: the thread stores `sleeping`, then loads head;
  * the owner stores head, then loads `sleeping`, all sequentially consistent. One of
@@ -234,13 +236,21 @@ size_t wal_room(const struct wal *wal)
     return wal->cap - (size_t)(wal->build - freed);
 }
 
+/* Whether the ring is empty and so far used that its start is better: the memory there is
+ * held already. Until the skip is freed there is room for as much as was used before. */
+static bool may_begin_again(const struct wal *wal, size_t idx, size_t need)
+{
+    return idx >= WAL_RING_WARM && idx >= wal->cap / 8 && need <= idx &&
+           wal_room(wal) == wal->cap;
+}
+
 uint8_t *wal_begin(struct wal *wal, size_t max_len)
 {
     if (max_len > wal_payload_max(wal)) return NULL;
 
     size_t need = WAL_FRAME_OVERHEAD + max_len;
-    size_t idx = (size_t)(wal->build & (wal->cap - 1));
-    size_t skip = need > wal->cap - idx ? wal->cap - idx : 0;
+    size_t idx = (size_t)(wal->build & (wal->cap - 1)), rest = wal->cap - idx;
+    size_t skip = need > rest || may_begin_again(wal, idx, need) ? rest : 0;
     if (skip + need > wal_room(wal)) return NULL;
 
     wal->frame = wal->build + skip;
@@ -274,6 +284,8 @@ lsn wal_end(struct wal *wal, enum wal_type type, unsigned flags, uint64_t run, s
     if (wal->frame != wal->build) { /* a skip: its mark, when there is room for one */
         size_t idx = (size_t)(wal->build & (wal->cap - 1));
         if (wal->cap - idx >= WAL_HEAD_LEN) store_u32(wal->ring + idx, 0);
+        wal->gap = wal->build;
+        wal->gap_len = wal->frame - wal->build;
     }
     if (run != 0 && note_run(wal, run, flags & WAL_COMMIT)) flags |= WAL_FIRST;
 
@@ -356,7 +368,8 @@ static uint64_t ring_bytes(const struct wal *wal)
 {
     uint64_t freed = atomic_load_explicit(&wal->freed, memory_order_acquire);
     uint64_t head = atomic_load_explicit(&wal->head, memory_order_relaxed);
-    return head - freed;
+    bool with_gap = freed <= wal->gap && wal->gap + wal->gap_len <= head;
+    return head - freed - (with_gap ? wal->gap_len : 0);
 }
 
 uint64_t wal_bytes(const struct wal *wal)

@@ -18,6 +18,7 @@ enum {
     WAL_MARK_LEN = WAL_FRAME_OVERHEAD,      /* a mark has no payload */
     WAL_PIECE = 512 << 10,                  /* allocated in one step of upkeep */
     WAL_FIRST_MIN = 2 << 20,                /* of the first file of a process, at least */
+    WAL_RING_WARM = 1 << 20,                /* of the ring, or an eighth: see wal_begin() */
     WAL_ALIGN = 64,
 };
 
@@ -76,6 +77,7 @@ struct wal {
     uint64_t build;        /* end of the last ended frame */
     uint64_t frame;        /* where the frame being built begins */
     size_t frame_max;      /* payload room it was given; SIZE_MAX: none begun */
+    uint64_t gap, gap_len; /* the last skip: position, bytes */
     lsn next_seq;
     lsn published;
     uint64_t *runs;        /* open runs; WAL_RUNS_MAX */

@@ -379,6 +379,7 @@ static void print_memory(struct host *host, int n_samples, double rss_before)
         {"runs", (double)space->shared.used_bytes},
         {"tail_spans", (double)space->own.n_spans * SPAN_LEN},
         {"run_spans", (double)space->shared.n_spans * SPAN_LEN},
+        {"idle_spans", (double)(space->own.n_warm + space->shared.n_warm) * SPAN_LEN},
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         snprintf(what, sizeof(what), "memory.%d.%s_bytes_per_series", n_samples, rows[i].name);

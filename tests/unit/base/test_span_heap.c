@@ -5,6 +5,7 @@
 
 #include <string.h>
 
+#include "base/mem.h"
 #include "base/panic.h"
 #include "base/rng.h"
 #include "tests/lib/mem_fault.h"
@@ -98,6 +99,49 @@ START_TEST(test_a_class_uses_what_another_gave_back)
 }
 END_TEST
 
+/* One object holds each region; what lies between goes back to the system, and comes again
+ * empty. (Where regions come from the heap, all spans stay warm.) */
+START_TEST(test_idle_spans_hold_no_memory)
+{
+    enum { LEN = 4080, IN_SPAN = (SPAN_LEN - SPAN_HEAD) / LEN, N = 4 * 64 * IN_SPAN };
+    static uint8_t *object[N];
+    struct span_heap heap;
+    uint8_t *probe = mem_try_region(SPAN_REGION_LEN);
+    ck_assert_ptr_nonnull(probe);
+    memset(probe, 1, SPAN_REGION_LEN);
+    bool goes_back = mem_idle_region(probe + SPAN_LEN, SPAN_LEN);
+    ck_assert_uint_eq(probe[SPAN_LEN], goes_back ? 0 : 1);
+    ck_assert_uint_eq(probe[SPAN_LEN - 1], 1);
+    ck_assert_uint_eq(probe[2 * SPAN_LEN], 1);
+    mem_free_region(probe, SPAN_REGION_LEN);
+
+    span_heap_init(&heap, NULL);
+    for (int round = 0; round < 3; round++) {
+        for (size_t i = 0; i < N; i++) {
+            ck_assert_ptr_nonnull(object[i] = span_heap_try(&heap, LEN));
+            memset(object[i], 0xa5, LEN);
+        }
+        ck_assert_uint_eq(heap.n_spans, N / IN_SPAN);
+        ck_assert_uint_eq(heap.n_regions, 4);
+        ck_assert_uint_eq(heap.n_warm, 0);
+        for (size_t i = 0; i < N; i++)
+            if (i % (64 * IN_SPAN)) span_heap_put(&heap, object[i], LEN);
+        ck_assert_uint_eq(heap.n_spans, 4);
+        ck_assert_uint_eq(heap.n_regions, 4);
+        if (goes_back) ck_assert_uint_le(heap.n_warm, 24);
+        else ck_assert_uint_eq(heap.n_warm, 4 * 63);
+        for (size_t i = 0; i < N; i += 64 * IN_SPAN) {
+            check_bytes(&(struct object){object[i], LEN}, 0xa5);
+            span_heap_put(&heap, object[i], LEN);
+        }
+        ck_assert_uint_eq(heap.n_regions, 1);
+        ck_assert_uint_le(heap.n_warm, 64);
+    }
+    span_heap_release(&heap);
+    ck_assert_uint_eq(heap.n_warm, 0);
+}
+END_TEST
+
 /* Two spans have room: what is taken comes from the fuller one, so the other can empty. */
 START_TEST(test_objects_come_from_the_fullest_span)
 {
@@ -172,6 +216,7 @@ Suite *suite_span_heap(void)
     tcase_add_test(tc, test_objects_keep_their_bytes);
     tcase_add_test(tc, test_a_class_uses_what_another_gave_back);
     tcase_add_test(tc, test_objects_come_from_the_fullest_span);
+    tcase_add_test(tc, test_idle_spans_hold_no_memory);
     tcase_add_test(tc, test_refusals);
     suite_add_tcase(s, tc);
     return s;

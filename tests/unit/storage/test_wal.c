@@ -199,6 +199,42 @@ START_TEST(test_wal_refuses_when_the_ring_is_full_and_never_less)
 }
 END_TEST
 
+/* A log whose thread keeps up stays in the first part of its ring; one that does not uses
+ * all of it. What is skipped is not counted as waiting. */
+START_TEST(test_wal_uses_the_ring_from_its_start_while_it_is_empty)
+{
+    enum { LEN = 100 << 10, CAP = 16 << 20 };
+    struct seen seen;
+    struct wal_stats ws;
+    uint64_t most = 0;
+    size_t n = 0;
+
+    fix.opt.buffer_bytes = CAP;
+    fix.opt.file_bytes = 64 << 20;
+    wal_fixture_open(&fix);
+    for (int i = 0; i < 400; i++, n++) {
+        wal_fixture_put(fix.wal, WAL_SAMPLES, 0, 0, LEN);
+        wal_publish(fix.wal);
+        wal_stats(fix.wal, &ws);
+        ck_assert_uint_lt(ws.buffered_bytes, LEN + 100);
+        wal_fixture_flush(fix.wal);
+        if ((fix.wal->build & (CAP - 1)) > most) most = fix.wal->build & (CAP - 1);
+        ck_assert_uint_eq(wal_room(fix.wal), CAP);
+    }
+    ck_assert_uint_lt(most, CAP / 8 + LEN + 100);
+    while (wal_begin(fix.wal, LEN)) {
+        wal_fixture_put(fix.wal, WAL_SAMPLES, 0, 0, LEN - 3);
+        n++;
+    }
+    ck_assert_uint_lt(wal_room(fix.wal), 2 * LEN);
+    wal_fixture_flush(fix.wal);
+    wal_fixture_close(&fix);
+    replay_all(&seen, NULL);
+    ck_assert_uint_eq(seen.frames.len, n);
+    vec_release(&seen.frames);
+}
+END_TEST
+
 /* ---- runs ---- */
 
 START_TEST(test_wal_replays_only_finished_runs)
@@ -575,6 +611,7 @@ Suite *suite_wal(void)
     tcase_add_loop_test(tc, test_wal_acknowledges_by_mode, 0, ARRAY_LEN(modes));
     tcase_add_test(tc, test_wal_switches_modes_without_taking_answers_back);
     tcase_add_test(tc, test_wal_refuses_when_the_ring_is_full_and_never_less);
+    tcase_add_test(tc, test_wal_uses_the_ring_from_its_start_while_it_is_empty);
     tcase_add_test(tc, test_wal_replays_only_finished_runs);
     tcase_add_test(tc, test_wal_recycles_released_files);
     tcase_add_test(tc, test_wal_upkeep_keeps_pace);
