@@ -37,23 +37,16 @@ size_t entropy_encode(uint8_t *dst, const uint64_t *v, size_t n, uint64_t *words
  * streams that say the same. n <= 65535. */
 size_t entropy_guess(const uint64_t *v, size_t n);
 
-struct entropy_entry {
-    uint16_t base;   /* of the next state */
-    uint8_t class;
-    uint8_t width;   /* bits to add to base */
-};
-
-/* A stream read in order. About 11 KiB; fields are private; src must outlive it. */
+/* A stream read in order. About 24 KiB; fields are private; src must outlive it. */
 struct entropy_reader {
     struct bit_reader states, raw;
-    unsigned state[ENTROPY_TURNS];
-    unsigned turns;  /* 1 or ENTROPY_TURNS */
-    size_t at;       /* numbers read */
+    uint64_t state[ENTROPY_TURNS];
+    unsigned turns;    /* 1 or ENTROPY_TURNS */
+    unsigned raw_most; /* raw bits of a number */
+    size_t at;         /* numbers read */
     bool empty;
-    bool has_raw;
-    uint64_t least[ENTROPY_CLASSES];  /* a class's least number, */
-    uint8_t raw_bits[ENTROPY_CLASSES]; /* and the bits to add */
-    struct entropy_entry table[ENTROPY_STATES_MAX];
+    uint32_t table[ENTROPY_STATES_MAX]; /* entries as in kernels.h */
+    uint64_t least[ENTROPY_STATES_MAX];
 };
 
 /* Reads the head of the stream that fills src[0..len); length 0 is a stream of none. */

@@ -7,6 +7,7 @@
 
 #include "codec/codec_priv.h"
 #include "codec/entropy_priv.h"
+#include "codec/kernels.h"
 
 void entropy_share(uint16_t *slots, const struct entropy_levels *l, unsigned log)
 {
@@ -57,8 +58,14 @@ void entropy_spread(uint8_t *class_at, const uint16_t *slots, const struct entro
 /* Zeros, then a one: how many, or SIZE_MAX when they are more than most. */
 static size_t get_unary(struct bit_reader *r, size_t most)
 {
-    for (size_t n = 0; n <= most; n++) {
-        if (bit_get(r, 1)) return n;
+    enum { LOOK = 57 };
+
+    for (size_t n = 0; n <= most; n += LOOK, r->at += LOOK) {
+        uint64_t bits = bit_peek57(r);
+        if (bits == 0) continue;
+        n += trailing_zeros(bits);
+        r->at += trailing_zeros(bits) + 1;
+        return n <= most ? n : SIZE_MAX;
     }
     return SIZE_MAX;
 }
@@ -97,7 +104,14 @@ static status get_levels(struct entropy_levels *l, unsigned rice, struct bit_rea
     return r->at <= 8 * r->len && l->level[l->last] ? ST_OK : ST_CORRUPT;
 }
 
-static void make_table(struct entropy_reader *rd, const struct entropy_levels *l, unsigned log)
+/* What the numbers of a class have in common. */
+struct class_facts {
+    uint64_t least[ENTROPY_CLASSES];
+    uint8_t raw[ENTROPY_CLASSES];
+};
+
+static void make_table(struct entropy_reader *rd, const struct entropy_levels *l,
+                       const struct class_facts *facts, unsigned log)
 {
     uint8_t class_at[ENTROPY_STATES_MAX];
     uint16_t next[ENTROPY_CLASSES];
@@ -106,11 +120,11 @@ static void make_table(struct entropy_reader *rd, const struct entropy_levels *l
     entropy_share(next, l, log);
     entropy_spread(class_at, next, l, log);
     for (unsigned s = 0; s < n; s++) {
-        unsigned x = next[class_at[s]]++;
+        unsigned c = class_at[s], x = next[c]++;
         unsigned width = log - (bit_width(x) - 1);
-        rd->table[s] = (struct entropy_entry){.base = (uint16_t)((x << width) - n),
-                                              .class = class_at[s],
-                                              .width = (uint8_t)width};
+        rd->table[s] = width | (unsigned)facts->raw[c] << CLASS_RAW_SHIFT |
+                       ((x << width) - n) << CLASS_BASE_SHIFT;
+        rd->least[s] = facts->least[c];
     }
 }
 
@@ -118,6 +132,7 @@ static void make_table(struct entropy_reader *rd, const struct entropy_levels *l
 static status get_head(struct entropy_reader *rd, unsigned *log, struct span *in)
 {
     struct entropy_levels l;
+    struct class_facts facts;
     unsigned flags, second, more, first = 0;
 
     if (!span_byte(&flags, in) || !span_byte(&second, in)) return ST_CORRUPT;
@@ -136,12 +151,13 @@ static status get_head(struct entropy_reader *rd, unsigned *log, struct span *in
     l.last = first + more;
     TRY(get_levels(&l, second >> ENTROPY_RICE_SHIFT, &r));
     (void)span_take(in, (r.at + 7) / 8);
-    rd->has_raw = false;
+    rd->raw_most = 0;
     for (unsigned c = l.first; c <= l.last; c++) {
-        rd->raw_bits[c] = (uint8_t)entropy_raw(split, c, &rd->least[c]);
-        rd->has_raw |= l.level[c] && rd->raw_bits[c];
+        unsigned raw = entropy_raw(split, c, &facts.least[c]);
+        facts.raw[c] = (uint8_t)raw;
+        if (l.level[c] && raw > rd->raw_most) rd->raw_most = raw;
     }
-    make_table(rd, &l, *log);
+    make_table(rd, &l, &facts, *log);
     return ST_OK;
 }
 
@@ -156,95 +172,70 @@ status entropy_open(struct entropy_reader *rd, const uint8_t *src, size_t len)
     if (rd->empty) return ST_OK;
     TRY(get_head(rd, &log, &in));
     states_len = in.len;
-    if (rd->has_raw && !span_varint(&states_len, &in)) return ST_CORRUPT;
+    if (rd->raw_most && !span_varint(&states_len, &in)) return ST_CORRUPT;
     const uint8_t *states = span_take(&in, states_len);
     if (!states) return ST_CORRUPT;
     rd->states = (struct bit_reader){.src = states, .len = (size_t)states_len};
     rd->raw = (struct bit_reader){.src = in.src, .len = in.len};
     for (unsigned t = 0; t < ENTROPY_TURNS; t++) {
-        rd->state[t] = t < rd->turns ? (unsigned)bit_get(&rd->states, log) : 0;
+        rd->state[t] = t < rd->turns ? bit_get(&rd->states, log) : 0;
     }
     return ST_OK;
 }
 
 /* ---- numbers ---------------------------------------------------------------- */
 
-static inline unsigned step(const struct entropy_entry *table, unsigned *state, uint64_t *bits,
-                            size_t *used)
-{
-    struct entropy_entry e = table[*state];
-    *state = e.base + (unsigned)(*bits & ((1u << e.width) - 1));
-    *bits >>= e.width;
-    *used += e.width;
-    return e.class;
-}
-
-static inline uint64_t raw_get(const struct entropy_reader *rd, struct bit_reader *raw,
-                               unsigned class)
-{
-    return rd->least[class] + bit_get(raw, rd->raw_bits[class]);
-}
-
-static inline uint64_t raw_cut(const struct entropy_reader *rd, uint64_t *bits, unsigned class)
-{
-    unsigned width = rd->raw_bits[class];
-    uint64_t low = *bits & ((1ull << width) - 1);
-    *bits >>= width;
-    return rd->least[class] + low;
-}
-
-/* The numbers of four classes: by one look at the bits when they are not too many. */
-static inline void raw_four(const struct entropy_reader *rd, struct bit_reader *raw, uint64_t *v,
-                            const unsigned c[4])
-{
-    unsigned width = 0;
-
-    for (unsigned k = 0; k < 4; k++) width += rd->raw_bits[c[k]];
-    if (width > 57) {
-        for (unsigned k = 0; k < 4; k++) v[k] = raw_get(rd, raw, c[k]);
-        return;
-    }
-    uint64_t bits = bit_peek57(raw);
-    for (unsigned k = 0; k < 4; k++) v[k] = raw_cut(rd, &bits, c[k]);
-    raw->at += width;
-}
-
-/* Four numbers at a time; their states take at most 4 times 11 bits. Returns how many. */
-static inline size_t next_fours(struct entropy_reader *rd, uint64_t *v, size_t count,
-                                unsigned turns, bool has_raw)
-{
-    const struct entropy_entry *table = rd->table;
-    struct bit_reader states = rd->states, raw = rd->raw;
-    unsigned s[ENTROPY_TURNS], last = turns - 1;
-    size_t i = 0;
-
-    memcpy(s, rd->state, sizeof(s));
-    for (; i + 4 <= count; i += 4) {
-        uint64_t bits = bit_peek57(&states);
-        unsigned c[4];
-        c[0] = step(table, &s[0], &bits, &states.at);
-        c[1] = step(table, &s[1 & last], &bits, &states.at);
-        c[2] = step(table, &s[2 & last], &bits, &states.at);
-        c[3] = step(table, &s[3 & last], &bits, &states.at);
-        if (has_raw) {
-            raw_four(rd, &raw, v + i, c);
-        } else {
-            for (unsigned k = 0; k < 4; k++) v[i + k] = rd->least[c[k]];
-        }
-    }
-    memcpy(rd->state, s, sizeof(s));
-    rd->states.at = states.at;
-    rd->raw.at = raw.at;
-    return i;
-}
-
 static void next_singly(struct entropy_reader *rd, uint64_t *v, size_t count)
 {
     for (size_t i = 0; i < count; i++, rd->at++) {
-        uint64_t bits = bit_peek57(&rd->states);
-        unsigned *state = &rd->state[rd->at & (rd->turns - 1)];
-        v[i] = raw_get(rd, &rd->raw, step(rd->table, state, &bits, &rd->states.at));
+        uint64_t *state = &rd->state[rd->at & (rd->turns - 1)];
+        uint32_t entry = rd->table[*state];
+        uint64_t least = rd->least[*state];
+        *state = (entry >> CLASS_BASE_SHIFT) + bit_get(&rd->states, entry & 63);
+        v[i] = least + bit_get(&rd->raw, entry >> CLASS_RAW_SHIFT & 63);
     }
+}
+
+/* Bytes with `most` bits and CLASS_SLACK bytes readable from the reader's place on: its
+ * own, or what is left of them in `room`, with zeros behind. *at is then the place. */
+static const uint8_t *readable(size_t *at, const struct bit_reader *r, uint8_t *room, size_t most)
+{
+    size_t from = r->at >> 3, want = most / 8 + CLASS_SLACK;
+
+    if (from < r->len && r->len - from >= want) {
+        *at = r->at;
+        return r->src;
+    }
+    size_t left = from < r->len ? r->len - from : 0;
+    if (left) memcpy(room, r->src + from, left);
+    memset(room + left, 0, want - left);
+    *at = r->at & 7;
+    return room;
+}
+
+/* A multiple of 4, at most a block. */
+static void next_fours(struct entropy_reader *rd, uint64_t *v, size_t count)
+{
+    uint8_t states_room[KERNEL_BLOCK * ENTROPY_LOG_MAX / 8 + CLASS_SLACK];
+    uint8_t raw_room[KERNEL_BLOCK * 8 + CLASS_SLACK];
+    struct class_run run = {.table = rd->table,
+                            .least = rd->least,
+                            .one_state = rd->turns == 1,
+                            .has_raw = rd->raw_most > 0};
+
+    run.bits = readable(&run.bits_at, &rd->states, states_room, count * ENTROPY_LOG_MAX);
+    if (run.has_raw) run.raw = readable(&run.raw_at, &rd->raw, raw_room, count * rd->raw_most);
+    size_t bits_from = run.bits_at, raw_from = run.raw_at;
+    for (size_t t = 0; t < ENTROPY_TURNS; t++) {
+        run.state[t] = rd->state[(rd->at + t) & (rd->turns - 1)];
+    }
+    kernels()->class_fours(&run, v, count);
+    for (size_t t = 0; t < rd->turns; t++) {
+        rd->state[(rd->at + t) & (rd->turns - 1)] = run.state[t];
+    }
+    rd->states.at += run.bits_at - bits_from;
+    rd->raw.at += run.raw_at - raw_from;
+    rd->at += count;
 }
 
 void entropy_next(struct entropy_reader *rd, uint64_t *v, size_t count)
@@ -254,23 +245,20 @@ void entropy_next(struct entropy_reader *rd, uint64_t *v, size_t count)
         rd->at += count;
         return;
     }
-    size_t first = (0 - rd->at) % ENTROPY_TURNS;
-    if (first > count) first = count;
-    next_singly(rd, v, first);
-    v += first;
-    count -= first;
-    size_t most = rd->turns == 1 ? next_fours(rd, v, count, 1, true)
-                  : rd->has_raw  ? next_fours(rd, v, count, ENTROPY_TURNS, true)
-                                 : next_fours(rd, v, count, ENTROPY_TURNS, false);
-    rd->at += most;
-    next_singly(rd, v + most, count - most);
+    while (count >= 4) {
+        size_t fours = (count < KERNEL_BLOCK ? count : KERNEL_BLOCK) & ~(size_t)3;
+        next_fours(rd, v, fours);
+        v += fours;
+        count -= fours;
+    }
+    next_singly(rd, v, count);
 }
 
 status entropy_done(const struct entropy_reader *rd)
 {
     if (rd->empty) return rd->at == 0 ? ST_OK : ST_CORRUPT;
     for (unsigned t = 0; t < ENTROPY_TURNS; t++) {
-        if (rd->state[t] != 0) return ST_CORRUPT;
+        if (rd->state[t]) return ST_CORRUPT;
     }
     return bit_done(&rd->states) && bit_done(&rd->raw) ? ST_OK : ST_CORRUPT;
 }

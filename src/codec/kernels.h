@@ -41,6 +41,23 @@ struct width_choice {
     size_t bits;         /* the block's, its head included */
 };
 
+/* A class stream under way (entropy.h). */
+enum {
+    CLASS_RAW_SHIFT = 8,  /* an entry: the width of what is added to base, then the raw */
+    CLASS_BASE_SHIFT = 16, /* bits of the number, then base, of the next state */
+    CLASS_SLACK = 32,     /* bytes that are readable behind what four-number turns take */
+};
+
+struct class_run {
+    const uint32_t *table; /* by state: an entry */
+    const uint64_t *least; /* and the least number of its class */
+    uint64_t state[4];
+    const uint8_t *bits, *raw;
+    size_t bits_at, raw_at; /* in bits from there */
+    bool one_state;         /* state[0] alone is there, else they take turns */
+    bool has_raw;           /* else no number has raw bits */
+};
+
 struct kernels {
     const char *name;
 
@@ -91,6 +108,9 @@ struct kernels {
 
     /* n >= 2, of any size. */
     void (*scan)(struct int_scan *out, const uint64_t *v, size_t n);
+
+    /* The next n numbers, a multiple of 4. */
+    void (*class_fours)(struct class_run *run, uint64_t *v, size_t n);
 };
 
 const struct kernels *kernels(void);

@@ -194,6 +194,14 @@ KERNEL static void unpack(uint64_t *r, const uint8_t *src, size_t n, unsigned wi
     }
 }
 
-const struct kernels kernels_avx2 = KERNEL_SET("avx2", kernel_pack);
+#define LOW_BITS(x, n) _bzhi_u64(x, (unsigned)(n))
+#include "codec/kernels_classes_priv.h"
+
+void kernel_class_fours_bmi2(struct class_run *run, uint64_t *v, size_t n)
+{
+    class_fours(run, v, n);
+}
+
+const struct kernels kernels_avx2 = KERNEL_SET("avx2", kernel_pack, kernel_class_fours_bmi2);
 
 #endif

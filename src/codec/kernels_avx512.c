@@ -138,6 +138,6 @@ KERNEL static void pack(uint8_t *dst, const uint64_t *r, size_t n, unsigned widt
     }
 }
 
-const struct kernels kernels_avx512 = KERNEL_SET("avx512", pack);
+const struct kernels kernels_avx512 = KERNEL_SET("avx512", pack, kernel_class_fours_bmi2);
 
 #endif

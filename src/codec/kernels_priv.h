@@ -23,6 +23,7 @@ extern const struct kernels kernels_scalar;
 #if defined(__x86_64__)
 extern const struct kernels kernels_avx2;
 extern const struct kernels kernels_avx512;
+void kernel_class_fours_bmi2(struct class_run *run, uint64_t *v, size_t n);
 #endif
 
 /* 10^e and the double nearest to 10^-e, e = 0..15. */
@@ -40,14 +41,14 @@ static inline size_t kernel_patches_bits(size_t n, size_t n_patches, unsigned hi
     return HEAD + (n_patches > FEW ? MANY : 0) + n_patches * (bit_width(n - 1) + high);
 }
 
-/* The rows of a set whose functions have the table's own names; pack is told apart. */
-#define KERNEL_SET(set, how_to_pack)                                                           \
+/* The rows of a set whose functions have the table's own names; two are told apart. */
+#define KERNEL_SET(set, how_to_pack, how_to_read_classes)                                      \
     {                                                                                          \
         .name = set, .unpack = unpack, .pack = how_to_pack, .choose_width = choose_width,      \
         .undo_for = undo_for, .undo_delta = undo_delta, .undo_least = undo_least,              \
         .undo_delta2 = undo_delta2, .to_f64 = to_f64, .to_decimal = to_decimal,                \
         .scale = scale, .deltas = deltas, .zigzag = zigzag_all, .subtract = subtract,          \
-        .scan = scan,                                                                          \
+        .scan = scan, .class_fours = how_to_read_classes,                                      \
     }
 
 /* |v * 10^e| must be less than this. */

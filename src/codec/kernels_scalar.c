@@ -6,6 +6,7 @@
 #include "base/bits.h"
 #include "base/bytes.h"
 #include "codec/bitio.h"
+#include "codec/kernels_classes_priv.h"
 #include "codec/kernels_priv.h"
 
 const double kernel_pow10[16] = {1e0, 1e1, 1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
@@ -191,4 +192,4 @@ static void scan(struct int_scan *out, const uint64_t *v, size_t n)
     *out = s;
 }
 
-const struct kernels kernels_scalar = KERNEL_SET("scalar", kernel_pack);
+const struct kernels kernels_scalar = KERNEL_SET("scalar", kernel_pack, class_fours);
