@@ -40,7 +40,7 @@ void hist_walk_init(struct hist_walk *walk, const struct hist_side *side)
     next_span(walk);
 }
 
-void hist_walk_next(struct hist_walk *walk)
+void hist_columns_next(struct hist_walk *walk)
 {
     walk->bucket++;
     walk->pos++;
@@ -328,7 +328,7 @@ static void take_bucket(struct writing *w, int64_t bucket)
         const double **from = w->counts + run->first;
         for (size_t i = 0; i < run->n; i++) to[i].bits = f64_bits(from[i][run->walk.pos]);
         last = to[run->n - 1].bits;
-        hist_walk_next(&run->walk);
+        hist_columns_next(&run->walk);
     }
 }
 

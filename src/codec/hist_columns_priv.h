@@ -66,7 +66,7 @@ struct hist_walk {
 };
 
 void hist_walk_init(struct hist_walk *walk, const struct hist_side *side);
-void hist_walk_next(struct hist_walk *walk);
+void hist_columns_next(struct hist_walk *walk);
 
 /* zero count + buckets, in the order in which both sides of the codec add. */
 double hist_total(const struct histogram *h);

@@ -261,7 +261,7 @@ static void give_bucket(struct piece *pieces, size_t n_pieces, int64_t bucket, u
         for (size_t i = 0; i < piece->n; i++) {
             to[i * row] = bits_f64(numbers[piece->start + i].bits);
         }
-        hist_walk_next(&piece->walk);
+        hist_columns_next(&piece->walk);
     }
 }
 
