@@ -7,6 +7,9 @@
 /* http_promql.c */
 void http_query(struct http_call *call);
 void http_query_range(struct http_call *call);
+/* http_expr.c */
+void http_format_query(struct http_call *call);
+void http_parse_query(struct http_call *call);
 /* http_meta.c */
 void http_series(struct http_call *call);
 void http_labels(struct http_call *call);

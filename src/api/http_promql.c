@@ -1,5 +1,6 @@
 /* /api/v1/query and /api/v1/query_range. */
 #include "api/http_handlers.h"
+#include "api/http_query_text.h"
 #include "api/op_promql.h"
 #include "api/promjson.h"
 #include "api/work.h"
@@ -13,14 +14,45 @@ struct http_eval {
     struct promql_call query;
     size_t limit;
     bool parse_failed;
+    bool want_stats, per_step;
+    mono_ns started;           /* on its worker */
+    struct promql_times times;
 };
+
+bool http_query_text(struct http_call *call, struct slice *out)
+{
+    *out = http_arg(call, "query");
+    if (out->len) return true;
+    http_call_bad(call, "invalid parameter \"query\": unknown position: parse error: no "
+                        "expression found in input");
+    return false;
+}
+
+void http_query_failed(struct http_call *call, bool parse_failed, status st,
+                       const struct err *err)
+{
+    if (parse_failed && st == ST_INVALID)
+        http_call_bad(call, "invalid parameter \"query\": %s", err_text(err, st));
+    else
+        http_call_error(call, st, err);
+}
+
+static double seconds(mono_ns ns)
+{
+    return (double)ns / 1e9;
+}
 
 static status print_json(void *ctx, const struct promql_result *result)
 {
     struct http_eval *ev = ctx;
     struct strbuf body;
     strbuf_init(&body, ev->work.budget.bytes_max);
-    promjson_result(&body, result, ev->limit);
+    struct promjson_stats stats = {
+        .queued = seconds(ev->started - ev->work.began),
+        .prepared = seconds(ev->times.prepared - ev->started),
+        .evaluated = seconds(ev->times.evaluated - ev->times.prepared),
+        .per_step = ev->per_step};
+    promjson_result(&body, result, ev->limit, ev->want_stats ? &stats : NULL);
     status st = body.failed ? err_set(&ev->work.err, ST_LIMIT, "the result is too large") : ST_OK;
     if (st == ST_OK) iobuf_adopt(&ev->work.out, &body);
     strbuf_release(&body);
@@ -30,6 +62,8 @@ static status print_json(void *ctx, const struct promql_result *result)
 static status eval_run(struct query_work *work)
 {
     struct http_eval *ev = container_of(work, struct http_eval, work);
+    ev->started = clock_mono(work->app->clock);
+    ev->query.times = &ev->times;
     return op_promql(work->app, &ev->query, &work->budget, &work->arena, print_json, ev,
                      &ev->parse_failed, &work->err);
 }
@@ -40,10 +74,8 @@ static void eval_finish(struct query_work *work)
     struct http_call *call = ev->call;
     if (work->st == ST_OK)
         http_call_chain(call, 200, &work->out);
-    else if (ev->parse_failed && work->st == ST_INVALID)
-        http_call_bad(call, "invalid parameter \"query\": %s", err_text(&work->err, work->st));
     else
-        http_call_error(call, work->st, &work->err);
+        http_query_failed(call, ev->parse_failed, work->st, &work->err);
     query_work_release(work);
     mem_free(ev);
 }
@@ -57,17 +89,15 @@ static void start_eval(struct http_call *call, const struct promql_call *query)
         !http_arg_duration(call, "lookback_delta", &q.lookback_ms) ||
         !http_arg_limit(call, "limit", &limit))
         return;
-    q.query = http_arg(call, "query");
-    if (q.query.len == 0) {
-        http_call_bad(call, "invalid parameter \"query\": unknown position: parse error: no "
-                            "expression found in input");
-        return;
-    }
-    struct http_eval *ev = mem_alloc(sizeof(*ev));
+    if (!http_query_text(call, &q.query)) return;
+    if (http_arg(call, "timeout").len && timeout_ms <= 0) timeout_ms = -1; /* as Prometheus */
+    struct http_eval *ev = mem_zalloc(sizeof(*ev));
+    struct slice stats = http_arg(call, "stats");
     ev->call = call;
     ev->query = q;
     ev->limit = limit;
-    ev->parse_failed = false;
+    ev->want_stats = stats.len != 0;
+    ev->per_step = slice_is(stats, "all");
     query_work_init(&ev->work, call->app, call->slot, timeout_ms, eval_run, eval_finish);
     query_work_start(&ev->work);
 }

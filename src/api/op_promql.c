@@ -84,7 +84,9 @@ static status evaluate(struct app *app, const struct promql_call *call, struct a
     for (size_t i = 0; i < plan.n_selects && st == ST_OK; i++) st = hide_keys(sets[i], arena);
     struct promql_result result;
     struct promql_options eval = {.budget = budget, .stable = set->promql_stable};
+    if (st == ST_OK && call->times) call->times->prepared = clock_mono(app->clock);
     if (st == ST_OK) st = promql_eval(&result, &plan, ast->text, sets, &eval, arena, err);
+    if (st == ST_OK && call->times) call->times->evaluated = clock_mono(app->clock);
     if (st == ST_OK) st = print(ctx, &result);
     querier_done(app->querier, fetch);
     return st;

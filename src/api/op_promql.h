@@ -5,11 +5,17 @@
 #include "api/app.h"
 #include "promql/eval.h"
 
+/* When a query's steps were over. */
+struct promql_times {
+    mono_ns prepared, evaluated;
+};
+
 struct promql_call {
     struct slice query;
     int64_t start_ms, end_ms;  /* the same in an instant query */
     int64_t step_ms;           /* 0: an instant query */
     int64_t lookback_ms;       /* 0: the settings' */
+    struct promql_times *times; /* filled before print is called; may be NULL */
 };
 
 /* Worker. Parses, plans, fetches and evaluates, then calls print once with the result,

@@ -180,13 +180,45 @@ static void put_texts(struct strbuf *out, const char *key, const struct slice *t
     strbuf_char(out, ']');
 }
 
-void promjson_result(struct strbuf *out, const struct promql_result *result, size_t limit)
+static void put_seconds(struct strbuf *out, const char *key, double s)
+{
+    char text[NUMFMT_MAX];
+    strbuf_str(out, key);
+    strbuf_put(out, text, numfmt_prom(text, s));
+}
+
+/* Results come sorted out of the evaluation: that time is a part of it. */
+static void put_stats(struct strbuf *out, const struct promql_result *result,
+                      const struct promjson_stats *stats)
+{
+    char text[NUMFMT_MAX];
+    put_seconds(out, ",\"stats\":{\"timings\":{\"evalTotalTime\":",
+                stats->prepared + stats->evaluated);
+    put_seconds(out, ",\"resultSortTime\":", 0);
+    put_seconds(out, ",\"queryPreparationTime\":", stats->prepared);
+    put_seconds(out, ",\"innerEvalTime\":", stats->evaluated);
+    put_seconds(out, ",\"execQueueTime\":", stats->queued);
+    put_seconds(out, ",\"execTotalTime\":", stats->queued + stats->prepared + stats->evaluated);
+    strbuf_str(out, "},\"samples\":{");
+    if (stats->per_step && result->instant) {
+        strbuf_str(out, "\"totalQueryableSamplesPerStep\":[[");
+        strbuf_put(out, text, promjson_time(text, promvalue_ms(result, result->start)));
+        strbuf_printf(out, ",%llu]],", (unsigned long long)result->total_samples);
+    }
+    strbuf_printf(out, "\"totalQueryableSamples\":%llu,\"peakSamples\":%llu}}",
+                  (unsigned long long)result->total_samples,
+                  (unsigned long long)result->peak_samples);
+}
+
+void promjson_result(struct strbuf *out, const struct promql_result *result, size_t limit,
+                     const struct promjson_stats *stats)
 {
     bool cut = limit && result->n_series > limit &&
                (result->type == KIND_VECTOR || result->type == KIND_MATRIX);
     strbuf_printf(out, "{\"status\":\"success\",\"data\":{\"resultType\":\"%s\",\"result\":",
                   value_kind_name(result->type));
     put_value(out, result, cut ? limit : result->n_series);
+    if (stats) put_stats(out, result, stats);
     strbuf_char(out, '}');
     put_texts(out, "warnings", result->warnings, result->n_warnings, cut);
     put_texts(out, "infos", result->infos, result->n_infos, false);

@@ -5,9 +5,16 @@
 #include "base/json_write.h"
 #include "promql/promvalue.h"
 
-/* {"status":"success","data":{"resultType":...,"result":...}[,"warnings"][,"infos"]}.
- * limit > 0 keeps the first limit series and says so in a warning. */
-void promjson_result(struct strbuf *out, const struct promql_result *result, size_t limit);
+/* What a query took, for the parameter `stats`. Seconds. */
+struct promjson_stats {
+    double queued, prepared, evaluated; /* waited; parsed and fetched; evaluated */
+    bool per_step;                      /* of an instant query: its samples at its time */
+};
+
+/* {"status":"success","data":{"resultType":...,"result":...[,"stats"]}[,"warnings"][,"infos"]}.
+ * limit > 0 keeps the first limit series and says so in a warning. stats may be NULL. */
+void promjson_result(struct strbuf *out, const struct promql_result *result, size_t limit,
+                     const struct promjson_stats *stats);
 
 /* {"a":"b",...} */
 void promjson_labels(struct json_writer *w, struct labels labels);

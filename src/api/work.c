@@ -68,7 +68,9 @@ void query_work_init(struct query_work *work, struct app *app, struct reply_slot
         .series_max = set->query_series_max,
         .samples_max = set->query_samples_max,
         .bytes_max = set->query_bytes_max,
-        .deadline = limit_ms ? work->began + limit_ms * 1000000 : 0,
+        .deadline = timeout_ms < 0 ? work->began
+                    : limit_ms     ? work->began + limit_ms * 1000000
+                                   : 0,
         .clock = app->clock,
         .cancelled = &work->job.cancelled,
     };

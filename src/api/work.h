@@ -36,7 +36,7 @@ struct query_work {
 };
 
 /* Readies work for a request of slot's connection; call on its loop. timeout_ms: of this
- * query, 0 for the default; the settings' ceiling holds. */
+ * query, 0 for the default, below 0: it is over already; the settings' ceiling holds. */
 void query_work_init(struct query_work *work, struct app *app, struct reply_slot *slot,
                      int64_t timeout_ms, status (*run)(struct query_work *),
                      void (*finish)(struct query_work *));

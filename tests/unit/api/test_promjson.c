@@ -15,7 +15,7 @@ static void assert_prints(const char *name, const struct promql_result *result, 
     struct strbuf out;
 
     strbuf_init(&out, 0);
-    promjson_result(&out, result, limit);
+    promjson_result(&out, result, limit, NULL);
     ck_assert_msg(slice_is(strbuf_view(&out), want), "%s:\n%.*s\nnot\n%s", name, (int)out.len,
                   out.ptr, want);
     strbuf_release(&out);
@@ -73,6 +73,36 @@ START_TEST(test_promjson_strings_are_escaped)
                                    .string = SLICE_LIT("a\"b\\c\n\x01")};
 
     assert_prints("string", &result, 0, HEAD("string") "[2,\"a\\\"b\\\\c\\n\\u0001\"]}}");
+}
+END_TEST
+
+/* Each time is a sum of what it names; the steps' samples only where there is one step. */
+START_TEST(test_promjson_stats)
+{
+    struct promjson_stats stats = {.queued = 0.25, .prepared = 0.5, .evaluated = 2};
+    struct promql_result result = {.type = KIND_SCALAR, .start = 1500, .ticks_per_ms = 1,
+                                   .instant = true, .scalar = 1, .total_samples = 7,
+                                   .peak_samples = 9};
+    const char *timings = "\"stats\":{\"timings\":{\"evalTotalTime\":2.5,\"resultSortTime\":0,"
+                          "\"queryPreparationTime\":0.5,\"innerEvalTime\":2,"
+                          "\"execQueueTime\":0.25,\"execTotalTime\":2.75},\"samples\":{";
+    const char *steps = "\"totalQueryableSamplesPerStep\":[[1.500,7]],";
+    const char *totals = "\"totalQueryableSamples\":7,\"peakSamples\":9}}}}";
+
+    for (int all = 0; all < 2; all++) {
+        for (int instant = 0; instant < 2; instant++) {
+            struct strbuf out;
+            char want[1024];
+            stats.per_step = all;
+            result.instant = instant;
+            strbuf_init(&out, 0);
+            promjson_result(&out, &result, 0, &stats);
+            snprintf(want, sizeof(want), HEAD("scalar") "[1.500,\"1\"],%s%s%s", timings,
+                     all && instant ? steps : "", totals);
+            ck_assert_str_eq(strbuf_cstr(&out), want);
+            strbuf_release(&out);
+        }
+    }
 }
 END_TEST
 
@@ -290,6 +320,7 @@ Suite *suite_promjson(void)
     tcase_add_loop_test(tcase, test_promjson_times, 0, N(times));
     tcase_add_loop_test(tcase, test_promjson_scalars, 0, N(values));
     tcase_add_test(tcase, test_promjson_strings_are_escaped);
+    tcase_add_test(tcase, test_promjson_stats);
     tcase_add_test(tcase, test_promjson_vector_and_its_limit);
     tcase_add_test(tcase, test_promjson_matrix_on_the_grid);
     tcase_add_test(tcase, test_promjson_matrix_with_times);

@@ -1,0 +1,16 @@
+/* The parameter `query` and what is said when it is no expression: for every route that
+ * takes one. The call's loop. */
+#ifndef TSINK_API_HTTP_QUERY_TEXT_H
+#define TSINK_API_HTTP_QUERY_TEXT_H
+
+#include "api/route.h"
+
+/* False: there is none, and the call is answered. */
+CHECKED bool http_query_text(struct http_call *call, struct slice *out);
+
+/* Answers a call whose query failed: a text that is no expression is bad_data of the
+ * parameter, the rest as http_call_error() says. */
+void http_query_failed(struct http_call *call, bool parse_failed, status st,
+                       const struct err *err);
+
+#endif
