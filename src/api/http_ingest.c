@@ -176,11 +176,13 @@ static void decode_and_send(struct http_write *hw)
 {
     struct http_call *call = hw->call;
     struct err err = {.st = ST_OK};
+    uint64_t n_deaths = hw->again ? 0 : db_deaths(call->app->db) + 1;
     status st = decode(hw, &err);
     if (st != ST_OK) {
         refuse(hw, st, &err);
         return;
     }
+    hw->work.batch->n_deaths = n_deaths;
     hw->work.batch->deferrable = true; /* a keyed series may be under another policy */
     write_work_start(&hw->work, call->app, conn_loop_loop(conn_home(call->conn)), hw->work.batch,
                      write_finish);
@@ -190,7 +192,7 @@ static void write_finish(struct write_work *work)
 {
     struct http_write *hw = container_of(work, struct http_write, work);
     if (work->batch->st == ST_OK && !hw->again && probe_was_stale(work->batch)) {
-        hw->again = true; /* what was stored already is stored again: the same samples */
+        hw->again = true; /* nothing of it was applied */
         batch_reset(work->batch);
         decode_and_send(hw);
         return;

@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "engine/compact.h"
 #include "engine/db_priv.h"
+#include "engine/snapshot.h"
 #include "engine/view_priv.h"
 #include "engine/write_priv.h"
 
@@ -115,7 +116,8 @@ static void init_head(struct cell *cell, uint32_t ordinal)
     head->id = entry->id;
     head->gen = entry_gen(entry);
     head->type = entry->type;
-    head->shard = (uint8_t)segment_shard(entry->place);
+    head->shard = segment_shard(entry->place) & (CELL_SHARDS - 1);
+    head->doomed = 0;
     head->policy = (uint8_t)cell_policy(cell, attrs, keyed);
     head->retention = keyed && attrs ? db_ticks(cell->db, attrs->retention_ms) : 0;
     head->flags = (uint8_t)(HEAD_BORN | (keyed ? HEAD_KEYED : 0) | (head->flags & HEAD_CHOOSY));
@@ -165,13 +167,20 @@ void cell_attrs_changed(struct cell *cell, uint32_t ordinal)
     if (!vec_push(&cell->pending_attrs, entry->id)) cell->lost_attrs = true;
 }
 
+bool cell_may_remove(const struct cell *cell, uint32_t ordinal)
+{
+    const struct head *head = cell_head(cell, ordinal);
+    bool taken = cell->flush && head->cut_gen == cell->flush_order;
+    return !taken && !(head->flags & HEAD_HELD) && !snapshot_wants_names(cell->db);
+}
+
 bool cell_remove_series(struct cell *cell, uint32_t ordinal)
 {
     struct head *head = cell_head(cell, ordinal);
     series_id id = registry_entry(cell->registry, ordinal)->id;
     ASSERT(head->flags & HEAD_BORN);
     DASSERT(write_idle(cell));
-    if (cell->flush || (head->flags & (HEAD_QUEUED | HEAD_HELD))) return false;
+    if ((head->flags & HEAD_QUEUED) || !cell_may_remove(cell, ordinal)) return false;
 
     struct node *node = word_node(head_root(head));
     if (node) {
@@ -185,7 +194,9 @@ bool cell_remove_series(struct cell *cell, uint32_t ordinal)
     }
     if (head->flags & HEAD_CHOOSY) cell->n_choosy--;
     head->flags = 0;
+    head->doomed = 0;
     registry_remove(cell->registry, ordinal);
+    atomic_fetch_add_explicit(&cell->n_deaths, 1, memory_order_release);
     if (!vec_push(&cell->pending_deaths, id)) cell->lost_deaths = true;
     return true;
 }
@@ -301,6 +312,7 @@ void cell_charge_lists(struct cell *cell)
     size_t before = account_used(&cell->list_account);
     size_t now = cell->encode.ordinals.cap * sizeof(uint32_t) +
                  cell->pending_deaths.cap * sizeof(series_id) +
+                 cell->gone.cap * sizeof(struct gone_series) +
                  flush_list_bytes(cell) +
                  deletes_bytes(cell) + cell->manifest->n_segments * sizeof(struct segment *) +
                  cell->retire.n_items * RETIRED_ENTRY + sizeof(*cell->slice);

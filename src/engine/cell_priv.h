@@ -52,11 +52,11 @@ static inline size_t encode_waiting(const struct encode_queue *queue)
     return queue->ordinals.len - queue->first;
 }
 
-/* A series without a segment, as a worker found; see compact_gone.c. */
+/* A series of which nothing visible is left; see compact_gone.c. */
 struct gone_series {
     series_id id;
-    uint64_t epoch;                /* not touched in this or a later one: then it dies */
-    lsn at;                        /* when the WAL is covered up to here */
+    uint64_t epoch;                /* not touched in this or a later one: then it dies;
+                                    * 0: it dies while its head is doomed */
 };
 
 struct cell {
@@ -111,6 +111,7 @@ struct cell {
      * removes one pushes its id here. Without memory for that: lost_deaths, and the next
      * checkpoint writes a whole snapshot instead. */
     VEC(series_id) pending_deaths;
+    _Atomic uint64_t n_deaths;     /* ever; written by the owner, read by any thread */
     bool lost_deaths;
     VEC(series_id) pending_attrs;  /* likewise series whose attributes changed */
     bool lost_attrs;
@@ -130,6 +131,7 @@ struct cell {
     size_t n_barred;
     VEC(struct gone_series) gone;  /* from n_gone_seen on they wait */
     size_t n_gone_seen;
+    bool gone_more;                /* some of them only wait for their turn */
     bool forgetting;               /* a job looks for deletes that hide nothing any more */
     mono_ns next_forget;
     uint64_t forget_seen;          /* version of the manifest that it looked at last */
@@ -184,10 +186,15 @@ CHECKED status cell_add_series(struct cell *cell, uint32_t *ordinal, struct labe
 void cell_adopt_series(struct cell *cell, uint32_t ordinal);
 
 /* The series dies: nobody finds it any more, its nodes are retired, its id goes to
- * pending_deaths. False, and nothing is changed, while a flush, an encode job or a deferred
- * batch is at it: ask again later. Whoever calls this knows that no sample of it is to be
- * kept. Between batches only (write_idle()). */
+ * pending_deaths. False, and nothing is changed, while a flush has its nodes, an encode job
+ * or a deferred batch is at it, or a snapshot has yet to write down its name: ask again
+ * later. Whoever calls this knows that no sample of it is to be kept, and has told the log
+ * (WAL_REMOVE) or knows that the log says nothing of it. Between batches only
+ * (write_idle()). */
 CHECKED bool cell_remove_series(struct cell *cell, uint32_t ordinal);
+
+/* Whether that succeeds for a series that no encode job has. */
+bool cell_may_remove(const struct cell *cell, uint32_t ordinal);
 
 /* Takes over what changed attributes mean for the head. */
 void cell_attrs_changed(struct cell *cell, uint32_t ordinal);

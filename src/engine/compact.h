@@ -13,7 +13,7 @@
  * Deletes may come: they hide what the output has by their order. What fails leaves the
  * database as it was and is tried again later, after a pause that doubles.
  *
- * Series that lose their last sample die (compact_gone.c); delete records that can hide
+ * Series of which nothing visible is left die (compact_gone.c); delete records that can hide
  * nothing any more are forgotten (compact_deletes.c). All of this is the owner's but what
  * says worker. Who asks for one waits in compact_ask.c (db_compact(), db.h).
  */
@@ -56,15 +56,23 @@ void compact_deletes_begin(struct cell *cell);
 /* --- compact_gone.c ----------------------------------------------------------------- */
 
 /* These series have no segment and nothing in memory that was there before the epoch
- * began; everything the WAL has of them lies before at. They are removed when the WAL is
- * covered up to there and nothing was written to them since. */
-void gone_add(struct cell *cell, const series_id *ids, size_t n, uint64_t epoch, lsn at);
+ * began. They are removed if nothing was written to them since. */
+void gone_add(struct cell *cell, const series_id *ids, size_t n, uint64_t epoch);
 
-/* Removes some of them; bounded. */
+/* What a delete that has just been applied covers. */
+struct doom {
+    struct time_range range;
+    bool whole;                    /* of everything */
+    series_id id_max[N_LANES];     /* series above have nothing in segments outside of it */
+};
+void doom_init(struct doom *doom, const struct cell *cell, struct time_range range,
+               uint64_t order);
+
+/* Dooms the series if the delete covers all it has; its newest node is cut. */
+void doom_series(const struct doom *doom, struct cell *cell, uint32_t ordinal);
+
+/* Removes some of both kinds; bounded. cell->gone_more: it could go on at once. */
 void gone_step(struct cell *cell);
-
-/* Whether only a flush keeps some of them alive. */
-bool gone_waits_for_flush(const struct cell *cell);
 void gone_release(struct cell *cell);
 
 #endif

@@ -3,8 +3,9 @@
  *
  * A record can hide something of a segment if it is newer than what the segment holds
  * (order), was not applied when the segment was made (gen), and meets a chunk of its
- * series. Records are kept, too, that a flush under way may need, and none is dropped
- * while replaced segments are still on disk: without a catalog they might come back.
+ * series. Of a dead series that means: while any segment has it. Records are kept, too,
+ * that a flush under way may need, and none is dropped while replaced segments are still on
+ * disk: without a catalog they might come back.
  *
  *   plan      owner    a manifest, and what the store has of its deletes
  *   run       worker   which records stay; the store is rewritten when half of it goes
@@ -19,6 +20,7 @@ enum {
     FORGET_MS = 60 * 1000,      /* between two looks */
     SHRINK_SHARE = 2,           /* the store is rewritten when it can be half as long */
     CHECK_MASK = 1023,
+    DEAD_LOOKS = 1 << 18,       /* blocks of indices: below a second */
 };
 
 struct forgetting {
@@ -30,6 +32,8 @@ struct forgetting {
     struct tombstones *left;    /* what stays */
     struct tombstones *stored;  /* of that, what the store had */
     struct seeker seeker;
+    struct dead_ids dead;
+    bool dead_known;            /* every segment was looked through for them */
     uint64_t n_looked, n_stored;
 };
 
@@ -43,8 +47,9 @@ static status hides(struct forgetting *fg, size_t idx, const struct delete_rec *
     if (rec->order < info->order_max || rec->gen <= info->del_gen ||
         !range_overlaps(rec->range, info->ts))
         return ST_OK;
-    if (!facts->live) { /* removed, but what it had may still lie here */
-        *out = true;
+    if (!facts->live) {
+        const struct dead_id *dead = dead_ids_find(&fg->dead, rec->ids[0]);
+        *out = !fg->dead_known || !dead || dead->held; /* not there: it died just now */
         return ST_OK;
     }
     if (info->lane != value_lane_of(facts->type)) return ST_OK;
@@ -79,12 +84,31 @@ static status is_stored(void *ctx, const struct delete_rec *rec, bool *stays)
     return ST_OK;
 }
 
+static void note_held(void *ctx, struct dead_id *dead, const struct segment_entry *entry)
+{
+    (void)ctx, (void)entry;
+    dead->held = true;
+}
+
+/* Which of the dead are still in segments. */
+static status look_for_dead(struct forgetting *fg)
+{
+    uint64_t looks = DEAD_LOOKS;
+    TRY(dead_ids_collect(&fg->dead, fg->db, &fg->job, fg->manifest->deletes));
+    fg->dead_known = true;
+    for (size_t i = 0; i < fg->manifest->n_segments && fg->dead_known; i++)
+        TRY(dead_ids_in(&fg->dead, fg->manifest->segments[i], &looks, note_held, NULL,
+                        &fg->dead_known, &fg->job.err));
+    return ST_OK;
+}
+
 static status forget_run(struct job *job)
 {
     struct forgetting *fg = container_of(job, struct forgetting, job);
     struct tombstone_file *file = fg->db->tombstone_file;
     const struct tombstones *all = fg->manifest->deletes;
     TRY(seeker_init(&fg->seeker, fg->manifest));
+    TRY(look_for_dead(fg));
     TRY(tombstones_filter(&fg->left, all, may_hide, fg));
     if (tombstones_count(fg->left) == tombstones_count(all)) return ST_OK;
     TRY(tombstones_filter(&fg->stored, fg->left, is_stored, fg));
@@ -125,6 +149,7 @@ static void forget_publish(struct job *job, status st)
             swap_deletes(cell, fg);
     }
     seeker_release(&fg->seeker);
+    dead_ids_release(&fg->dead);
     tombstones_unref(fg->left);
     tombstones_unref(fg->stored);
     manifest_unref(fg->manifest);

@@ -215,7 +215,7 @@ static void publish(struct compaction *c)
     db->catalog_busy = false;
     struct removal *rm = removal_new(db, c->version);
     for (size_t i = 0; i < c->plan.n_sources; i++) rm->segment[rm->n++] = segment_ref(c->source[i]);
-    gone_add(cell, c->gone.ptr, c->gone.len, c->epoch, c->head);
+    gone_add(cell, c->gone.ptr, c->gone.len, c->epoch);
     count(c);
     cell->compact_pause_ms = 0;
     cell->next_compact = 0; /* there may be more: look again at once */
@@ -395,7 +395,6 @@ bool compact_begin(struct cell *cell)
     c->oldest = db_expires_before(db);
     /* Heads that are touched from now on carry this epoch or a later one. */
     c->epoch = atomic_fetch_add_explicit(&cell->retire.epoch, 1, memory_order_release) + 1;
-    c->head = wal_head(cell->wal);
     c->first_id = cell->next_segment;
     cell->next_segment += COMPACT_PARTS_MAX;
     memcpy(c->barred, cell->barred, sizeof(c->barred));
@@ -457,7 +456,6 @@ void compact_situation(const struct cell *cell, struct situation *out)
     out->compacting = cell->compact != NULL;
     out->compact_news = has_news(cell);
     out->compact_wait_ms = cell->next_compact > now ? (cell->next_compact - now) / 1000000 : 0;
-    out->gone_waits = gone_waits_for_flush(cell);
     out->n_deletes = tombstones_count(cell->manifest->deletes);
     out->deletes_news = cell->manifest->version != cell->forget_seen &&
                         list_empty(&cell->removals) && !cell->forgetting && !cell->db->snapshot;

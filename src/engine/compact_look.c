@@ -2,8 +2,9 @@
  *
  * How much deletes would free is estimated from the chunk index: of each delete that may
  * hide something of a segment and was not applied when it was made, the chunks of its
- * series that it meets. What keyed series have expired is counted in the same way, but
- * only now and then, because it means to walk through whole indices.
+ * series that it meets; of a series that is dead, all of them. What keyed series have
+ * expired is counted in the same way, but only now and then, because it means to walk
+ * through whole indices.
  */
 #include "base/mem.h"
 #include "engine/compact_priv.h"
@@ -108,6 +109,8 @@ struct look {
     struct compact_segment *rows;
     size_t at;             /* the segment at hand */
     uint64_t n_seeks;
+    struct dead_ids dead;
+    uint64_t dead_looks;   /* left for them */
 };
 
 /* The points of a chunk that lie in a range, as if they were spread evenly. */
@@ -146,11 +149,16 @@ static status add_hidden(void *ctx, const struct delete_rec *rec)
     if (++look->n_seeks > LOOK_SEEKS_MAX) return ST_OK;
     if (look->n_seeks % LOOK_POLL == 0 && job_cancelled(&look->c->job)) return ST_CANCELLED;
     series_facts(look->c->db, rec->ids[0], &facts);
-    if (facts.live) return add_share(look, rec, facts.shard);
-    /* It was removed, and with it went the knowledge of its shard. */
-    for (unsigned shard = 0; look->c->policy.all_hidden && shard < CELL_SHARDS; shard++)
-        TRY(add_share(look, rec, shard));
-    return ST_OK;
+    return facts.live ? add_share(look, rec, facts.shard) : ST_OK; /* dead: add_dead() */
+}
+
+/* All samples of a dead series are hidden. */
+static void add_dead(void *ctx, struct dead_id *dead, const struct segment_entry *entry)
+{
+    struct look *look = ctx;
+    struct compact_segment *row = &look->rows[look->at];
+    row->n_hidden += entry->n_points;
+    if (dead->order + DELETE_AGE_FLUSHES <= look->c->flush_order) row->hidden_long = true;
 }
 
 /* Walks the index of a segment with keyed series. */
@@ -193,7 +201,7 @@ static status look_at(struct look *look, size_t idx)
     const struct segment *seg = c->manifest->segments[idx];
     const struct segment_info *info = segment_info(seg);
     struct compact_segment *row = &look->rows[idx];
-    bool keyed = info->keyed;
+    bool keyed = info->keyed, done;
     look->at = idx;
     *row = (struct compact_segment){.level = info->level,
                                     .lane = info->lane,
@@ -206,6 +214,8 @@ static status look_at(struct look *look, size_t idx)
                                     .expired = retention_expired(info, c->oldest)};
     if (tombstones_touch(c->manifest->deletes, info->order_max, info->ts))
         TRY(tombstones_walk(c->manifest->deletes, info->order_max, add_hidden, look));
+    TRY(dead_ids_in(&look->dead, c->manifest->segments[idx], &look->dead_looks, add_dead, look,
+                    &done, look->err));
     if (keyed && c->look_at_keys) TRY(count_expired(look, row));
     else if (!keyed && info->ts.from < c->oldest) {
         struct segment_entry all = {.n_points = UINT32_MAX, .ts = info->ts};
@@ -225,12 +235,15 @@ status compact_look(struct compaction *c, struct err *err)
         space.free_bytes > COMPACT_RESERVE_BYTES ? space.free_bytes - COMPACT_RESERVE_BYTES : 0;
     look.rows = mem_try_array(n + 1, sizeof(look.rows[0]));
     status st = look.rows ? seeker_init(&look.seeker, c->manifest) : ST_NO_MEMORY;
+    look.dead_looks = c->policy.all_hidden ? UINT64_MAX : LOOK_SEEKS_MAX;
+    if (st == ST_OK) st = dead_ids_collect(&look.dead, c->db, &c->job, c->manifest->deletes);
     for (size_t i = 0; i < n && st == ST_OK; i++) st = look_at(&look, i);
     if (st == ST_OK) {
         compact_plan(&c->plan, look.rows, n, &c->policy);
         for (size_t i = 0; i < c->plan.n_sources; i++)
             c->source[i] = c->manifest->segments[c->plan.source[i]];
     }
+    dead_ids_release(&look.dead);
     seeker_release(&look.seeker);
     mem_free(look.rows);
     return st;

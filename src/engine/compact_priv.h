@@ -36,7 +36,6 @@ struct compaction {
     uint64_t flush_order;
     ts_time oldest;               /* older samples have expired; TS_MIN: none */
     uint64_t epoch;               /* the first after the manifest */
-    lsn head;                     /* of the WAL */
     lsn sync;                     /* what must be durable before the output is named */
     uint64_t first_id;            /* of COMPACT_PARTS_MAX segment ids */
     size_t n_begun;               /* the job: so many of them were taken */
@@ -102,6 +101,34 @@ void series_facts(struct db *db, series_id id, struct series_facts *out);
 /* Before this time the samples of a series have expired. newest matters to keyed ones. */
 ts_time compact_oldest(const struct compaction *c, const struct series_facts *facts,
                        ts_time newest);
+
+/* --- compact_dead.c: worker --------------------------------------------------------- */
+
+/* A series of a delete record that nobody has any more. */
+struct dead_id {
+    series_id id;
+    uint64_t order;       /* the largest of its records */
+    bool held;            /* for the caller: false at first */
+};
+
+struct dead_ids {
+    struct db *db;
+    const struct job *job; /* asked whether to go on */
+    VEC(struct dead_id) ids; /* ascending */
+    uint64_t n_looked;
+};
+
+/* ST_CANCELLED, ST_NO_MEMORY; to be released in any case. */
+CHECKED status dead_ids_collect(struct dead_ids *dead, struct db *db, const struct job *job,
+                                const struct tombstones *deletes);
+void dead_ids_release(struct dead_ids *dead); /* accepts a zeroed struct */
+struct dead_id *dead_ids_find(const struct dead_ids *dead, series_id id); /* or NULL */
+
+/* Calls fn for each entry of one of them in the segment. Takes its cost, in blocks of the
+ * index, from *looks; does nothing and says !*done when that is more than there is. */
+typedef void dead_entry_fn(void *ctx, struct dead_id *dead, const struct segment_entry *entry);
+CHECKED status dead_ids_in(struct dead_ids *dead, struct segment *seg, uint64_t *looks,
+                           dead_entry_fn *fn, void *ctx, bool *done, struct err *err);
 
 /* --- compact_run.c, compact_series.c: worker -------------------------------------- */
 

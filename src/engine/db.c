@@ -85,6 +85,11 @@ void db_reader_leave(struct db *db, int slot)
     reader_leave(&db->cell.retire, slot);
 }
 
+uint64_t db_deaths(const struct db *db)
+{
+    return atomic_load_explicit(&db->cell.n_deaths, memory_order_acquire);
+}
+
 lsn db_durable(const struct db *db)
 {
     return wal_acked(db->cell.wal);
@@ -218,7 +223,8 @@ int64_t db_tick(struct db *db)
     write_wake(cell); /* whoever waits for room: some may have come */
     cell_collect(cell);
     view_limit_retired(cell);
-    bool stepping = cell->flush || cell->short_since || !list_empty(&cell->delete_ops);
+    bool stepping = cell->flush || cell->short_since || cell->gone_more ||
+                    !list_empty(&cell->delete_ops);
     if (now < cell->next_look && !stepping) return cell->next_look - now;
     if (now >= cell->next_look) {
         /* Signed: the WAL thread may move a frame from one summand to the other just now. */
@@ -246,7 +252,8 @@ int64_t db_tick(struct db *db)
     }
     /* A flush that cuts or unlinks goes on with every call, so does a delete, and a batch
      * that waits for memory asks again: come back at once. */
-    stepping = cell->flush || cell->short_since || !list_empty(&cell->delete_ops);
+    stepping = cell->flush || cell->short_since || cell->gone_more ||
+               !list_empty(&cell->delete_ops);
     return stepping ? 1000000 : interval;
 }
 

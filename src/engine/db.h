@@ -68,6 +68,11 @@ struct clock *db_clock(struct db *db);
 int db_reader_enter(struct db *db);
 void db_reader_leave(struct db *db, int slot);
 
+/* Any thread. Series that have died in this process. Whoever probes notes it before, plus
+ * 1, in batch->n_deaths: a batch of which a probe went stale since, and which cannot tell the
+ * labels, comes back as it went, uncounted, with ST_AGAIN at such a series. */
+uint64_t db_deaths(const struct db *db);
+
 /* Any thread. What answers wait for: the answer to a batch may go out when
  * db_durable() >= batch->durable_at. Not ST_OK after a failed sync: then never. */
 lsn db_durable(const struct db *db);
@@ -144,6 +149,8 @@ struct db_stats {
     uint64_t compacting, retention_suspended; /* 0 or 1 */
     struct db_job jobs[DB_JOB_KINDS]; /* by enum db_job_kind */
     uint64_t n_segments, n_segment_bytes, n_segment_samples;
+    uint64_t n_ordinals, n_series_dead; /* ever used; dead and not to be used again yet */
+    uint64_t n_label_pairs, n_label_texts;
     uint64_t n_series, n_unflushed, n_retired, n_retired_bytes, n_journal_max;
     uint64_t head_bytes, registry_bytes, list_bytes, wal_buffer_bytes;
     uint64_t memory_used, memory_limit; /* of the process; 0: no limit */

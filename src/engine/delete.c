@@ -2,7 +2,8 @@
  *
  * Segments are hidden by flush order (all that exist or are being cut), memory nodes by
  * generation: a node made before the delete has a smaller one. The series' newest nodes
- * are cut, so that later samples go to nodes of the new generation. The record travels
+ * are cut, so that later samples go to nodes of the new generation. Series of which the
+ * record covers all there is are doomed (compact_gone.c). The record travels
  * through the WAL and is in the tombstone file before the WAL that holds it is released.
  * A record whose ids do not fit one frame is several in the WAL, one run with one COMMIT:
  * after a crash all of it holds or none.
@@ -13,6 +14,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "engine/compact.h"
 #include "engine/db_priv.h"
 #include "engine/wal_payload.h"
 
@@ -56,6 +58,19 @@ static void cut_head(struct cell *cell, uint32_t ordinal, struct time_range rang
     }
 }
 
+/* The record is in force: what it means for the heads of its series. */
+static void cut_heads(struct cell *cell, const struct delete_rec *rec)
+{
+    struct doom doom;
+    doom_init(&doom, cell, rec->range, rec->order);
+    for (size_t i = 0; i < rec->n_ids; i++) {
+        uint32_t ordinal = registry_by_id(cell->registry, rec->ids[i]);
+        if (ordinal == ORDINAL_NONE) continue;
+        cut_head(cell, ordinal, rec->range);
+        doom_series(&doom, cell, ordinal);
+    }
+}
+
 /* Remembers the record for the tombstone file. */
 static bool keep_pending(struct cell *cell, const struct delete_rec *rec)
 {
@@ -87,10 +102,7 @@ status delete_apply(struct cell *cell, const uint64_t *ids, size_t n, struct tim
         return err_set(err, st, "delete of %zu series", n);
     }
     cell->del_gen = rec.gen;
-    for (size_t i = 0; i < n; i++) {
-        uint32_t ordinal = registry_by_id(cell->registry, ids[i]);
-        if (ordinal != ORDINAL_NONE) cut_head(cell, ordinal, range);
-    }
+    cut_heads(cell, &rec);
     cell->stats.n_deletes++;
     return ST_OK;
 }

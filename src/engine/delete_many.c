@@ -12,6 +12,7 @@
 #include "base/vec.h"
 #include "engine/db_priv.h"
 #include "engine/delete.h"
+#include "engine/snapshot.h"
 #include "engine/view_priv.h"
 #include "engine/wal_payload.h"
 
@@ -86,7 +87,7 @@ static status hide_slice(struct cell *cell, struct delete_op *op)
 static bool may_drop(const struct cell *cell)
 {
     return !cell->flush && !cell->holder && list_empty(&cell->deferred) &&
-           list_empty(&cell->held_back);
+           list_empty(&cell->held_back) && !snapshot_wants_names(cell->db);
 }
 
 /* Up to DROP_SLICE of the keys that are still there, from op->n_dropped on. */

@@ -4,7 +4,8 @@
  *          they have, a frame goes to the log. The frames are one run with one COMMIT,
  *          so after a crash all of it holds or none; nobody gets a view in between.
  *   drop   keyed series, when that is asked for: they are no keys any more. A slice waits
- *          until no flush and no deferred write is at work; its frame stands alone.
+ *          until no flush, no deferred write and no snapshot's list of names is at
+ *          work; its frame stands alone.
  *
  * A sample that is written while this runs is hidden or not, in the log as in memory.
  * Deletes follow one another. A step takes about 500 us; the longest is one of

@@ -417,7 +417,7 @@ static void name_gone(struct flush *f)
 {
     struct cell *cell = &f->db->cell;
     uint64_t epoch = atomic_fetch_add_explicit(&cell->retire.epoch, 1, memory_order_release) + 1;
-    gone_add(cell, f->gone.ptr, f->gone.len, epoch, f->end_lsn);
+    gone_add(cell, f->gone.ptr, f->gone.len, epoch);
 }
 
 static void unlink_step(struct flush *f)

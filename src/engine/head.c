@@ -86,6 +86,7 @@ static void open_tail(struct cell *cell, struct head *head, uint32_t ordinal,
     head_touch(cell, head, ordinal);
     store_root(head, word_make(&tail->node, 1));
     head->flags &= (uint8_t)~HEAD_CUT;
+    head->doomed = 0;
 }
 
 static bool must_open(const struct head *head, struct node *node)

@@ -5,18 +5,10 @@
 
 #include <stddef.h>
 
-enum {
-    GONE_WAIT_MS = 10 * 60 * 1000, /* dead series wait so long for another reason */
-};
-
 static const char *why_flush(const struct situation *now, const struct db_options *options)
 {
     if (now->flushing) return NULL;
     if (now->flush_pauses) return NULL;
-    /* A flush with nothing in it costs little, one with little in it costs a segment. */
-    if (now->gone_waits &&
-        now->since_flush_ms >= (now->n_unflushed ? GONE_WAIT_MS : options->compaction_interval_ms))
-        return "gone";
     if (now->n_unflushed == 0) return NULL;
     if (now->wal_bytes >= options->wal_flush_bytes) return "wal-bytes";
     if (now->since_flush_ms >= options->flush_age_ms) return "age";

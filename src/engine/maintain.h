@@ -17,7 +17,6 @@ struct situation {
     bool memory_asked;         /* a batch waits for what a flush gives back */
     bool flushing;
     bool flush_pauses;         /* the last flush failed just now */
-    bool gone_waits;           /* series could die if the log were covered further */
     bool compacting;
     bool compact_news;         /* segments have changed since nothing was to be done */
     int64_t compact_wait_ms;   /* of the interval, or of a pause after a failure */

@@ -139,6 +139,8 @@ static status series_of_segment(void *ctx, const struct segment_series *series)
     struct series_attrs attrs;
     uint32_t ordinal = registry_by_id(rec->cell->registry, series->id);
     if (ordinal == ORDINAL_NONE) {
+        /* Known to be dead: a compaction that began before its death made the segment. */
+        if (series->id < rec->next_id) return ST_OK;
         bool has = series->attrs.len > 0;
         if (has) TRY(attrs_get(&attrs, series->attrs));
         TRY(recover_adopt(rec, &ordinal, series->id, series->type, series->identity,

@@ -5,9 +5,9 @@
  *   capture   owner    between two batches: manifest, deletes, the lsn that segments
  *                      cover, the end of the log (the cut), the registry's prefix
  *   sync      WAL      durable up to the cut: what a batch promised is not half there
- *   link      worker   hard links to the segments, the log copied up to the cut; then
- *                      both holds are dropped
- *   write     worker   registry, deletes, database.json, catalog; the list of all files
+ *   link      worker   the registry's file, hard links to the segments, the log copied up
+ *                      to the cut; then both holds are dropped
+ *   write     worker   deletes, database.json, catalog; the list of all files
  *                      with their checksums; verification of the whole; the rename
  *
  * Why it is exact: a sample applied before the capture is in a segment of the manifest
@@ -15,7 +15,8 @@
  * in one step of the owner. Frames of a request that is still open at the cut have no
  * commit there and are dropped by replay. All deletes are written out, those that the
  * log has too: hiding twice hides no more. A series that was born after the cut may be
- * in the registry, without a sample.
+ * in the registry, without a sample. None dies between the cut and the registry's file
+ * (snapshot_wants_names()): what it had at the cut would belong to nobody.
  *
  * Links share bytes with the database's segments, which are never written again; files
  * of the log are, so they are copied. Until the rename all is below .staging/, which the
@@ -59,6 +60,7 @@ struct snapshot {
     struct snapshot_info info;
     mono_ns began;
     _Atomic uint64_t bytes_done, bytes_total;
+    _Atomic bool names_saved;     /* the registry's file is written */
     /* Captured. */
     struct manifest *manifest;
     struct registry_prefix prefix;
@@ -162,6 +164,7 @@ static status put_registry(struct snapshot *s, struct err *err)
     status st = registry_files_write(s->db->cell.registry, &s->prefix, s->last_order, s->dir,
                                      &s->db->file.id, &s->job.cancelled, err);
     db_reader_leave(s->db, slot);
+    atomic_store_explicit(&s->names_saved, true, memory_order_release);
     return st;
 }
 
@@ -228,7 +231,6 @@ static status write_run(struct job *job)
     struct linkset_watch watch = {
         .cancelled = &job->cancelled, .progress = count_bytes, .ctx = s};
     struct err *err = &job->err;
-    TRY(put_registry(s, err));
     TRY(put_deletes(s, err));
     TRY(put_catalog(s, err));
     TRY(database_file_write(s->dir, &s->db->file, err));
@@ -310,7 +312,8 @@ static status link_segments(struct snapshot *s, struct err *err)
     return ST_OK;
 }
 
-static status copy_wal(struct snapshot *s, struct err *err)
+/* The registry's file and the log. */
+static status save_memory(struct snapshot *s, struct err *err)
 {
     struct wal_copy copy = {.from = s->db->ports.vfs,
                             .to = s->dir,
@@ -322,13 +325,14 @@ static status copy_wal(struct snapshot *s, struct err *err)
     if (!s->skip_head) TRY(wal_copy_bytes(&bytes, &copy, err));
     /* The registry file is written anew: it takes less than the registry in memory. */
     TRY(check_space(s, bytes + account_used(&s->db->registry_account), err));
+    TRY(put_registry(s, err));
     return s->skip_head ? vfs_mkdir_all(s->dir, LAYOUT_WAL_DIR, err) : wal_copy_run(&copy, err);
 }
 
 static status link_run(struct job *job)
 {
     struct snapshot *s = container_of(job, struct snapshot, job);
-    status st = copy_wal(s, &job->err);
+    status st = save_memory(s, &job->err);
     SYNC_POINT("snapshot:before-links");
     if (st == ST_OK) st = link_segments(s, &job->err);
     drop_holds(s);
@@ -411,6 +415,13 @@ void snapshot_cancel(struct db *db)
 bool snapshot_busy(const struct db *db)
 {
     return db->snapshot != NULL || db->n_snapshot_jobs > 0;
+}
+
+bool snapshot_wants_names(const struct db *db)
+{
+    const struct snapshot *s = db->snapshot;
+    return s && (s->phase == SNAP_SYNC || s->phase == SNAP_LINK) &&
+           !atomic_load_explicit(&s->names_saved, memory_order_acquire);
 }
 
 /* ---- begin ------------------------------------------------------------------------ */

@@ -58,4 +58,8 @@ void snapshot_step(struct db *db);
 void snapshot_cancel(struct db *db); /* a close does not wait for it */
 bool snapshot_busy(const struct db *db);
 
+/* Whether series that were there at the cut of the one under way must stay: their names
+ * are not written down yet. Owner. */
+bool snapshot_wants_names(const struct db *db);
+
 #endif

@@ -21,7 +21,12 @@ void db_stats(struct db *db, struct db_stats *out)
         out->n_segment_samples += info->n_points;
         out->n_segments_at[info->level]++;
     }
-    out->n_series = registry_counts(cell->registry).n_series;
+    struct registry_counts counts = registry_counts(cell->registry);
+    out->n_series = counts.n_series;
+    out->n_ordinals = registry_n_ordinals(cell->registry);
+    out->n_series_dead = counts.n_dead;
+    out->n_label_pairs = counts.n_pairs;
+    out->n_label_texts = counts.n_names + (uint64_t)counts.n_values;
     out->n_delete_records = tombstones_count(cell->manifest->deletes);
     out->compacting = cell->compact != NULL;
     out->retention_suspended = cell->clock.suspended;

@@ -104,8 +104,10 @@ status verify_adopt(struct registry *reg, series_id id, uint64_t place, enum val
     arena_init(&arena, NULL, 2048);
     status st = labels_from_identity(&labels, &arena, identity);
     struct hash128 hash = hash128(identity.ptr, identity.len);
-    if (st == ST_OK && registry_find(reg, identity, hash, type) != ORDINAL_NONE) st = ST_CORRUPT;
-    if (st == ST_OK) {
+    uint32_t other = st == ST_OK ? registry_find(reg, identity, hash, type) : ORDINAL_NONE;
+    bool newer = other == ORDINAL_NONE || registry_entry(reg, other)->id < id;
+    if (newer && other != ORDINAL_NONE) registry_remove(reg, other); /* it died before */
+    if (st == ST_OK && newer) {
         struct series_new make = {.labels = labels,
                                   .identity = identity,
                                   .hash = hash,
@@ -139,6 +141,7 @@ status verify_define(struct registry *reg, const struct wal_series *series, seri
 
 struct known {
     const struct registry *reg;
+    series_id dead_below;
     uint64_t n_missing;
     struct err *err;
 };
@@ -152,7 +155,7 @@ static status check_known(void *ctx, const struct segment_series *series)
                        id);
     uint32_t ordinal = registry_by_id(known->reg, series->id);
     if (ordinal == ORDINAL_NONE) {
-        known->n_missing++;
+        known->n_missing += series->id >= known->dead_below;
         return ST_OK;
     }
     const struct series_entry *entry = registry_entry(known->reg, ordinal);
@@ -167,10 +170,11 @@ static status check_known(void *ctx, const struct segment_series *series)
     return err_set(known->err, ST_CORRUPT, "series %llu has other labels in the registry", id);
 }
 
-status verify_segment(struct segment *seg, const struct registry *reg, bool quick,
-                      uint64_t *n_missing, const _Atomic bool *cancelled, struct err *err)
+status verify_segment(struct segment *seg, const struct registry *reg, series_id dead_below,
+                      bool quick, uint64_t *n_missing, const _Atomic bool *cancelled,
+                      struct err *err)
 {
-    struct known known = {.reg = reg, .err = err};
+    struct known known = {.reg = reg, .dead_below = dead_below, .err = err};
     TRY(quick ? segment_verify_quick(seg, cancelled, err) : segment_verify(seg, cancelled, err));
     if (!reg) return ST_OK;
     TRY(segment_each_series(seg, check_known, &known, err));
@@ -213,7 +217,7 @@ static status check_manifest(struct db *db, struct err *err)
         if (!catalog_find(&db->catalog, info->lane, info->id))
             return err_set(err, ST_CORRUPT, "the catalog does not name %s",
                            segment_dir(m->segments[i]));
-        TRY(verify_segment(m->segments[i], db->cell.registry, false, NULL, NULL, err));
+        TRY(verify_segment(m->segments[i], db->cell.registry, 0, false, NULL, NULL, err));
     }
     if (db->catalog.n != m->n_segments)
         return err_set(err, ST_CORRUPT, "the catalog names %zu segments, the manifest has %zu",

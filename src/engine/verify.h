@@ -74,11 +74,11 @@ CHECKED status verify_dir(struct verify_report *out, struct vfs *vfs,
 
 /* A segment, alone and against the registry (NULL: alone): its checksums, its order,
  * its sums; ids below the registry's next one; a series that both know has the same
- * identity and type. *n_missing counts series that the registry does not know (may be
- * NULL). ST_CORRUPT. */
-CHECKED status verify_segment(struct segment *seg, const struct registry *reg, bool quick,
-                              uint64_t *n_missing, const _Atomic bool *cancelled,
-                              struct err *err);
+ * identity and type. *n_missing (may be NULL) counts series that the registry does not
+ * know, but for those below dead_below: they have died. ST_CORRUPT. */
+CHECKED status verify_segment(struct segment *seg, const struct registry *reg,
+                              series_id dead_below, bool quick, uint64_t *n_missing,
+                              const _Atomic bool *cancelled, struct err *err);
 
 /* A registry of its own, outside of any database, for one thread. NULL: no memory. */
 struct registry *verify_registry_new(void);

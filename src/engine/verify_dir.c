@@ -31,6 +31,7 @@ struct verify {
     const struct verify_options *opt;
     struct verify_report *out;
     struct registry *reg;      /* NULL: it cannot be relied on */
+    series_id known_ids;         /* series below are in the registry's files, or dead */
     struct wal_replay *replay; /* NULL: damaged */
     lsn covered;
     struct err first;          /* of the findings */
@@ -114,6 +115,7 @@ static status check_registry(struct verify *v)
     status st = registry_files_load(v->reg, &cat, bad, v->vfs, &v->out->db.id, 1, &why);
     for (size_t i = 0; i < cat.deltas.len; i++)
         v->out->registry_bytes += cat.deltas.ptr[i].n_bytes;
+    if (st == ST_OK) v->known_ids = cat.next_id;
     registry_catalog_release(&cat);
     if (st == ST_OK) {
         snprintf(bad, sizeof(bad), "%s", LAYOUT_REGISTRY);
@@ -287,7 +289,9 @@ static status check_entry(const struct segment_info *has, const struct segment_i
 /* As recovery does: what only a segment knows is known from here. */
 static status adopt_series(void *ctx, const struct segment_series *series)
 {
-    return verify_adopt(ctx, series->id, series->place, series->type, series->labels_version,
+    const struct verify *v = ctx;
+    if (series->id < v->known_ids) return ST_OK; /* in the registry, or dead */
+    return verify_adopt(v->reg, series->id, series->place, series->type, series->labels_version,
                         series->identity, NULL);
 }
 
@@ -301,8 +305,9 @@ static status check_segment(struct verify *v, const struct catalog_entry *entry)
     if (st == ST_NOT_FOUND) st = err_set(&why, ST_CORRUPT, "the catalog names it: %s", why.text);
     if (st == ST_OK) st = check_entry(segment_info(seg), &entry->info, &why);
     if (st == ST_OK)
-        st = verify_segment(seg, v->reg, v->opt->quick, &n_missing, v->opt->cancelled, &why);
-    if (st == ST_OK && n_missing) st = segment_each_series(seg, adopt_series, v->reg, &why);
+        st = verify_segment(seg, v->reg, v->known_ids, v->opt->quick, &n_missing,
+                            v->opt->cancelled, &why);
+    if (st == ST_OK && n_missing) st = segment_each_series(seg, adopt_series, v, &why);
     v->out->n_series_missing += n_missing;
     segment_unref(seg);
     progress(v, "segments", entry->info.n_bytes);

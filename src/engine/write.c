@@ -293,6 +293,11 @@ static void step_back(struct batch *batch)
  * whatever waits for the encoders. */
 static bool pump_once(struct cell *cell, struct batch *batch, bool urgent)
 {
+    if (!batch->engine && !write_probes_hold(cell, batch)) {
+        list_remove(&batch->link);
+        batch->done(batch);
+        return true;
+    }
     if (!batch->engine) begin_batch(batch);
     if (!write_state(batch)->admitted) {
         status st;

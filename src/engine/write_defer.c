@@ -25,6 +25,7 @@ struct defer_job {
     struct write_state *state;   /* the job's alone while the batch waits for it */
     VEC(struct captured) series; /* ascending, unique */
     size_t charged;
+    struct epoch_hold hold;      /* no ordinal of a look-up is used anew meanwhile */
 };
 
 /* --- the worker ---------------------------------------------------------------------- */
@@ -130,6 +131,7 @@ static void defer_publish(struct job *base, status st)
     struct write_state *state = job->state;
 
     list_remove(&batch->link);
+    cell_unhold(&job->hold);
     /* The view's journal was lost, or it held back too much memory: nothing is known. */
     if (st == ST_AGAIN || st == ST_LIMIT) {
         vec_clear(&state->lookups);
@@ -232,5 +234,6 @@ void write_defer(struct cell *cell, struct batch *batch)
     job->state = state;
     job->charged = bytes;
     list_push(&cell->deferred, &batch->link);
+    cell_hold(cell, &job->hold);
     exec_submit(db_exec(cell->db), &job->job);
 }

@@ -96,6 +96,10 @@ struct write_state {
  * memory, with all behind it; ask again when some may have come (db_tick does). */
 CHECKED bool write_admit(struct cell *cell, struct batch *batch, status *st);
 
+/* Whether every series that is known by a probe alone is still that series; those that are
+ * not get ST_AGAIN. */
+bool write_probes_hold(const struct cell *cell, struct batch *batch);
+
 /* Finds the series; false when it does not exist (yet). Sets ordinal and gen. */
 bool write_find(struct cell *cell, struct batch_series *series);
 

@@ -10,6 +10,20 @@ static bool probe_holds(const struct cell *cell, const struct batch_series *seri
     return (head->flags & HEAD_BORN) && head->gen == series->gen;
 }
 
+bool write_probes_hold(const struct cell *cell, struct batch *batch)
+{
+    bool hold = true;
+    if (batch->n_deaths == 0 || batch->n_deaths == db_deaths(cell->db) + 1) return true;
+    for (size_t i = 0; i < batch->n_series; i++) {
+        struct batch_series *series = &batch->series[i];
+        if (series->st != ST_OK || batch_name_of(series)->labels.n) continue;
+        if (probe_holds(cell, series)) continue;
+        series->st = ST_AGAIN;
+        hold = false;
+    }
+    return hold;
+}
+
 static void make_series(struct cell *cell, const struct batch *batch,
                         struct batch_series *series, struct write_slice *slice)
 {

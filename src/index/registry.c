@@ -422,7 +422,8 @@ uint32_t registry_find(const struct registry *reg, struct slice identity, struct
                        enum value_type type)
 {
     uint32_t ordinal, gen;
-    if (!identity_get(reg->identity, labels_hash_as(hash, type), &ordinal, &gen)) return ORDINAL_NONE;
+    if (!identity_get(reg->identity, labels_hash_as(hash, type), &ordinal, &gen))
+        return ORDINAL_NONE;
     const struct series_entry *entry = entry_at(reg, ordinal);
     if (entry_gen(entry) != gen || !entry_live(entry)) return ORDINAL_NONE;
 #ifdef TSINK_DEV

@@ -98,6 +98,7 @@ struct batch {
     size_t n_rows, cap_rows;
     bool want_applied;
     bool deferrable;           /* may wait for a lookup of an older value */
+    uint64_t n_deaths;         /* db_deaths() before the first probe, plus 1; 0: no probes */
     /* The outcome, set before done. */
     status st;                 /* of the batch as a whole: ST_OK or why nothing was applied */
     struct err err;

@@ -35,6 +35,10 @@ STEP_MS = 1000
 PAUSE_S = 0.02            # between two requests of a writer
 BIRTH_BATCH = 250
 LIFE_S = 20               # of the series that come and go
+FIGURES_S = 20            # between two lines of figures
+COUNTED = ("series", "series_slots", "series_dead", "label_pairs", "label_texts", "delete_records",
+           "segments", "retired_items")
+PARTS = ("head", "registry", "lists", "wal", "net", "query")
 FLAT = 0.10               # growth of memory between the second and the last third
 
 
@@ -223,7 +227,8 @@ def give_births(ports, per_second, end):
         now = int(time.time() * 1000)
         generation = (n // BIRTH_BATCH) % 4096
         series = [({"__name__": "soak_birth", "generation": str(generation),
-                    "instance": "host-%03d" % i}, [(float(i), now)]) for i in range(BIRTH_BATCH)]
+                    "instance": "host-%03d" % i, "pod": "pod-%d" % (n + i)}, [(float(i), now)])
+                  for i in range(BIRTH_BATCH)]
         answer = http.request("POST", "/api/v1/write", tt.snappy(tt.write_request(series)),
                               tt.WRITE_HEADERS)
         tt.check(answer.code == 204, "births: %d %r" % (answer.code, answer.body))
@@ -270,12 +275,24 @@ def metrics(server):
 
 
 def watch(server, end):
-    """Resident memory every second until the end."""
+    """Resident memory every second until the end; now and then what it is made of is printed."""
     seen = []
     while time.monotonic() < end:
         seen.append(server.rss_kb())
+        if len(seen) % FIGURES_S == 0:
+            show_figures(len(seen), seen[-1], metrics(server))
         time.sleep(1)
     return seen
+
+
+def show_figures(at_s, rss_kb, figures):
+    """One line: what there is of series, and where the memory is (kB)."""
+    part = lambda name: int(figures["tsink_memory_bytes{part=\"%s\"}" % name]) // 1024  # noqa: E731
+    print("# s=%d %s rss=%d accounted=%d %s"
+          % (at_s, " ".join("%s=%d" % (n, figures["tsink_" + n]) for n in COUNTED), rss_kb,
+             figures["tsink_memory_used_bytes"] // 1024,
+             " ".join("%s=%d" % (n, part(n)) for n in PARTS)))
+    sys.stdout.flush()
 
 
 def judge_memory(seen):

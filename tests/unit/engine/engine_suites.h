@@ -7,6 +7,7 @@
 Suite *suite_db(void);
 Suite *suite_delete(void);
 Suite *suite_flush(void);
+Suite *suite_gone(void);
 Suite *suite_head(void);
 Suite *suite_history(void);
 Suite *suite_maintain(void);

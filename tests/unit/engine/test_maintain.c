@@ -28,12 +28,6 @@ static const struct {
     {"it waits for a flush", {.n_unflushed = 1, .memory_asked = true, .flushing = true}, NULL},
     {"it waits for nothing", {.memory_asked = true}, NULL},
     {"just failed", {.n_unflushed = 1, .wal_bytes = 5000, .flush_pauses = true}, NULL},
-    {"dead series wait, nothing else", {.gone_waits = true, .since_flush_ms = 5000}, "gone"},
-    {"dead series wait, a flush was just now", {.gone_waits = true, .since_flush_ms = 4999}, NULL},
-    {"dead series wait, and a few samples",
-     {.gone_waits = true, .n_unflushed = 1, .since_flush_ms = 600000 - 1}, NULL},
-    {"dead series have waited",
-     {.gone_waits = true, .n_unflushed = 1, .since_flush_ms = 600000}, "gone"},
 };
 
 static const struct {
