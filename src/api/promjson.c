@@ -65,11 +65,11 @@ static void put_number(struct strbuf *out, double v)
 static void put_buckets(struct strbuf *out, const struct histogram *h)
 {
     static const int rules[2][2] = {{2, 0}, {1, 3}}; /* [left closed][right closed] */
-    struct hist_walk walk;
+    struct hist_buckets walk;
     struct hist_bucket b;
     bool any = false;
-    hist_walk_begin(&walk, h, false);
-    while (hist_walk_next(&walk, &b)) {
+    hist_buckets_begin(&walk, h, false);
+    while (hist_buckets_next(&walk, &b)) {
         if (b.count == 0) continue;
         strbuf_str(out, any ? "," : ",\"buckets\":[");
         any = true;

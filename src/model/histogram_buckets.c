@@ -102,20 +102,20 @@ bool hist_cursor_next(struct hist_cursor *cur, int64_t *idx, double *count)
 
 /* ---- all of it -------------------------------------------------------------------- */
 
-static void enter_part(struct hist_walk *walk, int part)
+static void enter_part(struct hist_buckets *walk, int part)
 {
     walk->part = part;
     if (part == -1) hist_cursor_begin(&walk->cur, &walk->h->neg, !walk->descending);
     if (part == 1) hist_cursor_begin(&walk->cur, &walk->h->pos, walk->descending);
 }
 
-void hist_walk_begin(struct hist_walk *walk, const struct histogram *h, bool descending)
+void hist_buckets_begin(struct hist_buckets *walk, const struct histogram *h, bool descending)
 {
-    *walk = (struct hist_walk){.h = h, .descending = descending};
+    *walk = (struct hist_buckets){.h = h, .descending = descending};
     enter_part(walk, descending ? 1 : -1);
 }
 
-static void bucket_of(const struct hist_walk *walk, int64_t idx, double count,
+static void bucket_of(const struct hist_buckets *walk, int64_t idx, double count,
                       struct hist_bucket *out)
 {
     const struct histogram *h = walk->h;
@@ -130,7 +130,7 @@ static void bucket_of(const struct hist_walk *walk, int64_t idx, double count,
     else *out = (struct hist_bucket){-high, -low, count, true, false};
 }
 
-bool hist_walk_next(struct hist_walk *walk, struct hist_bucket *out)
+bool hist_buckets_next(struct hist_buckets *walk, struct hist_bucket *out)
 {
     const struct histogram *h = walk->h;
     int step = walk->descending ? -1 : 1;

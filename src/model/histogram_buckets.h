@@ -37,14 +37,14 @@ struct hist_bucket {
 
 /* Over all buckets by value: the zero bucket is among them when its count is above 0, and
  * what overlaps it is cut at its threshold. Explicit zeros are included. */
-struct hist_walk {
+struct hist_buckets {
     const struct histogram *h;
     struct hist_cursor cur;
     int part;       /* -1: negative side, 0: zero bucket, 1: positive side */
     bool descending;
 };
 
-void hist_walk_begin(struct hist_walk *walk, const struct histogram *h, bool descending);
-bool hist_walk_next(struct hist_walk *walk, struct hist_bucket *out);
+void hist_buckets_begin(struct hist_buckets *walk, const struct histogram *h, bool descending);
+bool hist_buckets_next(struct hist_buckets *walk, struct hist_bucket *out);
 
 #endif

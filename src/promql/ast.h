@@ -159,6 +159,7 @@ struct vector_expr {
     bool may_be_empty;         /* info()'s second argument: needs no non-empty matcher */
     struct modifiers mod;      /* the matrix's too */
     bool anchored, smoothed;
+    bool counts;               /* [plan] of histograms only count and sum are looked at */
     size_t select;             /* [plan] index in plan->selects */
 };
 

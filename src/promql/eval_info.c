@@ -100,8 +100,9 @@ static status gather_info(struct info_call *ic, const struct expr *call)
     for (size_t i = 0; i < ic->frame->n; i++) {
         refs[i] = plan_info_time(call->call.args[0], frame_time(ic->frame, i));
     }
-    TRY(eval_select_set(ev, ic->frame, ev->sets[call->call.info_select], refs, SELECT_INFO,
-                        false, &sink.sink));
+    struct select_args args = {
+        .set = ev->sets[call->call.info_select], .refs = refs, .what = SELECT_INFO};
+    TRY(eval_select_set(ev, ic->frame, &args, &sink.sink));
     label_groups_init(&ic->groups, ev->arena,
                       (struct label_filter){.names = identity, .n = 2, .keep = true});
     size_t n = ic->info.n;

@@ -195,10 +195,16 @@ enum select_what {
 CHECKED status eval_select(struct eval *ev, const struct frame *f, const struct expr *vec,
                            enum select_what what, struct sink *sink);
 
-/* The same for a set, at refs[i] for step i (ascending). */
-CHECKED status eval_select_set(struct eval *ev, const struct frame *f, struct series_set *set,
-                               const ts_time *refs, enum select_what what, bool smoothed,
-                               struct sink *sink);
+/* A selector's set, looked at at refs[i] for step i (ascending). */
+struct select_args {
+    struct series_set *set;
+    const ts_time *refs;
+    enum select_what what;
+    const struct expr *vec; /* the selector, which may be smoothed; NULL: info()'s */
+};
+
+CHECKED status eval_select_set(struct eval *ev, const struct frame *f,
+                               const struct select_args *args, struct sink *sink);
 
 /* The time a step looks at, with @ and offset. */
 static inline ts_time modified_time(const struct modifiers *mod, ts_time t)

@@ -195,10 +195,11 @@ static status run_subquery(struct range_pass *p)
 static status run_selector(struct range_pass *p)
 {
     struct eval *ev = p->call.ev;
-    struct series_set *set = ev->sets[p->call.range->matrix.vec->vec.select];
+    const struct vector_expr *vec = &p->call.range->matrix.vec->vec;
+    struct series_set *set = ev->sets[vec->select];
 
     for (size_t i = 0, next; i < set->n; i = next) {
-        TRY(samples_read(ev, set, i, &next, false, &p->samples));
+        TRY(samples_read(ev, set, i, &next, vec, false, &p->samples));
         if (p->samples.t.len + p->samples.ht.len == 0) continue;
         TRY(range_series(p, &p->samples, set->labels[i], false));
     }
@@ -329,7 +330,7 @@ static status gather_range(struct gather *g, const struct frame *f, const struct
     }
     struct series_set *set = g->ev->sets[range->matrix.vec->vec.select];
     for (size_t i = 0, next; i < set->n; i = next) {
-        TRY(samples_read(g->ev, set, i, &next, false, &g->samples));
+        TRY(samples_read(g->ev, set, i, &next, NULL, false, &g->samples));
         TRY(gather_series(g, &g->samples, set->labels[i]));
     }
     return ST_OK;

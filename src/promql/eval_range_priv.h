@@ -25,9 +25,11 @@ void samples_release(struct samples *s);
 
 /* Reads the series [i, *next) of a set, which all have the same labels (a series that
  * changed from floats to histograms is two series of the database). Stale markers stay
- * only when keep_stale. */
+ * only when keep_stale. Where vec (or NULL) looks at counts alone, each histogram tells
+ * whether it was reset against the one before, as far as it has no hint of its own. */
 CHECKED status samples_read(struct eval *ev, struct series_set *set, size_t i, size_t *next,
-                            bool keep_stale, struct samples *out);
+                            const struct vector_expr *vec, bool keep_stale,
+                            struct samples *out);
 
 static inline bool double_is_stale(double v)
 {

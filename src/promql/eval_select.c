@@ -8,7 +8,7 @@
  * the samples before and after (each within look-back) by a straight line, or the one
  * before.
  */
-#include "promql/eval_range_priv.h"
+#include "promql/fn_histogram_priv.h"
 
 /* ---- samples ---------------------------------------------------------------------- */
 
@@ -61,7 +61,7 @@ static status append_hists(struct eval *ev, bool keep_stale, struct samples *out
     return ST_OK;
 }
 
-/* Floats of a second series of the same labels: puts all in time order. Rare and short,
+/* Samples of a second series of the same labels: puts all in time order. Rare and short,
  * so insertion will do. */
 static void order_floats(struct samples *s)
 {
@@ -78,8 +78,44 @@ static void order_floats(struct samples *s)
     }
 }
 
+static void order_hists(struct samples *s)
+{
+    for (size_t i = 1; i < s->ht.len; i++) {
+        ts_time t = s->ht.ptr[i];
+        const struct histogram *h = s->h.ptr[i];
+        size_t k = i;
+        for (; k > 0 && s->ht.ptr[k - 1] > t; k--) {
+            s->ht.ptr[k] = s->ht.ptr[k - 1];
+            s->h.ptr[k] = s->h.ptr[k - 1];
+        }
+        s->ht.ptr[k] = t;
+        s->h.ptr[k] = h;
+    }
+}
+
+/* Gives each histogram without a hint the one that comparing it with its neighbour tells;
+ * the first has no neighbour. From the back: neighbours are compared as they came. */
+static status tell_resets(struct eval *ev, struct samples *s)
+{
+    for (size_t i = s->h.len; i-- > 1;) {
+        const struct histogram *h = s->h.ptr[i];
+        bool reset;
+        if (h->reset != HIST_RESET_UNKNOWN || double_is_stale(h->sum)) continue;
+        if (double_is_stale(s->h.ptr[i - 1]->sum)) continue;
+        if (histogram_is_reset(&ev->hist, h, s->h.ptr[i - 1], &reset) != HIST_DONE) {
+            return eval_oom(ev);
+        }
+        struct histogram *told = arena_try(ev->arena, sizeof(*told));
+        if (!told) return eval_oom(ev);
+        *told = *h;
+        told->reset = reset ? HIST_RESET_YES : HIST_RESET_NO;
+        s->h.ptr[i] = told;
+    }
+    return ST_OK;
+}
+
 status samples_read(struct eval *ev, struct series_set *set, size_t i, size_t *next,
-                    bool keep_stale, struct samples *out)
+                    const struct vector_expr *vec, bool keep_stale, struct samples *out)
 {
     size_t first = i;
 
@@ -92,7 +128,11 @@ status samples_read(struct eval *ev, struct series_set *set, size_t i, size_t *n
         if (set->types[i] == VALUE_HISTOGRAM) TRY(append_hists(ev, keep_stale, out));
         else TRY(append_floats(ev, set->types[i], keep_stale, out));
     }
-    if (i > first + 1) order_floats(out);
+    if (i > first + 1) {
+        order_floats(out);
+        order_hists(out);
+    }
+    if (vec && vec->counts) TRY(tell_resets(ev, out));
     *next = i;
     return ST_OK;
 }
@@ -104,6 +144,7 @@ struct select_pass {
     const struct frame *frame;
     const ts_time *refs;           /* the time each step looks at */
     enum select_what what;
+    struct text_pos pos;           /* of a smoothed selector */
     struct column col;
     const struct histogram **hist; /* kept for the next series that needs it */
 };
@@ -156,37 +197,103 @@ static status select_steps(struct select_pass *p, const struct samples *s)
     return ST_OK;
 }
 
+/* The samples around a time: at most one on each side, within look-back. */
+struct around {
+    size_t v0, v1, h0, h1;  /* indices; SIZE_MAX: none. At most one of v0 and h0, and of v1
+                               and h1 */
+    ts_time t0, t1;
+};
+
+/* at and hat are the first samples after ref. */
+static struct around look_around(const struct select_pass *p, const struct samples *s, ts_time ref,
+                                 size_t at, size_t hat)
+{
+    struct around a = {SIZE_MAX, SIZE_MAX, SIZE_MAX, SIZE_MAX, 0, 0};
+    ts_time oldest = sat_sub(ref, p->ev->plan->lookback);
+    ts_time newest = sat_add(ref, p->ev->plan->lookback);
+    bool v = at > 0 && s->t.ptr[at - 1] > oldest;
+    bool h = hat > 0 && s->ht.ptr[hat - 1] > oldest;
+
+    if (h && (!v || s->ht.ptr[hat - 1] >= s->t.ptr[at - 1])) a.h0 = hat - 1;
+    else if (v) a.v0 = at - 1;
+    v = at < s->t.len && s->t.ptr[at] <= newest;
+    h = hat < s->ht.len && s->ht.ptr[hat] <= newest;
+    if (h && (!v || s->ht.ptr[hat] <= s->t.ptr[at])) a.h1 = hat;
+    else if (v) a.v1 = at;
+    if (a.v0 != SIZE_MAX) a.t0 = s->t.ptr[a.v0];
+    if (a.h0 != SIZE_MAX) a.t0 = s->ht.ptr[a.h0];
+    if (a.v1 != SIZE_MAX) a.t1 = s->t.ptr[a.v1];
+    if (a.h1 != SIZE_MAX) a.t1 = s->ht.ptr[a.h1];
+    return a;
+}
+
+static status smooth_hist(struct select_pass *p, size_t i, const struct samples *s,
+                          const struct around *a, ts_time ref)
+{
+    const struct histogram *prev = s->h.ptr[a->h0], *next, *out = NULL;
+    bool reset = false;
+
+    if (a->t0 == ref || a->h1 == SIZE_MAX) return put_hist(p, i, ref, prev);
+    next = s->h.ptr[a->h1];
+    double part = (double)(ref - a->t0) / (double)(a->t1 - a->t0);
+    bool gauge = prev->reset == HIST_GAUGE || next->reset == HIST_GAUGE;
+    enum hist_outcome outcome = HIST_DONE;
+    if (!gauge) outcome = histogram_is_reset(&p->ev->hist, next, prev, &reset);
+    if (outcome == HIST_DONE) {
+        outcome = hist_between(p->ev, p->pos, p->col.labels, prev, next, part, reset, &out);
+    }
+    if (outcome == HIST_REFUSED) return eval_oom(p->ev);
+    return outcome == HIST_DONE ? put_hist(p, i, ref, out) : ST_OK;
+}
+
+static void smooth_float(struct select_pass *p, size_t i, const struct samples *s,
+                         const struct around *a, ts_time ref)
+{
+    double v = s->v.ptr[a->v0];
+
+    if (a->t0 < ref && a->v1 != SIZE_MAX) {
+        v += (s->v.ptr[a->v1] - v) * ((double)(ref - a->t0) / (double)(a->t1 - a->t0));
+    }
+    put_value(p, i, ref, v);
+}
+
 static status select_smoothed(struct select_pass *p, const struct samples *s)
 {
-    int64_t lookback = p->ev->plan->lookback;
-    size_t at = 0;
+    size_t at = 0, hat = 0;
 
     for (size_t i = 0; i < p->frame->n; i++) {
         ts_time ref = p->refs[i];
         while (at < s->t.len && s->t.ptr[at] <= ref) at++;
-        if (at == 0 || s->t.ptr[at - 1] <= sat_sub(ref, lookback)) continue;
-
-        double v = s->v.ptr[at - 1];
-        ts_time t0 = s->t.ptr[at - 1];
-        if (t0 < ref && at < s->t.len && s->t.ptr[at] <= sat_add(ref, lookback)) {
-            double part = (double)(ref - t0) / (double)(s->t.ptr[at] - t0);
-            v += (s->v.ptr[at] - v) * part;
+        while (hat < s->ht.len && s->ht.ptr[hat] <= ref) hat++;
+        struct around a = look_around(p, s, ref, at, hat);
+        bool is_hist = a.h0 != SIZE_MAX;
+        if (!is_hist && a.v0 == SIZE_MAX) continue;
+        if (a.t0 < ref && (is_hist ? a.v1 : a.h1) != SIZE_MAX) {
+            annotations_warn(&p->ev->annos, p->pos,
+                             "encountered a mix of histograms and floats for metric name %s",
+                             go_quote(p->ev->arena, labels_get(p->col.labels,
+                                                               SLICE_LIT(LABEL_NAME))));
+            continue;
         }
-        put_value(p, i, ref, v);
+        if (is_hist) TRY(smooth_hist(p, i, s, &a, ref));
+        else smooth_float(p, i, s, &a, ref);
     }
     return ST_OK;
 }
 
-status eval_select_set(struct eval *ev, const struct frame *f, struct series_set *set,
-                       const ts_time *refs, enum select_what what, bool smoothed,
+status eval_select_set(struct eval *ev, const struct frame *f, const struct select_args *args,
                        struct sink *sink)
 {
-    struct select_pass pass = {.ev = ev, .frame = f, .refs = refs, .what = what};
+    const struct vector_expr *vec = args->vec ? &args->vec->vec : NULL;
+    bool smoothed = vec && vec->smoothed;
+    struct select_pass pass = {.ev = ev, .frame = f, .refs = args->refs, .what = args->what};
+    struct series_set *set = args->set;
     struct samples samples = {0};
     status st = column_init(ev, f, &pass.col);
 
+    if (args->vec) pass.pos = expr_pos(args->vec);
     for (size_t i = 0, next; st == ST_OK && i < set->n; i = next) {
-        st = samples_read(ev, set, i, &next, !smoothed, &samples);
+        st = samples_read(ev, set, i, &next, vec, !smoothed, &samples);
         if (st != ST_OK) break;
         memset(pass.col.has, 0, bitmap_words(f->n) * sizeof(*pass.col.has));
         pass.col.hist = NULL;
@@ -207,5 +314,7 @@ status eval_select(struct eval *ev, const struct frame *f, const struct expr *ve
 
     if (!refs) return eval_oom(ev);
     for (size_t i = 0; i < f->n; i++) refs[i] = modified_time(&vec->vec.mod, frame_time(f, i));
-    return eval_select_set(ev, f, ev->sets[vec->vec.select], refs, what, vec->vec.smoothed, sink);
+    struct select_args args = {
+        .set = ev->sets[vec->vec.select], .refs = refs, .what = what, .vec = vec};
+    return eval_select_set(ev, f, &args, sink);
 }

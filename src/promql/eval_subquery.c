@@ -36,6 +36,17 @@ status subquery_frame(struct eval *ev, const struct frame *f, const struct expr 
     return ST_OK;
 }
 
+/* A hint speaks of the sample before, which need not be the one of the step before. */
+static const struct histogram *without_hint(struct eval *ev, const struct histogram *h)
+{
+    if (h->reset == HIST_RESET_UNKNOWN || h->reset == HIST_GAUGE) return h;
+    struct histogram *out = arena_try(ev->arena, sizeof(*out));
+    if (!out) return NULL;
+    *out = *h;
+    out->reset = HIST_RESET_UNKNOWN;
+    return out;
+}
+
 status samples_from_column(struct eval *ev, const struct frame *f, const struct column *col,
                            struct samples *out)
 {
@@ -50,7 +61,8 @@ status samples_from_column(struct eval *ev, const struct frame *f, const struct 
         const struct histogram *h = column_hist(col, i);
         if (h) {
             out->ht.ptr[out->ht.len++] = frame_time(f, i);
-            out->h.ptr[out->h.len++] = h;
+            out->h.ptr[out->h.len++] = without_hint(ev, h);
+            if (!out->h.ptr[out->h.len - 1]) return eval_oom(ev);
         } else {
             out->t.ptr[out->t.len++] = frame_time(f, i);
             out->v.ptr[out->v.len++] = col->val[i];

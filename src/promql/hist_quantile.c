@@ -42,13 +42,13 @@ static double value_inside(const struct histogram *h, const struct hist_bucket *
 static double find_rank(const struct histogram *h, double rank, bool descending,
                         struct hist_bucket *out)
 {
-    struct hist_walk walk;
+    struct hist_buckets walk;
     struct hist_bucket b;
     double count = 0;
 
     *out = (struct hist_bucket){0};
-    hist_walk_begin(&walk, h, descending);
-    while (hist_walk_next(&walk, &b)) {
+    hist_buckets_begin(&walk, h, descending);
+    while (hist_buckets_next(&walk, &b)) {
         if (b.count == 0) continue;
         *out = b;
         count += b.count;
@@ -124,12 +124,12 @@ static void pass_edge(const struct histogram *h, struct edge *e, const struct hi
 
 static double count_in_buckets(const struct histogram *h)
 {
-    struct hist_walk walk;
+    struct hist_buckets walk;
     struct hist_bucket b;
     double count = 0;
 
-    hist_walk_begin(&walk, h, false);
-    while (hist_walk_next(&walk, &b)) count += b.count;
+    hist_buckets_begin(&walk, h, false);
+    while (hist_buckets_next(&walk, &b)) count += b.count;
     return count;
 }
 
@@ -137,15 +137,15 @@ double histogram_fraction(double lower, double upper, const struct histogram *h,
                           enum hist_nans *nans)
 {
     struct edge low = {.at = lower}, high = {.at = upper};
-    struct hist_walk walk;
+    struct hist_buckets walk;
     struct hist_bucket b;
     double rank = 0, count = h->count;
 
     *nans = HIST_NANS_NONE;
     if (h->count == 0 || isnan(lower) || isnan(upper)) return NAN;
     if (lower >= upper) return 0;
-    hist_walk_begin(&walk, h, false);
-    while (!(low.set && high.set) && hist_walk_next(&walk, &b)) {
+    hist_buckets_begin(&walk, h, false);
+    while (!(low.set && high.set) && hist_buckets_next(&walk, &b)) {
         bool zero = b.lower <= 0 && b.upper >= 0;
         if (h->schema == HIST_SCHEMA_CUSTOM) begin_at_zero(h, &b);
         else if (zero) halve_zero_bucket(h, &b);
@@ -176,12 +176,12 @@ static double bucket_middle(const struct histogram *h, const struct hist_bucket 
 
 double histogram_variance(const struct histogram *h)
 {
-    struct hist_walk walk;
+    struct hist_buckets walk;
     struct hist_bucket b;
     double mean = h->sum / h->count, sum = 0, c = 0;
 
-    hist_walk_begin(&walk, h, false);
-    while (hist_walk_next(&walk, &b)) {
+    hist_buckets_begin(&walk, h, false);
+    while (hist_buckets_next(&walk, &b)) {
         if (b.count == 0) continue;
         double delta = bucket_middle(h, &b) - mean;
         kahan_add(b.count * delta * delta, &sum, &c);
@@ -193,13 +193,13 @@ double histogram_variance(const struct histogram *h)
 
 void histogram_text(struct strbuf *out, const struct histogram *h)
 {
-    struct hist_walk walk;
+    struct hist_buckets walk;
     struct hist_bucket b;
     char first[40], second[40], third[40];
 
     strbuf_printf(out, "{count:%s, sum:%s", go_float(first, h->count), go_float(second, h->sum));
-    hist_walk_begin(&walk, h, false);
-    while (hist_walk_next(&walk, &b)) {
+    hist_buckets_begin(&walk, h, false);
+    while (hist_buckets_next(&walk, &b)) {
         if (b.count == 0) continue;
         strbuf_printf(out, ", %c%s,%s%c:%s", b.lower_closed ? '[' : '(', go_float(first, b.lower),
                       go_float(second, b.upper), b.upper_closed ? ']' : ')',

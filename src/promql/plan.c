@@ -201,6 +201,8 @@ struct span {
     ts_time from, to;
     int64_t step;
     const char *func; /* of the hint; may be NULL */
+    bool counts;      /* only counts and sums of histograms are looked at ... */
+    bool buckets;     /* ... unless something in between wants the buckets */
 };
 
 /* The times that are looked at from a span, before any window. */
@@ -223,6 +225,9 @@ static void add_select(struct planner *pl, struct vector_expr *vec, struct span 
     /* (t - window, t]; the extended selectors look for the samples around a range. */
     int64_t window = range ? range->ticks : plan->lookback;
     if (range && (vec->anchored || vec->smoothed)) window = sat_add(window, plan->lookback);
+    /* The first histogram's reset is found by looking at the one before it. */
+    vec->counts = span.counts && !span.buckets;
+    if (vec->counts) window = sat_add(window, plan->lookback);
     ts_time from = sat_sub(span.from, window);
     ts_time to = vec->smoothed ? sat_add(span.to, plan->lookback) : span.to;
 
@@ -314,6 +319,22 @@ static void add_info(struct planner *pl, struct expr *call, struct span span)
     };
 }
 
+/* What a call does with histograms. */
+static struct span call_span(struct span span, const struct function *func)
+{
+    span.func = func->name;
+    switch (func->id) {
+    case FUNC_histogram_count:
+    case FUNC_histogram_sum:
+    case FUNC_histogram_avg: span.counts = true; break;
+    case FUNC_histogram_quantile:
+    case FUNC_histogram_quantiles:
+    case FUNC_histogram_fraction: span.buckets = true; break;
+    default: break;
+    }
+    return span;
+}
+
 static void gather(struct planner *pl, struct expr *e, struct span span)
 {
     struct expr *child;
@@ -323,13 +344,16 @@ static void gather(struct planner *pl, struct expr *e, struct span span)
     case EXPR_MATRIX: add_select(pl, &e->matrix.vec->vec, span, &e->matrix.range); return;
     case EXPR_SUBQUERY: span = subquery_span(span, &e->subquery); break;
     case EXPR_CALL:
-        span.func = e->call.func->name;
+        span = call_span(span, e->call.func);
         if (e->call.func->id != FUNC_info) break;
         gather(pl, e->call.args[0], span);
         add_info(pl, e, span);
         return;
     case EXPR_AGGREGATE: span.func = aggregator_name(e->agg.op); break;
-    case EXPR_BINARY: span.func = NULL; break;
+    case EXPR_BINARY:
+        span.func = NULL;
+        span.counts = span.buckets = false; /* each side for itself */
+        break;
     default: break;
     }
     for (size_t i = 0; (child = expr_child(e, i)); i++) gather(pl, child, span);
@@ -399,7 +423,7 @@ status plan_make(struct plan *out, struct ast *ast, const struct plan_options *o
 
     /* The last step is not after end, and nothing beyond it is looked at. */
     ts_time last = (ts_time)((uint64_t)plan.start + (plan.n_steps - 1) * (uint64_t)plan.step);
-    gather(&pl, ast->root, (struct span){plan.start, last, plan.step, NULL});
+    gather(&pl, ast->root, (struct span){plan.start, last, plan.step, NULL, false, false});
     *out = plan;
     return ST_OK;
 }

@@ -63,22 +63,22 @@ END_TEST
 
 static void check_walk(const struct histogram *h, const struct hist_bucket *want, size_t n)
 {
-    struct hist_walk walk;
+    struct hist_buckets walk;
     struct hist_bucket b;
 
     for (int descending = 0; descending < 2; descending++) {
-        hist_walk_begin(&walk, h, descending);
+        hist_buckets_begin(&walk, h, descending);
         for (size_t i = 0; i < n; i++) {
             const struct hist_bucket *w = &want[descending ? n - 1 - i : i];
-            ck_assert(hist_walk_next(&walk, &b));
+            ck_assert(hist_buckets_next(&walk, &b));
             ck_assert_double_eq(b.lower, w->lower);
             ck_assert_double_eq(b.upper, w->upper);
             ck_assert_double_eq(b.count, w->count);
             ck_assert_int_eq(b.lower_closed, w->lower_closed);
             ck_assert_int_eq(b.upper_closed, w->upper_closed);
         }
-        ck_assert(!hist_walk_next(&walk, &b));
-        ck_assert(!hist_walk_next(&walk, &b));
+        ck_assert(!hist_buckets_next(&walk, &b));
+        ck_assert(!hist_buckets_next(&walk, &b));
     }
 }
 
