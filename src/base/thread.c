@@ -95,3 +95,36 @@ void threads_together(const char *name, void (*fn)(void *ctx), void *ctx, size_t
         else thread_join(&threads[i]);
     }
 }
+
+struct share {
+    void (*fn)(void *ctx);
+    char *ctx;
+    size_t size;
+    unsigned n;
+    _Atomic unsigned next;
+};
+
+static void take_shares(void *ctx)
+{
+    struct share *share = ctx;
+    for (;;) {
+        unsigned i = atomic_fetch_add_explicit(&share->next, 1, memory_order_relaxed);
+        if (i >= share->n) return;
+        share->fn(share->ctx + i * share->size);
+    }
+}
+
+void threads_share(const char *name, void (*fn)(void *ctx), void *ctx, size_t size, unsigned n,
+                   unsigned most)
+{
+    struct thread threads[THREADS_TOGETHER_MAX] = {{.started = false}};
+    struct share share = {.fn = fn, .ctx = ctx, .size = size, .n = n, .next = 1};
+    unsigned n_more = most < n ? most : n;
+    ASSERT(n >= 1);
+    if (n_more > THREADS_TOGETHER_MAX) n_more = THREADS_TOGETHER_MAX;
+    for (unsigned i = 0; i + 1 < n_more; i++)
+        if (thread_start(&threads[i], name, take_shares, &share, NULL) != ST_OK) break;
+    fn(ctx);
+    take_shares(&share);
+    for (unsigned i = 0; i + 1 < n_more; i++) thread_join(&threads[i]); /* started or not */
+}

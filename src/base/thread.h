@@ -39,6 +39,12 @@ enum { THREADS_TOGETHER_MAX = 16 };
 void threads_together(const char *name, void (*fn)(void *ctx), void *ctx, size_t size,
                       unsigned n);
 
+/* Runs fn once on each of n contexts, on the caller's thread and others, `most` in
+ * all: each takes the next context when it is done with one. The caller begins with the
+ * first. Returns when all have ended. */
+void threads_share(const char *name, void (*fn)(void *ctx), void *ctx, size_t size, unsigned n,
+                   unsigned most);
+
 /* A number for the calling thread, unique while the process lives and never 0. */
 uint64_t thread_self(void);
 

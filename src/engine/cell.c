@@ -97,20 +97,25 @@ enum dup_policy cell_policy(const struct cell *cell, const struct series_attrs *
     return keyed ? DUP_BLOCK : db_options(cell->db)->dup_policy;
 }
 
+static bool is_choosy(const struct head *head)
+{
+    return head->policy != DUP_LAST || head->retention != 0;
+}
+
 static void count_choosy(struct cell *cell, struct head *head)
 {
     if (head->flags & HEAD_CHOOSY) cell->n_choosy--;
     head->flags &= (uint8_t)~HEAD_CHOOSY;
-    if (head->policy == DUP_LAST && head->retention == 0) return;
+    if (!is_choosy(head)) return;
     head->flags |= HEAD_CHOOSY;
     cell->n_choosy++;
 }
 
-static void init_head(struct cell *cell, uint32_t ordinal)
+/* All of a head but HEAD_CHOOSY. */
+static void fill_head(const struct cell *cell, struct head *head, uint32_t ordinal)
 {
     const struct series_entry *entry = registry_entry(cell->registry, ordinal);
     const struct series_attrs *attrs = entry_attrs(entry);
-    struct head *head = cell_head(cell, ordinal);
     bool keyed = (entry_flags(entry) & SERIES_KEYED) != 0;
     ASSERT(word_node(head_root(head)) == NULL);
     head->id = entry->id;
@@ -122,7 +127,22 @@ static void init_head(struct cell *cell, uint32_t ordinal)
     head->retention = keyed && attrs ? db_ticks(cell->db, attrs->retention_ms) : 0;
     head->flags = (uint8_t)(HEAD_BORN | (keyed ? HEAD_KEYED : 0) | (head->flags & HEAD_CHOOSY));
     head->cut_gen = 0;
+}
+
+static void init_head(struct cell *cell, uint32_t ordinal)
+{
+    struct head *head = cell_head(cell, ordinal);
+    fill_head(cell, head, ordinal);
     count_choosy(cell, head);
+}
+
+/* The head first: a series that is born must have one. */
+static status reserve_head(struct cell *cell)
+{
+    uint32_t n = registry_n_ordinals(cell->registry);
+    if (!segvec_reserve(&cell->heads, n)) return ST_NO_MEMORY;
+    if (segvec_len(&cell->heads) <= n) segvec_publish(&cell->heads, (size_t)n + 1);
+    return ST_OK;
 }
 
 status cell_add_series(struct cell *cell, uint32_t *ordinal, struct labels labels,
@@ -133,10 +153,7 @@ status cell_add_series(struct cell *cell, uint32_t *ordinal, struct labels label
     if (limit && id == 0 && registry_counts(cell->registry).n_series >= limit)
         return ST_CARDINALITY;
 
-    /* The head first: a series that is born must have one. */
-    uint32_t n = registry_n_ordinals(cell->registry);
-    if (!segvec_reserve(&cell->heads, n)) return ST_NO_MEMORY;
-    if (segvec_len(&cell->heads) <= n) segvec_publish(&cell->heads, (size_t)n + 1);
+    TRY(reserve_head(cell));
     struct series_new make = {.labels = labels,
                               .identity = identity,
                               .hash = hash,
@@ -149,9 +166,27 @@ status cell_add_series(struct cell *cell, uint32_t *ordinal, struct labels label
     return ST_OK;
 }
 
-void cell_adopt_series(struct cell *cell, uint32_t ordinal)
+status cell_add_pairs(struct cell *cell, uint32_t *ordinal, const struct series_new *make,
+                      const struct pair_list *list)
 {
-    init_head(cell, ordinal);
+    TRY(reserve_head(cell));
+    TRY(registry_add_pairs(ordinal, cell->registry, make, list));
+    init_head(cell, *ordinal);
+    return ST_OK;
+}
+
+uint64_t cell_adopt_heads(const struct cell *cell, uint32_t from, uint32_t to, uint8_t flags)
+{
+    uint64_t n_choosy = 0;
+    for (uint32_t i = from; i < to; i++) {
+        struct head *head = cell_head(cell, i);
+        fill_head(cell, head, i);
+        head->flags |= flags;
+        if (!is_choosy(head)) continue;
+        head->flags |= HEAD_CHOOSY;
+        n_choosy++;
+    }
+    return n_choosy;
 }
 
 void cell_attrs_changed(struct cell *cell, uint32_t ordinal)
@@ -209,7 +244,9 @@ status cell_restart_registry(struct cell *cell)
     segvec_release(&cell->heads);
     cell->n_choosy = 0;
     cell->registry = registry_new(&cell->db->registry_account, &reclaim);
-    return cell->registry ? ST_OK : ST_NO_MEMORY;
+    if (!cell->registry) return ST_NO_MEMORY;
+    registry_bulk_begin(cell->registry);
+    return ST_OK;
 }
 
 /* --- posting lists: a job -------------------------------------------------------- */

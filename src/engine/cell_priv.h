@@ -182,8 +182,15 @@ CHECKED status cell_add_series(struct cell *cell, uint32_t *ordinal, struct labe
                                struct slice identity, struct hash128 hash, series_id id,
                                enum value_type type, const struct series_attrs *attrs);
 
-/* The head of a series that the registry has already (recovery). */
-void cell_adopt_series(struct cell *cell, uint32_t ordinal);
+/* The same for recovery: a series with an id, its labels as pairs. */
+struct pair_list;
+CHECKED status cell_add_pairs(struct cell *cell, uint32_t *ordinal, const struct series_new *make,
+                              const struct pair_list *list);
+
+/* Heads of series that the registry has already (recovery), with these flags: several
+ * threads may do it, each a range that has room and was never used. Returns how many the
+ * owner adds to n_choosy. */
+uint64_t cell_adopt_heads(const struct cell *cell, uint32_t from, uint32_t to, uint8_t flags);
 
 /* The series dies: nobody finds it any more, its nodes are retired, its id goes to
  * pending_deaths. False, and nothing is changed, while a flush has its nodes, an encode job

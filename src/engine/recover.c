@@ -125,11 +125,13 @@ status recover(struct db *db, struct err *err)
     status st = discover(&rec);
     opt.db = db->file.id;
     opt.covered = db->catalog.covered_lsn;
+    registry_bulk_begin(db->cell.registry);
     if (st == ST_OK) st = recover_registry(&rec);
     if (st == ST_OK) st = load_deletes(&rec);
     if (st == ST_OK) st = wal_replay_open(&replayed, db->ports.vfs, &opt, err);
     if (st == ST_OK) st = recover_segments(&rec);
     if (st == ST_OK) st = recover_replay(&rec, replayed);
+    if (st == ST_OK) st = registry_bulk_end(db->cell.registry, rec.n_threads);
     if (st == ST_OK) st = open_wal(&rec, replayed);
     wal_replay_close(replayed);
     arena_release(&rec.arena);

@@ -36,17 +36,10 @@ CHECKED status recover_adopt(struct recovery *rec, uint32_t *ordinal, series_id 
                              enum value_type type, struct slice identity,
                              const struct series_attrs *attrs);
 
-/* The same, with all that is worked out from the identity at hand. */
-struct newborn {
-    series_id id;
-    enum value_type type;
-    struct slice identity;
-    struct hash128 hash;
-    struct labels labels;
-    const struct series_attrs *attrs; /* NULL: defaults */
-};
-CHECKED status recover_adopt_labels(struct recovery *rec, uint32_t *ordinal,
-                                    const struct newborn *born);
+/* The part of that which decides: *lives says whether the series with this id is the one; a
+ * rival with a smaller id is removed. */
+void recover_rival(bool *lives, struct recovery *rec, series_id id, enum value_type type,
+                   struct slice identity, struct hash128 hash);
 
 /* recover_removed.c: removals come first. */
 CHECKED status recover_removed(struct recovery *rec, struct wal_replay *replayed);

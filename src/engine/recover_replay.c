@@ -1,11 +1,12 @@
 /* Replay of the WAL.
  *
- * Definitions first (recover_define.c). Then the frames in windows of some megabytes, three of
- * them at work at a time:
+ * Definitions first (recover_define.c). Then the frames in windows of some megabytes, of which
+ * two are at work at a time, and the threads share what there is to do:
  *
- *     window k + 1   decoded         another thread: columns to rows, ids to ordinals
- *     window k       applied         the owner, in the order of the log
- *     window k - 1   encoded         another thread: tails that it filled
+ *     window k       applied   the owner, in the order of the log
+ *     window k + 1   decoded   in pieces: columns to rows, ids to ordinals
+ *     full tails     encoded   only while samples take much memory; else they wait for
+ *                              the jobs that encode them when the database is open
  *
  * The order of applying is the order of the log whatever the number of threads, so the
  * result is the same with one. Attributes and deletes are applied between two windows.
@@ -27,28 +28,41 @@
 #include "engine/wal_payload.h"
 
 enum {
-    WINDOW_BYTES = 2 << 20,     /* of payload: some 100,000 samples, 3 MiB as rows */
+    WINDOW_BYTES = 4 << 20,     /* of payload: some 200,000 samples, 5 MiB as rows */
     WINDOW_FRAMES = 4096,
-    ENCODE_SERIES = 1 << 20,    /* at most so many in one go: all there are */
+    PIECES_MAX = 8,             /* of a window, so that threads end together */
+    ENCODERS_MAX = 8,
     PREFETCH_ROWS = 12,
+    ENCODE_SHARE = 16,          /* of the memory limit: from here on tails are encoded */
+    ENCODE_FROM = 256 << 20,    /* or from here on */
 };
 
 /* A sample, its series found. */
 struct replay_row {
     uint32_t ordinal;
-    uint32_t frame;             /* of the window */
+    uint32_t len;               /* bytes and histograms */
     ts_time ts;
-    uint64_t bits;              /* bytes and histograms: bytes of the log follow */
-    struct slice bytes;
+    union {
+        uint64_t bits;
+        const char *bytes;      /* of the log */
+    };
+};
+
+/* Frames [from, to) of a window. */
+struct piece {
+    size_t from, to;
+    VEC(struct replay_row) rows;
+    VEC(size_t) starts;         /* rows before each frame */
+    uint64_t n_missing, n_dead;
+    status st;                  /* of decoding, with the frame at which it ended */
+    size_t bad;
 };
 
 struct window {
     VEC(struct wal_frame) frames;
-    VEC(struct replay_row) rows;
     size_t n_bytes;
-    uint64_t n_missing, n_dead;
-    status st;                  /* of decoding, with the frame at which it ended */
-    size_t bad;
+    struct piece pieces[PIECES_MAX];
+    unsigned n_pieces;
 };
 
 struct replay {
@@ -57,46 +71,74 @@ struct replay {
     struct window windows[2];
     struct window *filling, *ready; /* ready: decoded, to be applied; may be NULL */
     uint64_t n_dead;
+    bool deleted;               /* something: heads may be empty and still be queued */
 };
 
 /* --- decoding: any thread -------------------------------------------------------- */
 
 struct decoding {
     const struct recovery *rec;
-    struct window *window;
-    uint32_t frame;
+    struct piece *piece;
+    struct registry_near near;
     series_id id;               /* of the row before */
     uint32_t ordinal;
+    uint8_t type;
 };
+
+static uint32_t find_series(struct decoding *d, series_id id)
+{
+    const struct cell *cell = d->rec->cell;
+    uint32_t ordinal = registry_by_id_near(cell->registry, id, &d->near);
+    if (ordinal == ORDINAL_NONE) return ORDINAL_NONE;
+    const struct head *head = cell_head(cell, ordinal);
+    d->type = head->type;
+    return head->id == id ? ordinal : ORDINAL_NONE;
+}
 
 static status decode_row(void *ctx, const struct wal_row *row)
 {
     struct decoding *d = ctx;
-    const struct cell *cell = d->rec->cell;
     if (row->id != d->id || d->id == 0) {
         d->id = row->id;
-        d->ordinal = registry_by_id(cell->registry, row->id);
+        d->ordinal = find_series(d, row->id);
     }
     if (d->ordinal == ORDINAL_NONE) {
-        if (row->id < d->rec->next_id || recover_is_removed(d->rec, row->id)) d->window->n_dead++;
-        else d->window->n_missing++;
+        if (row->id < d->rec->next_id || recover_is_removed(d->rec, row->id)) d->piece->n_dead++;
+        else d->piece->n_missing++;
         return ST_OK;
     }
-    if (cell_head(cell, d->ordinal)->type != row->type) return ST_CORRUPT;
-    struct replay_row to = {.ordinal = d->ordinal, .frame = d->frame, .ts = row->ts};
-    if (type_is_blob(row->type)) to.bytes = row->bytes;
-    else to.bits = row->bits;
-    return vec_push(&d->window->rows, to) ? ST_OK : ST_NO_MEMORY;
+    if (d->type != row->type) return ST_CORRUPT;
+    struct replay_row to = {.ordinal = d->ordinal, .ts = row->ts, .bits = row->bits};
+    if (type_is_blob(row->type)) {
+        if (row->bytes.len > UINT32_MAX) return ST_CORRUPT;
+        to.bytes = row->bytes.ptr;
+        to.len = (uint32_t)row->bytes.len;
+    }
+    return vec_push(&d->piece->rows, to) ? ST_OK : ST_NO_MEMORY;
 }
 
-static void decode_window(const struct recovery *rec, struct window *window)
+static void decode_piece(const struct recovery *rec, const struct window *window,
+                         struct piece *piece)
 {
-    struct decoding d = {.rec = rec, .window = window};
-    for (size_t i = 0; i < window->frames.len && window->st == ST_OK; i++) {
-        d.frame = (uint32_t)i;
-        window->bad = i;
-        window->st = wal_samples_each(window->frames.ptr[i].payload, decode_row, &d);
+    struct decoding d = {.rec = rec, .piece = piece, .near = {.page = UINT64_MAX}};
+    for (size_t i = piece->from; i < piece->to && piece->st == ST_OK; i++) {
+        piece->bad = i;
+        piece->st = vec_push(&piece->starts, piece->rows.len) ? ST_OK : ST_NO_MEMORY;
+        if (piece->st == ST_OK)
+            piece->st = wal_samples_each(window->frames.ptr[i].payload, decode_row, &d);
     }
+}
+
+static void cut_window(struct window *window, unsigned n_threads)
+{
+    unsigned n = 2 * n_threads < PIECES_MAX ? 2 * n_threads : PIECES_MAX;
+    size_t n_frames = window->frames.len;
+    if (n > n_frames) n = (unsigned)n_frames;
+    for (unsigned i = 0; i < n; i++) {
+        window->pieces[i].from = n_frames * i / n;
+        window->pieces[i].to = n_frames * (i + 1) / n;
+    }
+    window->n_pieces = n;
 }
 
 /* --- applying: the owner --------------------------------------------------------- */
@@ -107,7 +149,7 @@ static status apply_row(struct cell *cell, const struct replay_row *row)
     union value val = {.bits = row->bits};
     TRY(head_reserve(cell, 1));
     if (type_is_blob(head->type)) {
-        struct blob *blob = blob_new(&cell->space, row->bytes.ptr, row->bytes.len);
+        struct blob *blob = blob_new(&cell->space, row->bytes, row->len);
         if (!blob) return ST_NO_MEMORY;
         val.bits = (uint64_t)(uintptr_t)blob;
     }
@@ -118,72 +160,114 @@ static status apply_row(struct cell *cell, const struct replay_row *row)
     return ST_OK;
 }
 
-static status apply_window(struct recovery *rec, struct window *window)
+/* The frame of a row. */
+static const struct wal_frame *frame_of(const struct window *window, const struct piece *piece,
+                                        size_t row)
+{
+    size_t i = piece->starts.len - 1;
+    while (piece->starts.ptr[i] > row) i--;
+    return &window->frames.ptr[piece->from + i];
+}
+
+static status apply_piece(struct recovery *rec, const struct window *window,
+                          const struct piece *piece)
 {
     struct cell *cell = rec->cell;
-    size_t n = window->rows.len;
+    size_t n = piece->rows.len;
     for (size_t i = 0; i < n; i++) {
-        const struct replay_row *row = &window->rows.ptr[i];
+        const struct replay_row *row = &piece->rows.ptr[i];
         if (i + 2 * PREFETCH_ROWS < n)
             __builtin_prefetch(cell_head(cell, row[2 * PREFETCH_ROWS].ordinal));
         if (i + PREFETCH_ROWS < n) head_prefetch(cell_head(cell, row[PREFETCH_ROWS].ordinal));
         status st = apply_row(cell, row);
-        if (st != ST_OK) return recover_bad_frame(rec, &window->frames.ptr[row->frame], st);
+        if (st != ST_OK) return recover_bad_frame(rec, frame_of(window, piece, i), st);
     }
-    if (window->st != ST_OK)
-        return recover_bad_frame(rec, &window->frames.ptr[window->bad], window->st);
+    if (piece->st != ST_OK)
+        return recover_bad_frame(rec, &window->frames.ptr[piece->bad], piece->st);
     cell->stats.replay_samples += n;
-    rec->n_missing_series += window->n_missing;
+    rec->n_missing_series += piece->n_missing;
     return ST_OK;
 }
 
-/* --- three at a time ------------------------------------------------------------- */
+static status apply_window(struct recovery *rec, const struct window *window)
+{
+    for (unsigned i = 0; i < window->n_pieces; i++)
+        TRY(apply_piece(rec, window, &window->pieces[i]));
+    return ST_OK;
+}
 
+/* --- what the threads share ------------------------------------------------------ */
+
+/* One of three. */
 struct part {
     struct recovery *rec;
-    struct window *decode, *apply; /* one of the three, or none */
+    const struct window *window;
+    struct piece *decode;
     struct encode_job *encode;
-    status st;
+    status st;                 /* of applying the window */
 };
 
 static void run_part(void *ctx)
 {
     struct part *part = ctx;
-    if (part->decode) decode_window(part->rec, part->decode);
-    if (part->encode) encode_work(part->encode);
-    part->st = ST_OK;
-    if (part->apply) part->st = apply_window(part->rec, part->apply);
+    if (part->decode) decode_piece(part->rec, part->window, part->decode);
+    else if (part->encode) encode_work(part->encode);
+    else if (part->window) part->st = apply_window(part->rec, part->window);
+}
+
+static bool must_encode(const struct recovery *rec)
+{
+    uint64_t limit = rec->db->options.memory_limit / ENCODE_SHARE;
+    if (limit == 0 || limit > ENCODE_FROM) limit = ENCODE_FROM;
+    return account_used(&rec->cell->account) > limit ||
+           encode_waiting(&rec->cell->encode) > ENCODE_QUEUE_MAX / 2;
+}
+
+static unsigned add_encoders(struct part *parts, const struct recovery *rec)
+{
+    size_t n = encode_waiting(&rec->cell->encode) / rec->n_threads + 1;
+    unsigned n_parts = 0;
+    while (n_parts < ENCODERS_MAX) {
+        struct encode_job *job = encode_take(rec->cell, n);
+        if (!job) break;
+        parts[n_parts++] = (struct part){.encode = job};
+    }
+    return n_parts;
 }
 
 static void clear_window(struct window *window)
 {
+    for (unsigned i = 0; i < window->n_pieces; i++) {
+        struct piece *piece = &window->pieces[i];
+        vec_clear(&piece->rows);
+        vec_clear(&piece->starts);
+        piece->n_missing = piece->n_dead = 0;
+        piece->st = ST_OK;
+    }
     vec_clear(&window->frames);
-    vec_clear(&window->rows);
-    window->n_bytes = window->n_missing = window->n_dead = 0;
-    window->st = ST_OK;
+    window->n_bytes = window->n_pieces = 0;
 }
 
-/* Decodes what was gathered, applies what was decoded before, encodes what that filled. */
-static status turn(struct replay *r)
+/* Applies what was decoded before, decodes what was gathered, encodes when asked. */
+static status turn(struct replay *r, bool encode)
 {
     struct recovery *rec = r->rec;
-    struct cell *cell = rec->cell;
-    struct part parts[3];
+    struct part parts[1 + PIECES_MAX + ENCODERS_MAX];
     unsigned n = 0;
-    struct encode_job *job = encode_take(cell, ENCODE_SERIES);
-    if (r->filling->frames.len) parts[n++] = (struct part){.rec = rec, .decode = r->filling};
-    if (job) parts[n++] = (struct part){.rec = rec, .encode = job};
-    parts[n++] = (struct part){.rec = rec, .apply = r->ready};
-    if (rec->n_threads > 1) {
-        threads_together("replay", run_part, parts, sizeof(parts[0]), n);
-    } else {
-        for (unsigned i = 0; i < n; i++) run_part(&parts[i]);
-    }
-    if (job) encode_put(job);
-    cell_collect_all(cell); /* nobody reads yet: what was replaced goes at once */
-    TRY(parts[n - 1].st);
+    parts[n++] = (struct part){.rec = rec, .window = r->ready, .st = ST_OK};
+    cut_window(r->filling, rec->n_threads);
+    for (unsigned i = 0; i < r->filling->n_pieces; i++)
+        parts[n++] = (struct part){
+            .rec = rec, .window = r->filling, .decode = &r->filling->pieces[i]};
+    if (encode || must_encode(rec)) n += add_encoders(parts + n, rec);
+    threads_share("replay", run_part, parts, sizeof(parts[0]), n, rec->n_threads);
+    for (unsigned i = 1; i < n; i++)
+        if (parts[i].encode) encode_put(parts[i].encode);
+    cell_collect_all(rec->cell); /* nobody reads yet: what was replaced goes at once */
+    TRY(parts[0].st);
     struct window *done = r->ready ? r->ready : &r->windows[r->filling == &r->windows[0]];
-    r->n_dead += r->ready ? r->ready->n_dead : 0;
+    for (unsigned i = 0; r->ready && i < r->ready->n_pieces; i++)
+        r->n_dead += r->ready->pieces[i].n_dead;
     clear_window(done);
     r->ready = r->filling->frames.len ? r->filling : NULL;
     uint64_t at = r->ready ? r->ready->frames.ptr[r->ready->frames.len - 1].seq : 0;
@@ -194,7 +278,7 @@ static status turn(struct replay *r)
 /* Applies everything that was met so far. */
 static status settle(struct replay *r)
 {
-    while (r->filling->frames.len || r->ready) TRY(turn(r));
+    while (r->filling->frames.len || r->ready) TRY(turn(r, false));
     return ST_OK;
 }
 
@@ -230,7 +314,7 @@ static status gather(struct replay *r, const struct wal_frame *frame)
     if (!vec_push(&window->frames, *frame)) return ST_NO_MEMORY;
     window->n_bytes += frame->payload.len;
     if (window->n_bytes < WINDOW_BYTES && window->frames.len < WINDOW_FRAMES) return ST_OK;
-    return turn(r);
+    return turn(r, false);
 }
 
 static status replay_frame(void *ctx, const struct wal_frame *frame)
@@ -246,6 +330,7 @@ static status replay_frame(void *ctx, const struct wal_frame *frame)
     case WAL_DELETE:
         if (covered) return ST_OK;
         TRY(settle(r));
+        r->deleted = true;
         st = replay_delete(rec, frame->payload);
         break;
     case WAL_SERIES:
@@ -289,7 +374,10 @@ static void release(struct replay *r)
 {
     for (int i = 0; i < 2; i++) {
         vec_release(&r->windows[i].frames);
-        vec_release(&r->windows[i].rows);
+        for (unsigned k = 0; k < PIECES_MAX; k++) {
+            vec_release(&r->windows[i].pieces[k].rows);
+            vec_release(&r->windows[i].pieces[k].starts);
+        }
     }
 }
 
@@ -303,7 +391,8 @@ status recover_replay(struct recovery *rec, struct wal_replay *replayed)
     TRY(recover_define(rec, replayed));
     status st = wal_replay_each(replayed, replay_frame, &r);
     if (st == ST_OK) st = settle(&r);
-    if (st == ST_OK) st = turn(&r); /* encodes what the last window filled */
+    /* A series that is dropped below must not be in the queue. */
+    if (st == ST_OK && r.deleted) st = turn(&r, true);
     release(&r);
     TRY(st);
     drop_ghosts(rec);

@@ -8,6 +8,7 @@
  * checkpoint writes a new snapshot.
  */
 #include "base/log.h"
+#include "base/thread.h"
 #include "engine/checkpoint.h"
 #include "engine/recover_priv.h"
 #include "engine/wal_payload.h"
@@ -17,48 +18,69 @@
  * ids go on far behind it. */
 enum { ID_JUMP = 1 << 20 };
 
-status recover_adopt_labels(struct recovery *rec, uint32_t *ordinal, const struct newborn *born)
+void recover_rival(bool *lives, struct recovery *rec, series_id id, enum value_type type,
+                   struct slice identity, struct hash128 hash)
 {
     struct registry *reg = rec->cell->registry;
-    uint32_t other = registry_find(reg, born->identity, born->hash, born->type);
-    *ordinal = ORDINAL_NONE;
-    if (other != ORDINAL_NONE) {
-        /* A name that was born again: the older series died before, and only the news of
-         * that is lost. It has no segment and nothing in the WAL that is not covered. */
-        if (registry_entry(reg, other)->id > born->id) return ST_OK;
-        bool gone = cell_remove_series(rec->cell, other);
-        ASSERT(gone); /* no flush has it, and nothing of it is being encoded */
-    }
-    return cell_add_series(rec->cell, ordinal, born->labels, born->identity, born->hash, born->id,
-                           born->type, born->attrs);
+    uint32_t other = registry_find(reg, identity, hash, type);
+    *lives = true;
+    if (other == ORDINAL_NONE) return;
+    /* A name that was born again: the older series died before, and only the news of
+     * that is lost. It has no segment and nothing in the WAL that is not covered. */
+    *lives = registry_entry(reg, other)->id < id;
+    if (!*lives) return;
+    bool gone = cell_remove_series(rec->cell, other);
+    ASSERT(gone); /* no flush has it, and nothing of it is being encoded */
 }
 
 status recover_adopt(struct recovery *rec, uint32_t *ordinal, series_id id, enum value_type type,
                      struct slice identity, const struct series_attrs *attrs)
 {
-    struct newborn born = {.id = id,
-                           .type = type,
-                           .identity = identity,
-                           .hash = hash128(identity.ptr, identity.len),
-                           .attrs = attrs};
+    struct hash128 hash = hash128(identity.ptr, identity.len);
+    struct labels labels;
+    bool lives;
+    *ordinal = ORDINAL_NONE;
     arena_reset(&rec->arena);
-    TRY(labels_from_identity(&born.labels, &rec->arena, identity));
-    return recover_adopt_labels(rec, ordinal, &born);
+    TRY(labels_from_identity(&labels, &rec->arena, identity));
+    recover_rival(&lives, rec, id, type, identity, hash);
+    if (!lives) return ST_OK;
+    return cell_add_series(rec->cell, ordinal, labels, identity, hash, id, type, attrs);
 }
 
 /* --- the registry's files -------------------------------------------------------- */
 
+struct heads_part {
+    const struct cell *cell;
+    uint32_t from, to;
+    uint8_t flags;
+    uint64_t n_choosy;
+};
+
+static void run_heads(void *ctx)
+{
+    struct heads_part *part = ctx;
+    part->n_choosy = cell_adopt_heads(part->cell, part->from, part->to, part->flags);
+}
+
 static status make_heads(struct recovery *rec)
 {
+    enum { PARTS_MAX = 16, HEADS_A_PART = 8192 };
+    struct heads_part parts[PARTS_MAX];
     struct cell *cell = rec->cell;
     uint32_t n = registry_n_ordinals(cell->registry);
-    bool unknown = rec->db->catalog.n > 0;
-    for (uint32_t i = 0; i < n; i++) {
+    unsigned n_parts = n / HEADS_A_PART + 1;
+    if (n_parts > PARTS_MAX) n_parts = PARTS_MAX;
+    for (uint32_t i = 0; i < n; i++)
         if (!segvec_reserve(&cell->heads, i)) return ST_NO_MEMORY;
-        cell_adopt_series(cell, i);
-        /* Any segment may hold its newest sample. */
-        if (unknown) cell_head(cell, i)->flags |= HEAD_UNKNOWN;
-    }
+    /* Any segment may hold a series' newest sample. */
+    uint8_t flags = rec->db->catalog.n > 0 ? HEAD_UNKNOWN : 0;
+    for (unsigned i = 0; i < n_parts; i++)
+        parts[i] = (struct heads_part){.cell = cell,
+                                       .from = (uint32_t)((uint64_t)n * i / n_parts),
+                                       .to = (uint32_t)((uint64_t)n * (i + 1) / n_parts),
+                                       .flags = flags};
+    threads_share("load", run_heads, parts, sizeof(parts[0]), n_parts, rec->n_threads);
+    for (unsigned i = 0; i < n_parts; i++) cell->n_choosy += parts[i].n_choosy;
     segvec_publish(&cell->heads, n);
     return ST_OK;
 }

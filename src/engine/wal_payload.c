@@ -21,8 +21,13 @@ static struct cursor cursor_of(struct slice s)
     return (struct cursor){at, at + s.len};
 }
 
-static bool take_varint(struct cursor *cur, uint64_t *out)
+/* Most are a byte long. */
+static inline bool take_varint(struct cursor *cur, uint64_t *out)
 {
+    if (likely(cur->at < cur->end && *cur->at < 0x80)) {
+        *out = *cur->at++;
+        return true;
+    }
     size_t n = varint_get(out, cur->at, (size_t)(cur->end - cur->at));
     cur->at += n;
     return n > 0;

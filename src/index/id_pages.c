@@ -103,3 +103,18 @@ uint32_t id_pages_find(const struct id_pages *ids, uint64_t id)
     uint32_t at = atomic_load_explicit(&page->ordinal[id % ID_PAGE_LEN], memory_order_acquire);
     return at ? at - 1 : ID_NONE;
 }
+
+uint32_t id_pages_find_near(const struct id_pages *ids, uint64_t id, uint64_t *number,
+                            uint32_t *idx)
+{
+    uint64_t want = id / ID_PAGE_LEN;
+    if (*number != want) {
+        uint32_t found = find_page(ids, want);
+        if (found == ID_NONE) return ID_NONE;
+        *number = want;
+        *idx = found;
+    }
+    const struct id_page *page = page_at(ids, *idx);
+    uint32_t at = atomic_load_explicit(&page->ordinal[id % ID_PAGE_LEN], memory_order_acquire);
+    return at ? at - 1 : ID_NONE;
+}

@@ -42,4 +42,9 @@ void id_pages_remove(struct id_pages *ids, uint64_t id);                /* owner
 /* The ordinal that was put for this id, or perhaps that of another id, or ID_NONE. */
 uint32_t id_pages_find(const struct id_pages *ids, uint64_t id);
 
+/* The same for who asks for one id after the other: page numbers are compared with those of
+ * the last answer first. *number is UINT64_MAX at first. */
+uint32_t id_pages_find_near(const struct id_pages *ids, uint64_t id, uint64_t *number,
+                            uint32_t *idx);
+
 #endif

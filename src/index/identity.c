@@ -279,6 +279,32 @@ bool identity_put(struct identity *table, struct hash128 hash, uint32_t ordinal,
     return true;
 }
 
+bool identity_fill(struct identity *table, struct hash128 hash, uint32_t ordinal, uint32_t gen)
+{
+    struct slots *cur = atomic_load_explicit(&table->cur, memory_order_relaxed);
+    uint64_t lo = lo_of(hash);
+    size_t i = place_of(cur, lo);
+    for (;;) {
+        uint64_t there = 0; /* taking the slot is all that threads must agree on */
+        if (lo_at(cur, i) == 0 &&
+            atomic_compare_exchange_strong_explicit(&cur->slot[i].lo, &there, lo,
+                                                    memory_order_relaxed, memory_order_relaxed))
+            break;
+        if (lo_at(cur, i) == lo) return false;
+        i = next_place(cur, i);
+    }
+    atomic_store_explicit(&cur->slot[i].rest, rest_of(hash, ordinal), memory_order_relaxed);
+    gens_of(cur)[i] = gen;
+    return true;
+}
+
+void identity_filled(struct identity *table, size_t n)
+{
+    struct slots *cur = atomic_load_explicit(&table->cur, memory_order_relaxed);
+    ASSERT(n == 0 || !atomic_load_explicit(&cur->older, memory_order_relaxed));
+    table->n_in += n;
+}
+
 size_t identity_len(const struct identity *table)
 {
     return table->n_in + table->n_left;

@@ -51,6 +51,12 @@ CHECKED bool identity_put(struct identity *table, struct hash128 hash, uint32_t 
  * hash). Owner. */
 CHECKED bool identity_reserve(struct identity *table, size_t n);
 
+/* Filling an empty table for which room was reserved: any number of threads put hashes while
+ * nobody looks, then the owner says how many came in. False: a hash with the same lower half
+ * is there, and nothing was put; the owner does it when all have ended. */
+bool identity_fill(struct identity *table, struct hash128 hash, uint32_t ordinal, uint32_t gen);
+void identity_filled(struct identity *table, size_t n);
+
 /* Forgets one hash, if it is there. Owner. */
 void identity_remove(struct identity *table, struct hash128 hash);
 

@@ -12,6 +12,7 @@
 
 #include "base/mem.h"
 #include "base/panic.h"
+#include "index/pair_reader.h"
 #include "index/registry_priv.h"
 
 enum { SPELLINGS_A_SERIES = 8, SPELLINGS_FREE = 65536 };
@@ -253,7 +254,7 @@ static void show(struct registry *reg, uint32_t ordinal, const struct series_new
                           memory_order_release);
     if (ordinal >= segvec_len(&reg->entries)) segvec_publish(&reg->entries, ordinal + 1);
 
-    for (size_t i = 0; i < reg->scratch.len; i++) {
+    for (size_t i = 0; i < reg->scratch.len && !reg->bulk; i++) {
         uint32_t id = reg->scratch.ptr[i];
         if (postings_append(&pair_at(reg, id)->series, ordinal)) {
             reg->due.ptr[reg->due.len++] = id;
@@ -284,7 +285,7 @@ status registry_add_scratch(uint32_t *ordinal, struct registry *reg,
     size_t next = reuse ? reg->free_ordinals.ptr[reg->free_ordinals.len - 1]
                         : segvec_len(&reg->entries);
     if (next >= ID_NONE - 1) return ST_LIMIT;
-    if (!reserve_lists(reg)) return ST_NO_MEMORY;
+    if (!reg->bulk && !reserve_lists(reg)) return ST_NO_MEMORY;
     if (!reserve_tables(reg, id, (uint32_t)next, key.ptr != NULL)) return ST_NO_MEMORY;
     uint32_t pairs = pack(reg, key);
     if (pairs == PACKED_NONE) return ST_NO_MEMORY;
@@ -325,6 +326,25 @@ status registry_add(uint32_t *ordinal, struct registry *reg, const struct series
         if (id == ID_NONE || !vec_push(&reg->scratch, id)) return ST_NO_MEMORY;
     }
     return registry_add_scratch(ordinal, reg, make, key);
+}
+
+status registry_add_pairs(uint32_t *ordinal, struct registry *reg,
+                          const struct series_new *make, const struct pair_list *list)
+{
+    size_t n_unknown = 0;
+    if (n_pairs(reg) >= ID_NONE - 1 - list->n_unknown) return ST_LIMIT;
+    vec_clear(&reg->scratch);
+    if (!vec_reserve(&reg->scratch, list->n)) return ST_NO_MEMORY;
+    for (size_t i = 0; i < list->n; i++) {
+        uint32_t id = list->pairs[i];
+        if (id == PAIR_UNKNOWN) {
+            const struct label *label = &list->unknown[n_unknown++];
+            id = registry_intern_pair(reg, label->name, label->value);
+            if (id == ID_NONE) return ST_NO_MEMORY;
+        }
+        reg->scratch.ptr[reg->scratch.len++] = id;
+    }
+    return registry_add_scratch(ordinal, reg, make, (struct slice){NULL, 0});
 }
 
 /* ---------------------------------------------------------------- change */
@@ -459,6 +479,12 @@ uint32_t registry_by_id(const struct registry *reg, series_id id)
     if (ordinal == ID_NONE) return ORDINAL_NONE;
     const struct series_entry *entry = entry_at(reg, ordinal);
     return entry->id == id && entry_live(entry) ? ordinal : ORDINAL_NONE;
+}
+
+uint32_t registry_by_id_near(const struct registry *reg, series_id id,
+                             struct registry_near *near)
+{
+    return id_pages_find_near(&reg->ids, id, &near->page, &near->idx);
 }
 
 struct labels registry_labels(const struct registry *reg, uint32_t ordinal,

@@ -81,6 +81,18 @@ struct series_new {
 CHECKED status registry_add(uint32_t *ordinal, struct registry *reg,
                             const struct series_new *make);
 
+/* The same with the ids of all its labels (pair_reader.h), of which none is `__key__`;
+ * make->labels is not looked at. Owner. */
+struct pair_list;
+CHECKED status registry_add_pairs(uint32_t *ordinal, struct registry *reg,
+                                  const struct series_new *make, const struct pair_list *list);
+
+/* Recovery. Series that are added or loaded between the two are put into posting lists at
+ * the end, all at once and on several threads; until then nobody may look into a list.
+ * After ST_NO_MEMORY the registry is of no use. Owner. */
+void registry_bulk_begin(struct registry *reg);
+CHECKED status registry_bulk_end(struct registry *reg, unsigned n_threads);
+
 /* The series is dead: no lookup, no list, no scan gives it any more; its generation
  * rises; its ordinal waits in quarantine until registry_purge_* lets it go. Owner. */
 void registry_remove(struct registry *reg, uint32_t ordinal);
@@ -112,6 +124,16 @@ uint32_t registry_by_key(const struct registry *reg, struct slice tenant, struct
 
 /* The live series with this id, or ORDINAL_NONE. */
 uint32_t registry_by_id(const struct registry *reg, series_id id);
+
+/* For who looks up many ids in a row: the ordinal that this id has, or perhaps another
+ * series, or ORDINAL_NONE: the caller compares the id with what it keeps for the ordinal.
+ * Zeroed with page UINT64_MAX at first; valid while no series is removed. */
+struct registry_near {
+    uint64_t page;
+    uint32_t idx;
+};
+uint32_t registry_by_id_near(const struct registry *reg, series_id id,
+                             struct registry_near *near);
 
 /* The identity table, for probes by io loops. */
 const struct identity *registry_identity(const struct registry *reg);

@@ -1,16 +1,16 @@
 /* From records to a registry, in bulk: no look-up by text, no list grown step by step.
  *
  *   reserve   owner      room in every table; where each label list will lie
- *   entries   threads    each a range of records: entry, label list, the hash of the
- *                        identity, how many series each pair has
- *   tables    threads    one fills identity, id and key tables, one the posting lists:
- *                        ordinals are dealt to pairs by counting, so each list is made
- *                        once, at its full length
+ *   entries   threads    each a range of records: entry, label list, identity table
+ *   keys      owner      the table of keys
  *   publish   owner      births and counts
+ *   lists     threads    registry_lists.c, unless the caller does that later
  *
- * Nobody else sees the registry meanwhile. Threads write to disjoint memory, and only
- * one of each pair that runs together takes from a pool. After a failure the registry
- * is to be freed.
+ * Nobody else sees the registry meanwhile. Threads write to disjoint memory but for the
+ * identity table, which they fill together. After a failure the registry is to be freed.
+ *
+ * An identity is put together from its labels' bytes as it has them, name and value with
+ * their lengths: these lie side by side, one piece a pair, for as long as the build takes.
  */
 #include "index/registry_records_priv.h"
 
@@ -21,17 +21,33 @@
 #include "base/panic.h"
 #include "base/thread.h"
 
-enum { THREADS_MAX = 8, RECORDS_A_THREAD = 4096, PREFETCH = 16 };
+enum {
+    THREADS_MAX = 8,
+    RECORDS_A_THREAD = 4096,
+    PAD = 32,            /* bytes copied at least */
+    LATE = 16,           /* series between asking for a slot and filling it */
+};
+
+static const struct slice key_name = {LABEL_KEY, sizeof(LABEL_KEY) - 1};
+static const struct slice metric_name = {LABEL_NAME, sizeof(LABEL_NAME) - 1};
 
 #define DAMAGED(err, ...) err_set(err, ST_CORRUPT, __VA_ARGS__)
+
+/* A pair's part of an identity. */
+struct pair_text {
+    const uint8_t *at;           /* PAD bytes behind its end may be read */
+    uint32_t len;
+    uint32_t rank;               /* of its name in the order of texts */
+};
 
 struct build {
     struct registry *reg;
     struct record *records;
-    uint32_t n;
-    struct hash128 *hashes;      /* by ordinal */
+    uint32_t n, n_keyed;
     uint32_t *ranks;             /* of a name id in the order of texts */
-    uint32_t *starts;            /* by pair: where its ordinals begin; n_pairs + 1 */
+    uint32_t metric_rank;        /* of __name__; UINT32_MAX: there is none */
+    struct pair_text *texts;     /* by pair id; __name__'s: the value alone */
+    uint8_t *bytes;              /* that they point to */
 };
 
 /* ---------------------------------------------------------------- reserve */
@@ -66,11 +82,45 @@ static uint32_t drop_dead(record_vec *records)
     return (uint32_t)n;
 }
 
+static struct slice text_of(const struct build *b, const struct pair *pair, bool value)
+{
+    return value ? dict_raw(b->reg->values, pair->value) : dict_raw(b->reg->names, pair->name);
+}
+
+static status gather_texts(struct build *b)
+{
+    const struct registry *reg = b->reg;
+    uint32_t n = n_pairs(reg), metric = dict_find(reg->names, metric_name);
+    size_t len = PAD;
+    for (uint32_t i = 0; i < n; i++) {
+        const struct pair *pair = pair_at(reg, i);
+        len += text_of(b, pair, true).len;
+        if (pair->name != metric) len += text_of(b, pair, false).len;
+    }
+    b->metric_rank = metric == DICT_NONE ? UINT32_MAX : b->ranks[metric];
+    b->texts = mem_try_array(n ? n : 1, sizeof(*b->texts));
+    b->bytes = mem_try(len);
+    if (!b->texts || !b->bytes) return ST_NO_MEMORY;
+    uint8_t *at = b->bytes;
+    for (uint32_t i = 0; i < n; i++) {
+        const struct pair *pair = pair_at(reg, i);
+        struct slice name = text_of(b, pair, false), value = text_of(b, pair, true);
+        if (pair->name == metric) name.len = 0;
+        if (name.len + value.len > UINT32_MAX) return ST_LIMIT;
+        memcpy(at, name.ptr, name.len);
+        memcpy(at + name.len, value.ptr, value.len);
+        b->texts[i] = (struct pair_text){
+            .at = at, .len = (uint32_t)(name.len + value.len), .rank = b->ranks[pair->name]};
+        at += name.len + value.len;
+    }
+    memset(at, 0, PAD);
+    return ST_OK;
+}
+
 /* Everything that only one thread may do. */
 static status prepare(struct build *b)
 {
     struct registry *reg = b->reg;
-    uint32_t n_keyed = 0;
     for (uint32_t i = 0; i < b->n; i++) {
         struct record *rec = &b->records[i];
         rec->to = packed_store_alloc(&reg->packed, rec->len);
@@ -78,234 +128,210 @@ static status prepare(struct build *b)
             !ordinal_bits_reserve(&reg->dead, i) || !id_pages_reserve(&reg->ids, rec->id))
             return ST_NO_MEMORY;
         id_pages_put(&reg->ids, rec->id, i);
-        n_keyed += rec->packed[0] & 1;
+        b->n_keyed += rec->packed[0] & 1;
         if (!rec->attrs) continue;
         struct series_attrs *attrs = pool_alloc(&reg->pool, sizeof(*attrs));
         if (!attrs) return ST_NO_MEMORY;
         record_attrs(attrs, rec->attrs);
         atomic_store_explicit(&entry_at(reg, i)->attrs, attrs, memory_order_relaxed);
     }
-    atomic_store_explicit(&reg->n_keyed, n_keyed, memory_order_relaxed);
-    if (!identity_reserve(reg->identity, b->n) || !id_table_reserve(&reg->keys, n_keyed))
+    atomic_store_explicit(&reg->n_keyed, b->n_keyed, memory_order_relaxed);
+    if (!identity_reserve(reg->identity, b->n) || !id_table_reserve(&reg->keys, b->n_keyed))
         return ST_NO_MEMORY;
-    b->hashes = mem_try_array(b->n ? b->n : 1, sizeof(*b->hashes));
-    b->starts = mem_try_zero((n_pairs(reg) + (size_t)1) * sizeof(*b->starts));
-    return b->hashes && b->starts ? rank_names(b) : ST_NO_MEMORY;
+    TRY(rank_names(b));
+    return gather_texts(b);
 }
 
 /* ---------------------------------------------------------------- entries */
 
+struct late {
+    struct hash128 hash;
+    uint32_t ordinal;
+};
+
 struct entries_task {
     struct build *build;
     uint32_t from, to;
-    uint32_t *counts;            /* by pair */
     VEC(uint8_t) identity;
+    struct late late[LATE];      /* hashed, on their way into the table */
+    VEC(struct late) again;      /* a hash like this is there: the owner looks closer */
     status st;
     struct err err;
 };
 
-static bool put_raw(struct entries_task *task, struct slice raw)
+/* Room for `len` bytes and PAD more behind what is there. */
+static inline uint8_t *identity_end(struct entries_task *task, size_t len)
 {
-    if (!vec_reserve(&task->identity, raw.len)) return false;
-    memcpy(task->identity.ptr + task->identity.len, raw.ptr, raw.len);
-    task->identity.len += raw.len;
+    if (!vec_reserve(&task->identity, len + PAD)) return NULL;
+    return task->identity.ptr + task->identity.len;
+}
+
+static inline bool put_raw(struct entries_task *task, const struct pair_text *text)
+{
+    uint8_t *at = identity_end(task, text->len);
+    if (!at) return false;
+    memcpy(at, text->at, PAD); /* most are no longer, and this is a few instructions */
+    if (text->len > PAD) memcpy(at + PAD, text->at + PAD, text->len - PAD);
+    task->identity.len += text->len;
     return true;
 }
 
 static bool put_text(struct entries_task *task, struct slice text)
 {
-    if (!vec_reserve(&task->identity, VARINT_MAX + text.len)) return false;
-    uint8_t *at = task->identity.ptr + task->identity.len;
-    at += varint_put(at, text.len);
-    memcpy(at, text.ptr, text.len);
-    task->identity.len = (size_t)(at - task->identity.ptr) + text.len;
+    uint8_t *at = identity_end(task, VARINT_MAX + text.len);
+    if (!at) return false;
+    size_t n = varint_put(at, text.len);
+    if (text.len) memcpy(at + n, text.ptr, text.len);
+    task->identity.len += n + text.len;
     return true;
 }
 
-static const struct slice key_name = {LABEL_KEY, sizeof(LABEL_KEY) - 1};
-static const struct slice metric_name = {LABEL_NAME, sizeof(LABEL_NAME) - 1};
+/* The value of __name__ comes first, or an empty text. */
+static bool put_metric(struct entries_task *task, struct packed list)
+{
+    const struct build *b = task->build;
+    while (list.n > 0) {
+        const struct pair_text *text = &b->texts[packed_next(&list)];
+        if (text->rank == b->metric_rank) return put_raw(task, text);
+        if (text->rank > b->metric_rank) break;
+    }
+    return put_text(task, (struct slice){"", 0});
+}
+
+static bool put_key(struct entries_task *task, const uint8_t *packed)
+{
+    struct packed all = packed_open(packed);
+    while (all.n > 0) (void)packed_next(&all);
+    return put_text(task, key_name) && put_text(task, packed_key(&all));
+}
 
 /* The identity's bytes (model/label.h) from the texts as the dictionaries hold them;
  * checks the order of the names on the way. */
-static status make_identity(struct entries_task *task, uint32_t ordinal, uint32_t metric)
+static status make_identity(struct entries_task *task, uint32_t ordinal)
 {
     const struct build *b = task->build;
-    const struct registry *reg = b->reg;
-    const uint8_t *bytes = b->records[ordinal].packed;
-    struct packed list = packed_open(bytes);
-    struct packed all = packed_open(bytes);
-    struct slice key = {NULL, 0};
-    if (list.keyed) {
-        while (all.n > 0) (void)packed_next(&all);
-        key = packed_key(&all);
-        all = packed_open(bytes);
-    }
-    struct slice name = {"", 0};
-    uint32_t value_of_metric = DICT_NONE;
-    while (all.n > 0 && metric != DICT_NONE) {
-        const struct pair *pair = pair_at(reg, packed_next(&all));
-        if (pair->name == metric) value_of_metric = pair->value;
-    }
+    const uint8_t *packed = b->records[ordinal].packed;
+    struct packed list = packed_open(packed);
     task->identity.len = 0;
-    bool ok = value_of_metric == DICT_NONE ? put_text(task, name)
-                                           : put_raw(task, dict_raw(reg->values, value_of_metric));
-    uint32_t before = UINT32_MAX;
-    bool key_due = list.keyed;
+    bool ok = put_metric(task, list);
+    uint32_t before = 0;
+    bool first = true, key_due = list.keyed;
     while (list.n > 0 && ok) {
         uint32_t id = packed_next(&list);
-        const struct pair *pair = pair_at(reg, id);
-        if (before != UINT32_MAX && b->ranks[before] >= b->ranks[pair->name])
+        const struct pair_text *text = &b->texts[id];
+        if (!first && before >= text->rank)
             return DAMAGED(&task->err, "series %u: labels out of order", ordinal);
-        before = pair->name;
-        task->counts[id]++;
-        if (key_due && slice_cmp(key_name, dict_text(reg->names, pair->name)) < 0) {
-            ok = put_text(task, key_name) && put_text(task, key);
-            key_due = false;
+        before = text->rank;
+        first = false;
+        if (key_due) {
+            struct slice name = dict_text(b->reg->names, pair_at(b->reg, id)->name);
+            if (slice_cmp(key_name, name) < 0) {
+                ok = put_key(task, packed);
+                key_due = false;
+            }
         }
-        if (pair->name == metric) continue;
-        ok = ok && put_raw(task, dict_raw(reg->names, pair->name)) &&
-             put_raw(task, dict_raw(reg->values, pair->value));
+        if (text->rank == b->metric_rank) continue;
+        ok = ok && put_raw(task, text);
     }
-    if (key_due) ok = ok && put_text(task, key_name) && put_text(task, key);
-    if (!ok) return ST_NO_MEMORY;
-    b->hashes[ordinal] = labels_hash_as(hash128(task->identity.ptr, task->identity.len),
-                                         b->records[ordinal].type);
+    if (key_due) ok = ok && put_key(task, packed);
+    return ok ? ST_OK : ST_NO_MEMORY;
+}
+
+static bool put_late(struct entries_task *task, const struct late *late)
+{
+    struct identity *table = task->build->reg->identity;
+    return identity_fill(table, late->hash, late->ordinal, 1) || vec_push(&task->again, *late);
+}
+
+/* Into the table goes the one hashed LATE series ago, whose slot has come closer by now. */
+static status hash_entry(struct entries_task *task, uint32_t ordinal)
+{
+    struct late *late = &task->late[ordinal % LATE];
+    if (ordinal >= task->from + LATE && !put_late(task, late)) return ST_NO_MEMORY;
+    struct hash128 hash = hash128(task->identity.ptr, task->identity.len);
+    *late = (struct late){labels_hash_as(hash, task->build->records[ordinal].type), ordinal};
+    identity_prefetch(task->build->reg->identity, late->hash);
     return ST_OK;
+}
+
+static void make_entry(struct registry *reg, const struct record *rec, uint32_t ordinal)
+{
+    struct series_entry *entry = entry_at(reg, ordinal);
+    bool keyed = rec->packed[0] & 1;
+    entry->id = rec->id;
+    entry->place = rec->place;
+    entry->pairs = rec->to;
+    entry->label_version = rec->label_version;
+    entry->type = rec->type;
+    memcpy(packed_store_at(&reg->packed, rec->to), rec->packed, rec->len);
+    atomic_store_explicit(&entry->gen, 1, memory_order_relaxed);
+    atomic_store_explicit(&entry->flags, SERIES_LIVE | (keyed ? SERIES_KEYED : 0),
+                          memory_order_relaxed);
 }
 
 static void run_entries(void *ctx)
 {
     struct entries_task *task = ctx;
-    struct registry *reg = task->build->reg;
-    uint32_t metric = dict_find(reg->names, metric_name);
     for (uint32_t i = task->from; i < task->to && task->st == ST_OK; i++) {
-        const struct record *rec = &task->build->records[i];
-        struct series_entry *entry = entry_at(reg, i);
-        bool keyed = rec->packed[0] & 1;
-        entry->id = rec->id;
-        entry->place = rec->place;
-        entry->pairs = rec->to;
-        entry->label_version = rec->label_version;
-        entry->type = rec->type;
-        memcpy(packed_store_at(&reg->packed, rec->to), rec->packed, rec->len);
-        atomic_store_explicit(&entry->gen, 1, memory_order_relaxed);
-        atomic_store_explicit(&entry->flags, SERIES_LIVE | (keyed ? SERIES_KEYED : 0),
-                              memory_order_relaxed);
-        task->st = make_identity(task, i, metric);
+        make_entry(task->build->reg, &task->build->records[i], i);
+        task->st = make_identity(task, i);
+        if (task->st == ST_OK) task->st = hash_entry(task, i);
     }
+    uint32_t n = task->to - task->from < LATE ? task->to - task->from : LATE;
+    for (uint32_t i = task->to - n; i < task->to && task->st == ST_OK; i++)
+        if (!put_late(task, &task->late[i % LATE])) task->st = ST_NO_MEMORY;
 }
 
-/* Runs the ranges and adds their counts up into b->starts. */
+/* Those that met their own hash: 64 bits of it were equal, now all that is kept counts. */
+static status look_again(struct build *b, const struct late *late, struct err *err)
+{
+    struct identity *table = b->reg->identity;
+    uint32_t ordinal, gen;
+    if (identity_get(table, late->hash, &ordinal, &gen))
+        return DAMAGED(err, "series %u: its labels are there twice", late->ordinal);
+    return identity_put(table, late->hash, late->ordinal, 1) ? ST_OK : ST_NO_MEMORY;
+}
+
 static status fill_entries(struct build *b, unsigned n_threads, struct err *err)
 {
     struct entries_task tasks[THREADS_MAX] = {{.from = 0}};
-    uint32_t n_counts = n_pairs(b->reg), sum = 0;
     unsigned n = b->n / RECORDS_A_THREAD + 1;
     if (n > n_threads) n = n_threads;
     status st = ST_OK;
+    size_t n_again = 0;
     for (unsigned i = 0; i < n; i++) {
         tasks[i].build = b;
         tasks[i].from = (uint32_t)((uint64_t)b->n * i / n);
         tasks[i].to = (uint32_t)((uint64_t)b->n * (i + 1) / n);
-        tasks[i].counts = mem_try_zero((n_counts + (size_t)1) * sizeof(uint32_t));
-        if (!tasks[i].counts) st = ST_NO_MEMORY;
     }
-    if (st == ST_OK) threads_together("load", run_entries, tasks, sizeof(tasks[0]), n);
+    threads_together("load", run_entries, tasks, sizeof(tasks[0]), n);
+    for (unsigned i = 0; i < n; i++) n_again += tasks[i].again.len;
+    identity_filled(b->reg->identity, b->n - n_again);
     for (unsigned i = 0; i < n; i++) {
         if (st == ST_OK && tasks[i].st != ST_OK) {
             st = tasks[i].st;
             if (st == ST_CORRUPT && err) *err = tasks[i].err;
         }
-        for (uint32_t p = 0; p < n_counts && tasks[i].counts; p++)
-            b->starts[p] += tasks[i].counts[p];
-        mem_free(tasks[i].counts);
+        for (size_t k = 0; k < tasks[i].again.len && st == ST_OK; k++)
+            st = look_again(b, &tasks[i].again.ptr[k], err);
         vec_release(&tasks[i].identity);
-    }
-    for (uint32_t p = 0; p <= n_counts; p++) {
-        uint32_t here = b->starts[p];
-        b->starts[p] = sum;
-        if (__builtin_add_overflow(sum, here, &sum)) return ST_LIMIT;
+        vec_release(&tasks[i].again);
     }
     return st;
 }
 
-/* ---------------------------------------------------------------- tables */
+/* ---------------------------------------------------------------- keys */
 
-struct table_task {
-    struct build *build;
-    bool lists;
-    status st;
-    struct err err;
-};
-
-static status put_key(struct table_task *task, uint32_t ordinal)
-{
-    struct registry *reg = task->build->reg;
-    struct slice tenant = registry_label(reg, ordinal, slice_str(LABEL_TENANT));
-    struct slice key = registry_key(reg, ordinal);
-    if (registry_by_key(reg, tenant, key) != ORDINAL_NONE)
-        return DAMAGED(&task->err, "series %u: its key is there twice", ordinal);
-    id_table_put(&reg->keys, registry_key_hash(tenant, key), ordinal);
-    return ST_OK;
-}
-
-static status fill_identity(struct table_task *task)
-{
-    const struct build *b = task->build;
-    struct registry *reg = b->reg;
-    for (uint32_t i = 0; i < b->n; i++) {
-        uint32_t ordinal, gen;
-        if (i + PREFETCH < b->n) identity_prefetch(reg->identity, b->hashes[i + PREFETCH]);
-        if (identity_get(reg->identity, b->hashes[i], &ordinal, &gen))
-            return DAMAGED(&task->err, "series %u: its labels are there twice", i);
-        if (!identity_put(reg->identity, b->hashes[i], i, 1)) return ST_NO_MEMORY;
-        if (entry_flags(entry_at(reg, i)) & SERIES_KEYED) TRY(put_key(task, i));
-    }
-    return ST_OK;
-}
-
-static status fill_lists(const struct build *b)
+static status put_keys(struct build *b, struct err *err)
 {
     struct registry *reg = b->reg;
-    uint32_t n_all = b->starts[n_pairs(reg)];
-    uint32_t *at = mem_try_array(n_pairs(reg) + (size_t)1, sizeof(*at));
-    uint32_t *ordinals = mem_try_array(n_all ? n_all : 1, sizeof(*ordinals));
-    status st = at && ordinals ? ST_OK : ST_NO_MEMORY;
-    if (st == ST_OK) memcpy(at, b->starts, (n_pairs(reg) + (size_t)1) * sizeof(*at));
-    for (uint32_t i = 0; i < b->n && st == ST_OK; i++) {
-        struct packed list = packed_open(b->records[i].packed);
-        while (list.n > 0) ordinals[at[packed_next(&list)]++] = i;
-    }
-    for (uint32_t p = 0; p < n_pairs(reg) && st == ST_OK; p++) {
-        const uint32_t *own = ordinals + b->starts[p];
-        if (!postings_fill(&pair_at(reg, p)->series, &reg->pool, own,
-                           b->starts[p + 1] - b->starts[p]))
-            st = ST_NO_MEMORY;
-    }
-    mem_free(at);
-    mem_free(ordinals);
-    return st;
-}
-
-static void run_table(void *ctx)
-{
-    struct table_task *task = ctx;
-    task->st = task->lists ? fill_lists(task->build) : fill_identity(task);
-}
-
-static status fill_tables(struct build *b, unsigned n_threads, struct err *err)
-{
-    struct table_task tasks[2] = {{.build = b, .lists = true}, {.build = b}};
-    if (n_threads > 1 && b->n >= RECORDS_A_THREAD) {
-        threads_together("load", run_table, tasks, sizeof(tasks[0]), 2);
-    } else {
-        run_table(&tasks[0]);
-        run_table(&tasks[1]);
-    }
-    for (int i = 0; i < 2; i++) {
-        if (tasks[i].st == ST_OK) continue;
-        if (tasks[i].st == ST_CORRUPT && err) *err = tasks[i].err;
-        return tasks[i].st;
+    for (uint32_t i = 0; i < b->n && b->n_keyed; i++) {
+        if (!(entry_flags(entry_at(reg, i)) & SERIES_KEYED)) continue;
+        struct slice tenant = registry_label(reg, i, slice_str(LABEL_TENANT));
+        struct slice key = registry_key(reg, i);
+        if (registry_by_key(reg, tenant, key) != ORDINAL_NONE)
+            return DAMAGED(err, "series %u: its key is there twice", i);
+        id_table_put(&reg->keys, registry_key_hash(tenant, key), i);
     }
     return ST_OK;
 }
@@ -316,22 +342,25 @@ status registry_build(struct registry *reg, record_vec *records, unsigned n_thre
                       struct err *err)
 {
     struct build b = {.reg = reg};
+    bool lists = !reg->bulk;
     if (records->len >= ID_NONE - 1) return ST_LIMIT;
     if (n_threads < 1) n_threads = 1;
     if (n_threads > THREADS_MAX) n_threads = THREADS_MAX;
+    if (lists) registry_bulk_begin(reg);
     b.n = drop_dead(records);
     b.records = records->ptr;
     status st = prepare(&b);
     segvec_publish(&reg->entries, st == ST_OK ? b.n : 0);
     if (st == ST_OK) st = fill_entries(&b, n_threads, err);
-    if (st == ST_OK) st = fill_tables(&b, n_threads, err);
+    if (st == ST_OK) st = put_keys(&b, err);
     if (st == ST_OK) {
         reg->n_series = b.n;
         atomic_store_explicit(&reg->n_births, b.n, memory_order_release);
         if (b.n) registry_raise_next_id(reg, b.records[b.n - 1].id + 1);
     }
-    mem_free(b.hashes);
     mem_free(b.ranks);
-    mem_free(b.starts);
+    mem_free(b.texts);
+    mem_free(b.bytes);
+    if (st == ST_OK && lists) st = registry_bulk_end(reg, n_threads);
     return st;
 }

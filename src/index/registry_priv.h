@@ -46,6 +46,8 @@ struct registry {
     /* The rest is the owner's alone. */
     uint64_t n_series, n_removed;
     series_id next_id;
+    bool bulk;                 /* registry_lists.c: series from unlisted on are in no list */
+    uint32_t unlisted;
     bool busy;                 /* a rebuild or purge is between plan and publish */
     VEC(uint32_t) scratch, before; /* pair ids of the series being added; of the one before */
     VEC(uint32_t) due;         /* pairs whose list wants a rebuild */

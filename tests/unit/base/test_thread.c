@@ -6,6 +6,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "base/panic.h"
 #include "tests/unit/base/base_suites.h"
 #include "tests/unit/unit.h"
 
@@ -57,6 +58,36 @@ START_TEST(test_what_a_thread_sees)
 }
 END_TEST
 
+struct shared {
+    int n_runs;
+    uint64_t self;
+};
+
+static void share(void *ctx)
+{
+    struct shared *shared = ctx;
+    shared->n_runs++;
+    shared->self = thread_self();
+}
+
+START_TEST(test_what_threads_share_is_done_once)
+{
+    static const struct {
+        unsigned n, most;
+    } cases[] = {{1, 1}, {1, 4}, {5, 0}, {5, 1}, {40, 3}, {3, 40}, {64, 64}};
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct shared shared[64] = {{0}};
+        threads_share("share", share, shared, sizeof(shared[0]), cases[i].n, cases[i].most);
+        for (unsigned k = 0; k < 64; k++) {
+            ck_assert_int_eq(shared[k].n_runs, k < cases[i].n);
+            if (cases[i].most <= 1 && k < cases[i].n)
+                ck_assert_uint_eq(shared[k].self, thread_self());
+        }
+        ck_assert_uint_eq(shared[0].self, thread_self());
+    }
+}
+END_TEST
+
 START_TEST(test_refused_thread_is_an_error)
 {
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -86,6 +117,7 @@ Suite *suite_thread(void)
     Suite *suite = suite_create("thread");
     TCase *tc = tcase_create("thread");
     tcase_add_test(tc, test_what_a_thread_sees);
+    tcase_add_test(tc, test_what_threads_share_is_done_once);
     tcase_add_test(tc, test_refused_thread_is_an_error);
     suite_add_tcase(suite, tc);
     return suite;

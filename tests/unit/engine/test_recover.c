@@ -274,11 +274,19 @@ START_TEST(test_a_delta_that_may_be_named_is_not_replaced)
 }
 END_TEST
 
-/* Enough rows for several windows, late ones and deletes among them. */
+/* One thread, three, and three that have so little memory that tails are encoded while the
+ * log is read. */
+enum { RUNS = 3 };
+static const struct {
+    unsigned n_threads;
+    uint64_t memory_limit;
+} runs[RUNS] = {{1, 0}, {3, 0}, {3, 1 << 20}};
+
+/* Several windows, because deletes end them; late samples among them. */
 START_TEST(test_threads_replay_the_same)
 {
     enum { SERIES = 40, ROWS = 600 };
-    struct vfs_crash *disk = vfs_crash_new(), *after[2];
+    struct vfs_crash *disk = vfs_crash_new(), *after[RUNS];
     struct db_rig rig;
     open_on(&rig, vfs_crash_vfs(disk));
     for (int row = 0; row < ROWS; row++) {
@@ -301,16 +309,17 @@ START_TEST(test_threads_replay_the_same)
         struct time_range range = {1000, 100 * row / 2};
         ck_assert_int_eq(db_delete(rig.db, &ordinal, 1, range, &at, &rig.err), ST_OK);
     }
-    for (int i = 0; i < 2; i++) after[i] = vfs_crash_cut(disk, VFS_CRASH_KEEP_ALL, 1);
+    for (int i = 0; i < RUNS; i++) after[i] = vfs_crash_cut(disk, VFS_CRASH_KEEP_ALL, 1);
     vfs_crash_stop_after(disk, vfs_crash_n_changes(disk));
     (void)db_rig_close(&rig);
     db_rig_release(&rig);
     vfs_crash_free(disk);
 
-    struct points got[2][SERIES] = {{{0}}};
-    for (int run = 0; run < 2; run++) {
+    struct points got[RUNS][SERIES] = {{{0}}};
+    for (int run = 0; run < RUNS; run++) {
         db_rig_init_on(&rig, 1, vfs_crash_vfs(after[run]));
-        rig.recover_threads = run ? 3 : 1;
+        rig.recover_threads = runs[run].n_threads;
+        rig.options.memory_limit = runs[run].memory_limit;
         ck_assert_msg(db_rig_open(&rig) == ST_OK, "%s", rig.err.text);
         ck_assert_uint_gt(rig.db->cell.stats.replay_samples, SERIES * ROWS / 2);
         for (int i = 0; i < SERIES; i++) {
@@ -323,11 +332,12 @@ START_TEST(test_threads_replay_the_same)
         vfs_crash_free(after[run]);
     }
     for (int i = 0; i < SERIES; i++) {
-        ck_assert_uint_eq(got[0][i].n, got[1][i].n);
-        ck_assert_mem_eq(got[0][i].ts, got[1][i].ts, got[0][i].n * sizeof(ts_time));
-        ck_assert_mem_eq(got[0][i].val, got[1][i].val, got[0][i].n * sizeof(union value));
-        points_release(&got[0][i]);
-        points_release(&got[1][i]);
+        for (int run = 1; run < RUNS; run++) {
+            ck_assert_uint_eq(got[0][i].n, got[run][i].n);
+            ck_assert_mem_eq(got[0][i].ts, got[run][i].ts, got[0][i].n * sizeof(ts_time));
+            ck_assert_mem_eq(got[0][i].val, got[run][i].val, got[0][i].n * sizeof(union value));
+        }
+        for (int run = 0; run < RUNS; run++) points_release(&got[run][i]);
     }
 }
 END_TEST

@@ -6,6 +6,7 @@
 
 Suite *suite_dict(void);
 Suite *suite_identity(void);
+Suite *suite_pair_reader(void);
 Suite *suite_postings(void);
 Suite *suite_registry(void);
 Suite *suite_resolve(void);

@@ -4,6 +4,7 @@
 #include "index/identity.h"
 
 #include "base/rng.h"
+#include "base/thread.h"
 #include "tests/unit/index/index_fixture.h"
 #include "tests/unit/index/index_suites.h"
 
@@ -152,12 +153,63 @@ START_TEST(test_identity_refused_memory_changes_nothing)
 }
 END_TEST
 
+struct filler {
+    struct identity *table;
+    uint32_t from, to;
+    uint32_t n_in;
+};
+
+static void run_filler(void *ctx)
+{
+    struct filler *filler = ctx;
+    for (uint32_t i = filler->from; i < filler->to; i++)
+        filler->n_in += identity_fill(filler->table, hash_of(i), i, i + 1);
+}
+
+/* Ranges that overlap: of each key one thread brings in one. */
+START_TEST(test_identity_is_filled_by_several_threads)
+{
+    enum { KEYS = 40000, N = 4, OVERLAP = 500 };
+    struct filler fillers[N];
+    struct account account;
+    uint32_t n_in = 0, ordinal, gen;
+    account_init(&account, "identity", NULL, 0);
+    static uint32_t live[KEYS];
+    for (uint32_t i = 0; i < KEYS; i++) live[i] = i + 1;
+    struct identity *table = identity_new(&account, &drop, gen_stale, live);
+    ck_assert(identity_reserve(table, KEYS));
+    for (uint32_t i = 0; i < N; i++) {
+        uint32_t from = i * (KEYS / N);
+        fillers[i] = (struct filler){
+            .table = table, .from = i ? from - OVERLAP : 0, .to = from + KEYS / N};
+    }
+    threads_together("fill", run_filler, fillers, sizeof(fillers[0]), N);
+    for (size_t i = 0; i < N; i++) n_in += fillers[i].n_in;
+    identity_filled(table, n_in);
+    ck_assert_uint_eq(n_in, KEYS);
+    ck_assert_uint_eq(identity_len(table), KEYS);
+    check_ok(table);
+    for (uint32_t i = 0; i < KEYS; i++) {
+        ck_assert(identity_get(table, hash_of(i), &ordinal, &gen));
+        ck_assert(ordinal == i && gen == i + 1);
+    }
+    for (uint32_t i = KEYS; i < 2 * KEYS; i++)
+        ck_assert(!identity_get(table, hash_of(i), &ordinal, &gen));
+    for (uint32_t i = 0; i < KEYS; i++) /* grows as ever */
+        ck_assert(identity_put(table, hash_of(KEYS + i), i, i + 1));
+    check_ok(table);
+    identity_free(table);
+    ck_assert_uint_eq(account_used(&account), 0);
+}
+END_TEST
+
 Suite *suite_identity(void)
 {
     Suite *suite = suite_create("identity");
     TCase *tc = tcase_create("identity");
     tcase_add_test(tc, test_identity_random_history);
     tcase_add_test(tc, test_identity_drops_the_stale_when_it_moves);
+    tcase_add_test(tc, test_identity_is_filled_by_several_threads);
     tcase_add_test(tc, test_identity_several_names_for_one_series);
     tcase_add_test(tc, test_identity_refused_memory_changes_nothing);
     suite_add_tcase(suite, tc);
