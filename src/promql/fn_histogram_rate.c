@@ -81,27 +81,35 @@ bool hist_take(struct range_call *rc, const struct histogram **out)
     return *out ? true : no_memory(rc);
 }
 
-/* A counter's histograms are no gauges, a gauge's end in gauges; and all have the same
- * kind of buckets. */
-static bool check_kinds(struct range_call *rc, const struct hist_run *run, bool counter,
-                        const struct histogram *first)
+static bool warn_schemas(struct range_call *rc)
 {
-    const struct histogram *last = run->h[run->n - 1];
-    bool custom = histogram_is_custom(first), gauge = run->h[0]->reset == HIST_GAUGE;
-
-    if (!counter) {
-        if (!gauge || last->reset != HIST_GAUGE) warn_kind(rc, "gauge");
-    } else {
-        for (size_t i = 1; i < run->n; i++) gauge = gauge || run->h[i]->reset == HIST_GAUGE;
-        if (gauge) warn_kind(rc, "counter");
-    }
-    bool mixed = histogram_is_custom(last) != custom;
-    for (size_t i = 1; counter && i < run->n; i++) {
-        mixed = mixed || histogram_is_custom(run->h[i]) != custom;
-    }
-    if (!mixed) return true;
     warn_mixed_schemas(rc->ev, rc->pos, labels_get(rc->labels, SLICE_LIT(LABEL_NAME)));
     return false;
+}
+
+/* The first and the last histogram of a gauge are gauges, with the same kind of buckets. */
+static bool check_gauge(struct range_call *rc, const struct hist_run *run)
+{
+    const struct histogram *first = run->h[0], *last = run->h[run->n - 1];
+
+    if (histogram_is_custom(first) != histogram_is_custom(last)) return warn_schemas(rc);
+    if (first->reset != HIST_GAUGE || last->reset != HIST_GAUGE) warn_kind(rc, "gauge");
+    return true;
+}
+
+/* No histogram of a counter is a gauge, and all have the same kind of buckets; first is
+ * what the first of them counts as. */
+static bool check_counter(struct range_call *rc, const struct hist_run *run,
+                          const struct histogram *first)
+{
+    bool gauge = run->h[0]->reset == HIST_GAUGE, mixed = false;
+
+    for (size_t i = 1; i < run->n; i++) {
+        gauge = gauge || run->h[i]->reset == HIST_GAUGE;
+        mixed = mixed || histogram_is_custom(run->h[i]) != histogram_is_custom(first);
+    }
+    if (gauge) warn_kind(rc, "counter");
+    return mixed ? warn_schemas(rc) : true;
 }
 
 /* ---- change ----------------------------------------------------------------------- */
@@ -129,7 +137,7 @@ bool hist_change(struct range_call *rc, const struct hist_run *run, bool counter
         nothing.n_custom = run->h[1]->n_custom;
         first = &nothing;
     }
-    if (!check_kinds(rc, run, counter, first)) return false;
+    if (counter ? !check_counter(rc, run, first) : !check_gauge(rc, run)) return false;
     sum->compensated = false;
     if (hist_sum_set(&rc->ev->hist, sum, last) != HIST_DONE) return no_memory(rc);
     hist_sum_reduce(sum, coarsest(run, counter, first));

@@ -194,8 +194,10 @@ status fn_start_timestamp(struct eval *ev, const struct frame *f, const struct e
                           struct sink *sink)
 {
     struct start_sink put = {{start_put}, ev, f, sink};
+    const struct expr *arg = expr_unwrap(call->call.args[0]);
 
-    return eval_vector(ev, f, call->call.args[0], &put.sink);
+    /* What an expression made has no start. */
+    return arg->kind == EXPR_VECTOR ? eval_vector(ev, f, arg, &put.sink) : ST_OK;
 }
 
 /* ---- the query's frame ------------------------------------------------------------ */

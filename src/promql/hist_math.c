@@ -365,7 +365,7 @@ void hist_sum_divide(struct hist_sum *sum, double by)
 static bool side_value(struct arena *arena, struct hist_side *out, const struct hist_sum_side *side)
 {
     size_t n = 0, n_spans = 0;
-    struct hist_span *spans = arena_try_array(arena, side->n + 1, sizeof(*spans));
+    struct hist_span *spans = arena_try_array(arena, side->n + 2, sizeof(*spans));
     double *counts = arena_try_array(arena, side->n + 1, sizeof(*counts));
 
     if (!spans || !counts) return false;
@@ -373,9 +373,12 @@ static bool side_value(struct arena *arena, struct hist_side *out, const struct 
     for (size_t i = 0; i < side->n; i++) {
         double v = number_value(side->num[i]);
         if (v == 0) continue;
-        if (n == 0 || side->idx[i] != next) {
-            spans[n_spans++] = (struct hist_span){(int32_t)(side->idx[i] - next), 0};
+        int64_t gap = side->idx[i] - next;
+        if (gap > INT32_MAX) { /* at most once: indices have 32 bits */
+            spans[n_spans++] = (struct hist_span){INT32_MAX, 0};
+            gap -= INT32_MAX;
         }
+        if (n == 0 || gap != 0) spans[n_spans++] = (struct hist_span){(int32_t)gap, 0};
         spans[n_spans - 1].n++;
         next = (int64_t)side->idx[i] + 1;
         counts[n++] = v;
