@@ -21,7 +21,7 @@ enum { LOOK_BACK = 64 };
 
 /* ---- buckets ------------------------------------------------------------------- */
 
-static void next_span(struct hist_walk *walk)
+static void next_span(struct shape_walk *walk)
 {
     for (; walk->span < walk->end; walk->span++) {
         walk->bucket += walk->span->offset;
@@ -33,14 +33,14 @@ static void next_span(struct hist_walk *walk)
     walk->bucket = INT64_MAX;
 }
 
-void hist_walk_init(struct hist_walk *walk, const struct hist_side *side)
+void shape_walk_init(struct shape_walk *walk, const struct hist_side *side)
 {
-    *walk = (struct hist_walk){.span = side->spans};
+    *walk = (struct shape_walk){.span = side->spans};
     walk->end = side->n_spans ? side->spans + side->n_spans : side->spans;
     next_span(walk);
 }
 
-void hist_columns_next(struct hist_walk *walk)
+void shape_walk_next(struct shape_walk *walk)
 {
     walk->bucket++;
     walk->pos++;
@@ -123,7 +123,7 @@ double hist_total(const struct histogram *h)
 /* Neighbours that differ in their numbers only. */
 struct run {
     size_t shape, first, n;
-    struct hist_walk walk;
+    struct shape_walk walk;
 };
 
 struct writing {
@@ -328,7 +328,7 @@ static void take_bucket(struct writing *w, int64_t bucket)
         const double **from = w->counts + run->first;
         for (size_t i = 0; i < run->n; i++) to[i].bits = f64_bits(from[i][run->walk.pos]);
         last = to[run->n - 1].bits;
-        hist_columns_next(&run->walk);
+        shape_walk_next(&run->walk);
     }
 }
 
@@ -337,7 +337,7 @@ static bool put_side(struct writing *w, const struct hist_buckets *buckets, unsi
     for (size_t i = 0; i < w->n; i++) w->counts[i] = side_of(w->val[i].hist, side)->counts;
     for (size_t r = 0; r < w->runs.len; r++) {
         struct run *run = &w->runs.ptr[r];
-        hist_walk_init(&run->walk, side_of(w->val[run->first].hist, side));
+        shape_walk_init(&run->walk, side_of(w->val[run->first].hist, side));
     }
     for (size_t k = 0; k < buckets->n_ranges[side]; k++) {
         struct hist_range range = buckets->range[side][k];

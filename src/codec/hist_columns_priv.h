@@ -58,15 +58,15 @@ CHECKED status hist_buckets_make(struct hist_buckets *out, const struct histogra
                                  size_t n_shapes, struct arena *arena);
 
 /* The buckets of one side of one shape in ascending order. */
-struct hist_walk {
+struct shape_walk {
     const struct hist_span *span, *end;
     int64_t bucket; /* the next one, INT64_MAX behind the last */
     uint32_t left;  /* of this span, the next one included */
     size_t pos;     /* its place among the counts */
 };
 
-void hist_walk_init(struct hist_walk *walk, const struct hist_side *side);
-void hist_columns_next(struct hist_walk *walk);
+void shape_walk_init(struct shape_walk *walk, const struct hist_side *side);
+void shape_walk_next(struct shape_walk *walk);
 
 /* zero count + buckets, in the order in which both sides of the codec add. */
 double hist_total(const struct histogram *h);

@@ -41,7 +41,7 @@ struct piece {
     struct histogram *hist; /* n of them */
     double *counts;         /* theirs, one after the other, positive before negative */
     size_t n, start;
-    struct hist_walk walk;
+    struct shape_walk walk;
 };
 
 /* ---- the head ------------------------------------------------------------------ */
@@ -261,7 +261,7 @@ static void give_bucket(struct piece *pieces, size_t n_pieces, int64_t bucket, u
         for (size_t i = 0; i < piece->n; i++) {
             to[i * row] = bits_f64(numbers[piece->start + i].bits);
         }
-        hist_columns_next(&piece->walk);
+        shape_walk_next(&piece->walk);
     }
 }
 
@@ -281,7 +281,7 @@ static status give_buckets(struct hist_reader *rd, struct piece *pieces, size_t 
     for (unsigned side = 0; side < 2; side++) {
         for (size_t p = 0; p < n_pieces; p++) {
             const struct histogram *shape = pieces[p].shape;
-            hist_walk_init(&pieces[p].walk, side ? &shape->neg : &shape->pos);
+            shape_walk_init(&pieces[p].walk, side ? &shape->neg : &shape->pos);
         }
         for (size_t k = 0; k < rd->buckets.n_ranges[side]; k++) {
             struct hist_range range = rd->buckets.range[side][k];
