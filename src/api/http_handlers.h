@@ -24,6 +24,8 @@ void http_metrics(struct http_call *call);
 /* http_ingest.c */
 void http_remote_write(struct http_call *call);
 void http_import_text(struct http_call *call);
+/* http_remote_read.c */
+void http_remote_read(struct http_call *call);
 /* http_admin_data.c */
 void http_delete_series(struct http_call *call);
 void http_clean_tombstones(struct http_call *call);

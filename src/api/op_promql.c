@@ -32,9 +32,7 @@ static int by_labels(const void *a, const void *b)
     return labels_cmp(**x, **y);
 }
 
-/* The key of a TS.* series is no label of PromQL's: results, matching and grouping do not
- * see it, except on series that nothing else tells apart (resp.md 5.2). */
-static status hide_keys(struct series_set *set, struct arena *arena)
+status op_hide_keys(struct series_set *set, struct arena *arena)
 {
     if (!has_key(set)) return ST_OK;
     struct labels *shown = arena_try_array(arena, set->n, sizeof(*shown));
@@ -81,7 +79,7 @@ static status evaluate(struct app *app, const struct promql_call *call, struct a
     TRY(querier_fetch(app->querier, &fetch, sets, plan.selects, plan.n_selects,
                       (struct slice){"", 0}, budget, err));
     status st = ST_OK;
-    for (size_t i = 0; i < plan.n_selects && st == ST_OK; i++) st = hide_keys(sets[i], arena);
+    for (size_t i = 0; i < plan.n_selects && st == ST_OK; i++) st = op_hide_keys(sets[i], arena);
     struct promql_result result;
     struct promql_options eval = {.budget = budget, .stable = set->promql_stable};
     if (st == ST_OK && call->times) call->times->prepared = clock_mono(app->clock);

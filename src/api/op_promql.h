@@ -26,4 +26,9 @@ CHECKED status op_promql(struct app *app, const struct promql_call *call,
                          status (*print)(void *ctx, const struct promql_result *result),
                          void *ctx, bool *parse_failed, struct err *err);
 
+/* The key of a TS.* series is no label of PromQL's: results, matching and grouping do not
+ * see it, except on series that nothing else tells apart (resp.md 5.2). Gives the set other
+ * labels, in the arena; the order of its series stays. ST_NO_MEMORY. */
+CHECKED status op_hide_keys(struct series_set *set, struct arena *arena);
+
 #endif

@@ -267,6 +267,17 @@ void http_call_chain(struct http_call *call, int code, struct iobuf *body)
     end_call(call, code);
 }
 
+void http_call_data(struct http_call *call, int code, const char *type, struct iobuf *body)
+{
+    struct http_reply reply = {.status = code,
+                               .type = type,
+                               .extra = call->extra,
+                               .n_extra = call->n_extra,
+                               .plain = true};
+    http_reply(reply_slot_out(call->slot), reply_slot_answer(call->slot), &reply, body);
+    end_call(call, code);
+}
+
 void http_call_json(struct http_call *call, int code, struct strbuf *body)
 {
     struct iobuf chain;

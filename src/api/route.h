@@ -87,6 +87,8 @@ CHECKED bool http_arg_bool(struct http_call *call, const char *name, bool *out);
 
 void http_call_json(struct http_call *call, int code, struct strbuf *body); /* empties body */
 void http_call_chain(struct http_call *call, int code, struct iobuf *body); /* JSON; takes it */
+/* Any type, as it is: never compressed. Takes body. */
+void http_call_data(struct http_call *call, int code, const char *type, struct iobuf *body);
 void http_call_text(struct http_call *call, int code, const char *type, struct slice text);
 void http_call_empty(struct http_call *call, int code);
 

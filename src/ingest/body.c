@@ -59,3 +59,9 @@ status body_decode(struct strbuf *dst, enum body_coding coding, struct slice src
     }
     return err_set(err, ST_UNSUPPORTED, "unknown content encoding");
 }
+
+void body_put_snappy(struct strbuf *dst, struct slice src)
+{
+    if (!strbuf_reserve(dst, snappy_block_bound(src.len))) return;
+    dst->len += snappy_block_encode(dst->ptr + dst->len, src.ptr, src.len);
+}

@@ -1,4 +1,4 @@
-/* Bodies as they were sent -> plain bytes, for the codings that formats bring along:
+/* Bodies as they were sent -> plain bytes and back, for the codings that formats bring along:
  * snappy (block format) of remote write and zstd. gzip and deflate are HTTP's and are
  * taken off by net. Lengths are checked before anything is allocated. Pure, any thread.
  */
@@ -18,5 +18,8 @@ enum body_coding body_coding_of(struct slice content_encoding);
  * bytes; ST_NO_MEMORY; ST_UNSUPPORTED. */
 CHECKED status body_decode(struct strbuf *dst, enum body_coding coding, struct slice src,
                            size_t len_max, struct err *err);
+
+/* Appends src as a snappy block; dst->failed tells about refused memory. */
+void body_put_snappy(struct strbuf *dst, struct slice src);
 
 #endif

@@ -1,4 +1,4 @@
-/* Native histograms of remote write. See prom_hist.h.
+/* Native histograms on the wire. See prom_hist.h.
  *
  * Two walks: the first checks the wire format and counts spans and buckets, the second
  * fills arrays of exactly that size. Integer histograms carry each bucket as the change
@@ -9,6 +9,9 @@
 
 #include "base/bits.h"
 #include "ingest/prom_write.h"
+#include "ingest/wire_write.h"
+
+#define INT_END 9.2e18 /* below 2^63 */
 
 /* Field numbers of prometheus.Histogram and prometheus.BucketSpan. */
 enum {
@@ -256,4 +259,102 @@ status prom_hist_decode(const struct histogram **out, int64_t *ms, struct arena 
     *h = k.h;
     *out = h;
     return ST_OK;
+}
+
+/* ---- writing -------------------------------------------------------------- */
+
+static bool fits_int(double count)
+{
+    return count >= 0 && count < INT_END;
+}
+
+static bool side_is_int(const struct hist_side *side)
+{
+    for (size_t i = 0; i < side->n_counts; i++)
+        if (!fits_int(side->counts[i])) return false;
+    return true;
+}
+
+bool prom_hist_is_int(const struct histogram *h)
+{
+    return h->is_int && fits_int(h->count) && fits_int(h->zero_count) && side_is_int(&h->pos) &&
+           side_is_int(&h->neg);
+}
+
+/* One of two fields of which one has to be there, also when it is zero. */
+static void put_count(struct strbuf *out, bool is_int, uint32_t int_number, double v)
+{
+    if (is_int) {
+        wire_put_tag(out, int_number, WIRE_VARINT);
+        wire_put_raw(out, (uint64_t)v);
+        return;
+    }
+    uint64_t bits = f64_bits(v);
+    wire_put_tag(out, int_number + 1, WIRE_FIXED64);
+    strbuf_put(out, &bits, sizeof(bits));
+}
+
+static size_t span_len(struct hist_span span)
+{
+    return (span.offset ? 1 + varint_len(zigzag(span.offset)) : 0) +
+           (span.n ? 1 + varint_len(span.n) : 0);
+}
+
+static void put_spans(struct strbuf *out, uint32_t number, const struct hist_side *side)
+{
+    for (size_t i = 0; i < side->n_spans; i++) {
+        wire_put_tag(out, number, WIRE_BYTES);
+        wire_put_raw(out, span_len(side->spans[i]));
+        wire_put_signed(out, SPAN_OFFSET, side->spans[i].offset);
+        wire_put_varint(out, SPAN_LENGTH, side->spans[i].n);
+    }
+}
+
+/* Packed; integers as the change from the bucket before. */
+static void put_deltas(struct strbuf *out, uint32_t number, const struct hist_side *side)
+{
+    size_t len = 0;
+    int64_t before = 0;
+    if (side->n_counts == 0) return;
+    for (size_t i = 0; i < side->n_counts; i++) {
+        int64_t now = (int64_t)side->counts[i];
+        len += varint_len(zigzag(now - before));
+        before = now;
+    }
+    wire_put_tag(out, number, WIRE_BYTES);
+    wire_put_raw(out, len);
+    before = 0;
+    for (size_t i = 0; i < side->n_counts; i++) {
+        int64_t now = (int64_t)side->counts[i];
+        wire_put_raw(out, zigzag(now - before));
+        before = now;
+    }
+}
+
+static void put_doubles(struct strbuf *out, uint32_t number, const double *v, size_t n)
+{
+    if (n) wire_put_bytes(out, number, slice_of(v, n * sizeof(*v)));
+}
+
+static void put_side(struct strbuf *out, bool is_int, uint32_t spans, const struct hist_side *side)
+{
+    uint32_t deltas = spans + 1, counts = spans + 2;
+    put_spans(out, spans, side);
+    if (is_int) put_deltas(out, deltas, side);
+    else put_doubles(out, counts, side->counts, side->n_counts);
+}
+
+void prom_hist_encode(struct strbuf *out, int64_t ms, const struct histogram *h)
+{
+    bool is_int = prom_hist_is_int(h);
+    put_count(out, is_int, HIST_COUNT_INT, h->count);
+    wire_put_double(out, HIST_SUM, h->sum);
+    wire_put_signed(out, HIST_SCHEMA, h->schema);
+    wire_put_double(out, HIST_ZERO_THRESHOLD, h->zero_threshold);
+    put_count(out, is_int, HIST_ZERO_COUNT_INT, h->zero_count);
+    put_side(out, is_int, HIST_NEG_SPANS, &h->neg);
+    put_side(out, is_int, HIST_POS_SPANS, &h->pos);
+    wire_put_varint(out, HIST_RESET_HINT, h->reset);
+    wire_put_varint(out, HIST_TIMESTAMP, (uint64_t)ms);
+    put_doubles(out, HIST_CUSTOM_VALUES, h->custom, h->n_custom);
 }

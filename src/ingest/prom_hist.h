@@ -1,10 +1,11 @@
-/* Native histograms of remote write: message prometheus.Histogram -> struct histogram.
- * Pure, any thread. */
+/* Native histograms on the wire of remote write and read: message prometheus.Histogram, to
+ * and from struct histogram. Pure, any thread. */
 #ifndef TSINK_INGEST_PROM_HIST_H
 #define TSINK_INGEST_PROM_HIST_H
 
 #include "base/arena.h"
 #include "base/status.h"
+#include "base/strbuf.h"
 #include "ingest/wire.h"
 #include "model/histogram.h"
 
@@ -15,5 +16,11 @@
 CHECKED status prom_hist_decode(const struct histogram **out, int64_t *ms, struct arena *arena,
                                 struct slice msg, const char **why, const uint8_t **where,
                                 struct err *err);
+
+/* Whether all counts are whole and small enough for the integer form. */
+bool prom_hist_is_int(const struct histogram *h);
+
+/* Appends the message's fields; out->failed tells about refused memory. */
+void prom_hist_encode(struct strbuf *out, int64_t ms, const struct histogram *h);
 
 #endif

@@ -619,6 +619,94 @@ def snappy(data):
     return bytes(out)
 
 
+# ---- remote read ------------------------------------------------------------------------------
+
+READ_SAMPLES, READ_STREAMED = 0, 1
+READ_HEADERS = {"Content-Type": "application/x-protobuf", "Content-Encoding": "snappy",
+                "X-Prometheus-Remote-Read-Version": "0.1.0"}
+
+
+def take_varint(data, at):
+    value = shift = 0
+    while True:
+        byte = data[at]
+        value |= (byte & 0x7F) << shift
+        at, shift = at + 1, shift + 7
+        if byte < 0x80:
+            return value, at
+
+
+def fields(data):
+    """[(number, value)]: a varint as int, eight bytes as bits, else bytes."""
+    at, out = 0, []
+    while at < len(data):
+        tag, at = take_varint(data, at)
+        if tag & 7 == 0:
+            value, at = take_varint(data, at)
+        elif tag & 7 == 1:
+            value, at = struct.unpack_from("<Q", data, at)[0], at + 8
+        else:
+            n, at = take_varint(data, at)
+            value, at = data[at:at + n], at + n
+        out.append((tag >> 3, value))
+    return out
+
+
+def unsnappy(data):
+    n, at = take_varint(data, 0)
+    out = bytearray()
+    while at < len(data):
+        tag = data[at]
+        at += 1
+        if tag & 3 == 0:
+            length = tag >> 2
+            if length >= 60:
+                extra = length - 59
+                length = int.from_bytes(data[at:at + extra], "little")
+                at += extra
+            out += data[at:at + length + 1]
+            at += length + 1
+            continue
+        if tag & 3 == 1:
+            length, offset = (tag >> 2 & 7) + 4, (tag >> 5) << 8 | data[at]
+            at += 1
+        else:
+            size = 2 if tag & 3 == 2 else 4
+            length, offset = (tag >> 2) + 1, int.from_bytes(data[at:at + size], "little")
+            at += size
+        for _ in range(length):
+            out.append(out[-offset])
+    equal(len(out), n, "length of a snappy block")
+    return bytes(out)
+
+
+def crc32c(data):
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = crc >> 1 ^ (0x82F63B78 if crc & 1 else 0)
+    return crc ^ 0xFFFFFFFF
+
+
+def varint_field(number, value):
+    """Left out when it is zero, as proto3 does."""
+    return varint(number << 3) + varint(value) if value else b""
+
+
+def read_request(kind, queries):
+    """queries: [(from, to, [(type, name, value)])]"""
+    out = b""
+    for start, end, matchers in queries:
+        body = varint_field(1, start) + varint_field(2, end)
+        for op, name, value in matchers:
+            body += field(3, varint_field(1, op) + field(2, name.encode()) +
+                          field(3, value.encode()))
+        out += field(1, body)
+    accepted = [kind] if kind == READ_SAMPLES else [READ_STREAMED, READ_SAMPLES]
+    return snappy(out + field(2, b"".join(varint(k) for k in accepted)))
+
+
 # ---- somebody else ----------------------------------------------------------------------------
 
 class Bystander:
