@@ -36,6 +36,9 @@ static const struct shape {
     {"append, everything", DB_WAL_APPEND, 64, 4 << 10, true, HISTORY_ALL, 0},
     {"periodic, retention", DB_WAL_PERIODIC, 64, 4 << 10, true, HISTORY_ALL & ~HISTORY_ATTRS,
      2 * 3600 * 1000},
+    {"append, large deletes", DB_WAL_APPEND, 64, 16 << 10, true, HISTORY_CROWD | HISTORY_KEYS, 0},
+    {"periodic, series that die", DB_WAL_PERIODIC, 64, 4 << 10, true,
+     HISTORY_WHOLE | HISTORY_KEYS | HISTORY_HISTOGRAMS, 0},
 };
 
 /* One history that ran until the power went. */

@@ -1,7 +1,7 @@
 /* Operations of a database: the bytes choose them one after the other, the engine carries
  * them out on a disk that fails and loses power, and a naive model says what must be there.
  *
- *     byte 0    how the log is synced, retention, sizes
+ *     byte 0    how the log is synced, retention, sizes, whether there is a crowd
  *     byte 1    the order in which jobs run, what a power cut loses
  *     then      one operation after the other, each with the choices it asks for:
  *               db_history.h (writes of all kinds, deletes, flushes, the clock,
@@ -224,7 +224,7 @@ int fuzz_ops(const uint8_t *src, size_t len)
     log_set_level(LOG_OFF);
     db_history_init(&w.history, w.seed);
     db_history_from(&w.history, src + 2, len - 2);
-    w.history.kinds = HISTORY_ALL;
+    w.history.kinds = HISTORY_ALL | (w.how & 32 ? HISTORY_CROWD : 0);
     if (w.how & 8) w.history.kinds &= ~(unsigned)HISTORY_ATTRS;
     plug_in(&w, vfs_crash_new());
     start(&w);

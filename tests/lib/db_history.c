@@ -6,27 +6,11 @@
 #include <string.h>
 
 #include "base/bits.h"
-#include "base/bytes.h"
 #include "base/panic.h"
-#include "base/vfs_sub.h"
-#include "engine/restore.h"
+#include "engine/delete_many.h"
 #include "engine/snapshot.h"
+#include "tests/lib/db_history_priv.h"
 #include "tests/lib/mem_fault.h"
-
-enum {
-    STEP_MS = 15000,
-    ROWS_MAX = 200,
-    HOUR_MS = 3600 * 1000,
-    CLOCK_STEP_MS = 600 * 1000, /* so that a history stays within a day: no jump (T2) */
-    SERIES_I64 = HISTORY_SERIES,
-    SERIES_U64,
-    SERIES_BOOL,
-    SERIES_TEXT,                /* and the rest but the last */
-    SERIES_ALTERED = HISTORY_SERIES_ALL - 1,
-    TEXT_MAX = 8 + 250,
-};
-
-static const ts_time history_start = 1767225600000;
 
 void db_history_init(struct db_history *history, uint64_t seed)
 {
@@ -34,8 +18,8 @@ void db_history_init(struct db_history *history, uint64_t seed)
     rng_init(&history->rng, seed);
     history->restarts = 25;
     history->oldest = TS_MIN;
-    history->wall = history_start;
-    for (int i = 0; i < HISTORY_SERIES_ALL; i++) history->now[i] = history_start;
+    history->wall = HISTORY_START;
+    for (int i = 0; i < HISTORY_SERIES_ALL; i++) history->now[i] = HISTORY_START;
 }
 
 void db_history_from(struct db_history *history, const uint8_t *src, size_t len)
@@ -75,19 +59,9 @@ uint64_t db_history_choose(struct db_history *h, uint64_t n)
 const char *db_history_name(uint32_t series)
 {
     static char text[HISTORY_SERIES_ALL][32];
-    snprintf(text[series], sizeof(text[series]), "h{s=\"%u\"}", series);
+    const char *label = series >= SERIES_KEY ? "__key__" : "s";
+    snprintf(text[series], sizeof(text[series]), "h{%s=\"%u\"}", label, series);
     return text[series];
-}
-
-static enum value_type type_of(uint32_t series)
-{
-    switch (series) {
-    case SERIES_I64: return VALUE_I64;
-    case SERIES_U64: return VALUE_U64;
-    case SERIES_BOOL: return VALUE_BOOL;
-    default: break;
-    }
-    return series < HISTORY_SERIES || series == SERIES_ALTERED ? VALUE_F64 : VALUE_BYTES;
 }
 
 static struct history_op *add_op(struct db_history *h, enum history_what what)
@@ -130,19 +104,11 @@ static ts_time next_time(struct db_history *h, struct rng *rng, uint32_t series,
     switch (run) {
     case HISTORY_BACK: at = h->now[series] - (ts_time)i * STEP_MS; break;
     case HISTORY_AGAIN: at = h->now[series] - (ts_time)rng_below(rng, 8) * STEP_MS; break;
-    case HISTORY_WILD: at = history_start + (ts_time)rng_below(rng, 4 * HOUR_MS); break;
+    case HISTORY_WILD: at = HISTORY_START + (ts_time)rng_below(rng, 4 * HOUR_MS); break;
     default: at = mixed_time(h, rng, series); break;
     }
     /* What is too old already is nobody's promise. */
     return at < h->oldest ? h->oldest + (ts_time)rng_below(rng, HOUR_MS) : at;
-}
-
-static uint64_t text_bytes(uint8_t text[TEXT_MAX], uint64_t number)
-{
-    uint64_t len = 8 + number % (TEXT_MAX - 8);
-    store_u64(text, number);
-    for (uint64_t i = 8; i < len; i++) text[i] = (uint8_t)(number * 31 + i * (number & 7));
-    return len;
 }
 
 static uint64_t make_bits(struct rng *rng, enum value_type type)
@@ -156,19 +122,6 @@ static uint64_t make_bits(struct rng *rng, enum value_type type)
     }
 }
 
-static union value make_value(struct arena *arena, enum value_type type, uint64_t bits)
-{
-    if (type != VALUE_BYTES) return (union value){.bits = bits};
-    uint8_t text[TEXT_MAX];
-    struct slice *slice = arena_try(arena, sizeof(*slice));
-    size_t len = text_bytes(text, bits);
-    char *copy = arena_try(arena, len);
-    ASSERT(slice && copy);
-    memcpy(copy, text, len);
-    *slice = slice_of(copy, len);
-    return (union value){.bytes = slice};
-}
-
 static uint32_t n_series_of(const struct db_history *h)
 {
     return h->kinds & HISTORY_TYPES ? SERIES_ALTERED : HISTORY_SERIES;
@@ -178,7 +131,7 @@ static void fill_series(struct db_history *h, struct history_op *op, struct batc
                         uint32_t series, size_t n_rows, enum dup_policy policy)
 {
     struct rng rng;
-    enum value_type type = type_of(series);
+    enum value_type type = history_type(series);
     enum history_run run = h->kinds ? (enum history_run)db_history_choose(h, HISTORY_RUNS)
                                     : HISTORY_MIXED;
     if (h->only_run) run = h->only_run;
@@ -192,7 +145,7 @@ static void fill_series(struct db_history *h, struct history_op *op, struct batc
     for (size_t i = 0; i < n_rows; i++) {
         struct history_row row = {series, next_time(h, &rng, series, run, i),
                                   make_bits(&rng, type), (uint8_t)policy, false};
-        union value val = make_value(&batch->arena, type, row.bits);
+        union value val = history_value(&batch->arena, type, row.bits);
         ASSERT(batch_add_row(batch, (size_t)idx, row.ts, val, 0));
         batch->on_dup[batch->n_rows - 1] = (uint8_t)policy;
         op->rows[op->n_rows++] = row;
@@ -210,11 +163,16 @@ static void fill(struct db_history *h, struct history_op *op, struct batch *batc
     if (h->kinds & HISTORY_POLICIES) policy = (enum dup_policy)db_history_choose(h, DUP_SUM + 1);
     if (h->only_policy) policy = h->only_policy;
     bool altered = h->kinds & HISTORY_ATTRS && db_history_choose(h, 4) == 0;
-    op->rows = calloc(n_rows * (n_series + altered), sizeof(*op->rows));
+    bool histogram = h->kinds & HISTORY_HISTOGRAMS && db_history_choose(h, 4) == 0;
+    bool keyed = h->kinds & HISTORY_KEYS && db_history_choose(h, 4) == 0;
+    op->rows = calloc(n_rows * (n_series + altered + histogram + keyed), sizeof(*op->rows));
     ASSERT(op->rows);
     for (uint32_t i = 0; i < n_series; i++)
         fill_series(h, op, batch, (first + i) % n_all, n_rows, policy);
     if (altered) fill_series(h, op, batch, SERIES_ALTERED, n_rows, DUP_UNSET);
+    if (histogram) fill_series(h, op, batch, SERIES_HISTOGRAM + first % 2, n_rows, policy);
+    if (keyed) /* unset would refuse duplicates */
+        fill_series(h, op, batch, SERIES_KEY + first % 2, n_rows, policy ? policy : DUP_LAST);
 }
 
 /* Rows that were refused for another reason than being duplicates are forgotten. */
@@ -236,20 +194,10 @@ static void keep_answered(struct db_history *h, struct history_op *op, const str
     op->refused = n == 0;
 }
 
-void db_history_put(struct db_history *h, struct db_rig *rig)
+/* The engine works until it is done. */
+static void wait_for(struct db_history *h, struct db_rig *rig, const bool *done)
 {
-    struct history_op *op = add_op(h, HISTORY_PUT);
-    bool done = false;
-    mem_fault_pause();
-    struct batch *batch = db_rig_batch(NULL);
-    fill(h, op, batch);
-    mem_fault_resume();
-    batch->done = db_rig_done;
-    batch->ctx = &done;
-    batch->deferrable = true;
-    engine(h, true);
-    sink_write(db_sink(rig->db), batch);
-    for (int i = 0; !done; i++) {
+    for (int i = 0; !*done; i++) {
         ASSERT(i < 100000);
         if (exec_sim_step(rig->exec)) continue;
         (void)db_tick(rig->db);
@@ -257,6 +205,27 @@ void db_history_put(struct db_history *h, struct db_rig *rig)
     }
     engine(h, false);
     h->wall = clock_wall(&rig->clock.clock);
+}
+
+static void send(struct db_history *h, struct db_rig *rig, struct batch *batch)
+{
+    bool done = false;
+    batch->done = db_rig_done;
+    batch->ctx = &done;
+    batch->deferrable = true;
+    engine(h, true);
+    sink_write(db_sink(rig->db), batch);
+    wait_for(h, rig, &done);
+}
+
+void db_history_put(struct db_history *h, struct db_rig *rig)
+{
+    struct history_op *op = add_op(h, HISTORY_PUT);
+    mem_fault_pause();
+    struct batch *batch = db_rig_batch(NULL);
+    fill(h, op, batch);
+    mem_fault_resume();
+    send(h, rig, batch);
     if (batch->n_refused) keep_answered(h, op, batch);
     op->durable_at = batch->durable_at;
     batch_free(batch);
@@ -300,6 +269,108 @@ void db_history_erase(struct db_history *h, struct db_rig *rig)
     op->mask = mask;
     op->range = range;
     op->durable_at = at;
+}
+
+/* --- deletes in slices, keys, the crowd ---------------------------------------------- */
+
+static void many_done(struct delete_op *op)
+{
+    *(bool *)op->ctx = true;
+}
+
+static int by_number(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return x < y ? -1 : x > y;
+}
+
+/* Whether something of it may be there, and so whether it counts as an operation: unless
+ * it was refused before its first record. */
+static bool delete_many(struct db_history *h, struct db_rig *rig, series_id *ids, size_t n,
+                        bool drop_keys, lsn *at)
+{
+    bool done = false;
+    struct delete_op op = {.ids = ids,
+                           .n = n,
+                           .range = {TS_MIN, TS_MAX},
+                           .drop_keys = drop_keys,
+                           .done = many_done,
+                           .ctx = &done};
+    qsort(ids, n, sizeof(*ids), by_number);
+    engine(h, true);
+    db_delete_many(rig->db, &op);
+    wait_for(h, rig, &done);
+    rig->err = op.err;
+    if (op.st != ST_OK) refused(h, rig, "a delete of many");
+    *at = op.n_hidden == n ? op.at : 0;
+    return op.st == ST_OK || op.n_hidden > 0;
+}
+
+void db_history_remove(struct db_history *h, struct db_rig *rig)
+{
+    series_id ids[2];
+    size_t n = 0;
+    uint32_t mask = 0, first = (uint32_t)db_history_choose(h, 2);
+    uint32_t end = first + 1 + (uint32_t)db_history_choose(h, 2);
+    lsn at;
+    for (uint32_t i = first; i < end; i++) {
+        uint32_t series = SERIES_KEY + i % 2;
+        uint32_t ordinal = db_rig_ordinal(rig, db_history_name(series));
+        if (ordinal == ORDINAL_NONE) continue;
+        mask |= 1u << series;
+        ids[n++] = registry_entry(db_registry(rig->db), ordinal)->id;
+    }
+    if (n == 0 || !delete_many(h, rig, ids, n, true, &at)) return;
+    struct history_op *op = add_op(h, HISTORY_DELETE);
+    op->mask = mask;
+    op->range = (struct time_range){TS_MIN, TS_MAX};
+    op->durable_at = at;
+}
+
+static void put_crowd(struct db_history *h, struct db_rig *rig)
+{
+    struct history_op *op = add_op(h, HISTORY_PUT_CROWD);
+    op->rows = calloc(1, sizeof(*op->rows));
+    ASSERT(op->rows);
+    ts_time at = HISTORY_START + (ts_time)db_history_choose(h, 16) * STEP_MS;
+    if (at < h->oldest) at = h->oldest + STEP_MS;
+    op->rows[0] = (struct history_row){.ts = at, .bits = f64_bits((double)h->n)};
+    op->n_rows = 1;
+    mem_fault_pause();
+    struct batch *batch = db_rig_batch(NULL);
+    for (uint32_t i = 0; i < HISTORY_CROWD_N; i++) {
+        int64_t idx = db_rig_add_series(batch, history_crowd_name(i));
+        batch->series[idx].type = VALUE_F64;
+        batch->series[idx].first_row = (uint32_t)batch->n_rows;
+        batch->series[idx].n_rows = 1;
+        ASSERT(batch_add_row(batch, (size_t)idx, at, (union value){.bits = op->rows[0].bits}, 0));
+    }
+    mem_fault_resume();
+    send(h, rig, batch);
+    if (batch->n_refused) {
+        op->n_rows = 0;
+        op->refused = true;
+        if (!h->may_fail) h->failure = "the crowd was refused";
+    }
+    op->durable_at = batch->durable_at;
+    batch_free(batch);
+}
+
+void db_history_crowd(struct db_history *h, struct db_rig *rig)
+{
+    static series_id ids[HISTORY_CROWD_N];
+    size_t n = 0;
+    lsn at;
+    if (db_history_choose(h, 3)) {
+        put_crowd(h, rig);
+        return;
+    }
+    for (uint32_t i = 0; i < HISTORY_CROWD_N; i++) {
+        uint32_t ordinal = db_rig_ordinal(rig, history_crowd_name(i));
+        if (ordinal != ORDINAL_NONE) ids[n++] = registry_entry(db_registry(rig->db), ordinal)->id;
+    }
+    if (n && delete_many(h, rig, ids, n, false, &at))
+        add_op(h, HISTORY_DELETE_CROWD)->durable_at = at;
 }
 
 void db_history_alter(struct db_history *h, struct db_rig *rig)
@@ -379,6 +450,10 @@ static bool one_operation(struct db_history *h, struct db_rig *rig)
         db_history_alter(h, rig);
     else if (dice >= 64 && dice < 66 && h->kinds & HISTORY_SNAPSHOTS)
         db_history_snapshot(h, rig);
+    else if (dice >= 56 && dice < 59 && h->kinds & HISTORY_KEYS)
+        db_history_remove(h, rig);
+    else if (dice >= 36 && dice < 56 && h->kinds & HISTORY_CROWD)
+        db_history_crowd(h, rig);
     else if (dice < 75)
         db_history_put(h, rig);
     else if (dice < 82)
@@ -403,216 +478,3 @@ bool db_history_step(struct db_history *h, struct db_rig *rig)
     return true;
 }
 
-/* --- comparing ------------------------------------------------------------------- */
-
-static void replay_put(const struct history_op *op, struct model_db *model)
-{
-    for (size_t k = 0; k < op->n_rows; k++) {
-        const struct history_row *row = &op->rows[k];
-        status st = model_db_put_as(model, db_history_name(row->series), type_of(row->series),
-                                    row->ts, row->bits, (enum dup_policy)row->policy);
-        if ((st == ST_DUPLICATE) != row->refused && !model->surprise[0])
-            snprintf(model->surprise, sizeof(model->surprise), "%s at %lld, policy %u: %s",
-                     db_history_name(row->series), (long long)row->ts, row->policy,
-                     row->refused ? "refused as a duplicate" : "a duplicate was taken");
-    }
-}
-
-void db_history_replay(const struct db_history *h, size_t from, size_t to, struct model_db *model)
-{
-    for (size_t i = from; i < to; i++) {
-        const struct history_op *op = &h->ops[i];
-        if (op->what == HISTORY_PUT) replay_put(op, model);
-        if (op->what == HISTORY_EXPIRE) model_db_expire(model, op->oldest);
-        for (uint32_t s = 0; s < HISTORY_SERIES_ALL; s++) {
-            if (!(op->mask >> s & 1)) continue;
-            if (op->what == HISTORY_DELETE) model_db_delete(model, db_history_name(s), op->range);
-            if (op->what == HISTORY_ALTER)
-                model_db_set_policy(model, db_history_name(s), op->policy);
-        }
-    }
-}
-
-static int by_ordinal(const void *a, const void *b)
-{
-    const struct captured *x = a, *y = b;
-    return x->ordinal < y->ordinal ? -1 : x->ordinal > y->ordinal;
-}
-
-/* Texts become the numbers they were made from. */
-static void name_texts(struct points *pts)
-{
-    uint8_t text[TEXT_MAX];
-    for (size_t i = 0; i < pts->n; i++) {
-        struct slice got = *pts->val[i].bytes;
-        uint64_t number = got.len >= 8 ? load_u64((const uint8_t *)got.ptr) : 0;
-        bool same = got.len >= 8 && got.len == text_bytes(text, number) &&
-                    memcmp(text, got.ptr, got.len) == 0;
-        pts->val[i].bits = same ? number : UINT64_MAX;
-    }
-}
-
-static const char *compare_series(struct db_rig *rig, struct view *view,
-                                  const struct captured *found, uint32_t series,
-                                  struct time_range range, const struct model_db *model)
-{
-    static char text[256];
-    const char *why = NULL;
-    struct points pts = {0};
-    struct arena arena;
-    arena_init(&arena, NULL, 4096);
-    if (found && view_read(view, found, range, &pts, &arena, &rig->err) != ST_OK) {
-        snprintf(text, sizeof(text), "reading %s: %.200s", db_history_name(series), rig->err.text);
-        why = text;
-    } else {
-        if (type_of(series) == VALUE_BYTES) name_texts(&pts);
-        why = model_db_differs(model, db_history_name(series), range, &pts);
-    }
-    points_release(&pts);
-    arena_release(&arena);
-    return why;
-}
-
-/* An alteration that no sample shows yet is there all the same, or is not. */
-static const char *compare_policy(struct db_rig *rig, const struct model_db *model)
-{
-    const char *name = db_history_name(SERIES_ALTERED);
-    uint32_t ordinal = db_rig_ordinal(rig, name);
-    if (ordinal == ORDINAL_NONE) return NULL;
-    const struct series_attrs *attrs = entry_attrs(registry_entry(db_registry(rig->db), ordinal));
-    enum dup_policy got = attrs ? attrs->policy : DUP_UNSET;
-    return got == model_db_policy(model, name) ? NULL : "an alteration is lost, or was not made";
-}
-
-static const char *compare_view(struct db_rig *rig, struct view *view,
-                                const struct model_db *model)
-{
-    const struct time_range range = {db_window(rig->db).oldest, TS_MAX};
-    struct captured at[HISTORY_SERIES_ALL];
-    const char *why = compare_policy(rig, model);
-    size_t n = 0;
-    for (uint32_t s = 0; s < HISTORY_SERIES_ALL; s++) {
-        uint32_t ordinal = db_rig_ordinal(rig, db_history_name(s));
-        if (ordinal != ORDINAL_NONE) at[n++].ordinal = ordinal;
-    }
-    qsort(at, n, sizeof(at[0]), by_ordinal);
-    if (view_capture(view, at, n, &rig->err) != ST_OK) return "capture failed";
-    for (uint32_t s = 0; s < HISTORY_SERIES_ALL && !why; s++) {
-        struct captured key = {.ordinal = db_rig_ordinal(rig, db_history_name(s))};
-        const struct captured *found = bsearch(&key, at, n, sizeof(key), by_ordinal);
-        why = compare_series(rig, view, found, s, range, model);
-    }
-    return why;
-}
-
-const char *db_history_differs(struct db_rig *rig, const struct model_db *model)
-{
-    struct view *view;
-    if (model->surprise[0]) return model->surprise;
-    if (db_pin(rig->db, &view, &rig->err) != ST_OK) return "pin failed";
-    const char *why = compare_view(rig, view, model);
-    db_unpin(rig->db, view);
-    return why;
-}
-
-void db_history_note(struct db_history *h, const struct db_rig *rig)
-{
-    lsn durable = db_durable(rig->db);
-    for (size_t i = h->n_safe; i < h->n; i++)
-        if (h->ops[i].durable_at && h->ops[i].durable_at <= durable) h->n_safe = i + 1;
-}
-
-const char *db_history_resolve(struct db_history *h, struct db_rig *rig)
-{
-    static char text[300];
-    struct model_db model = {0};
-    const char *why = NULL;
-    text[0] = 0;
-    db_history_replay(h, 0, h->n_safe, &model);
-    for (size_t k = h->n_safe;; k++) {
-        why = db_history_differs(rig, &model);
-        if (!why) {
-            for (size_t i = k; i < h->n; i++) free(h->ops[i].rows);
-            h->n = h->n_safe = k;
-            break;
-        }
-        if (!text[0]) snprintf(text, sizeof(text), "with %zu operations: %.250s", k, why);
-        if (k == h->n) break;
-        db_history_replay(h, k, k + 1, &model);
-    }
-    model_db_release(&model);
-    return why ? text : NULL;
-}
-
-/* --- snapshots --------------------------------------------------------------------- */
-
-static const char *compare_restored(const struct db_history *h, struct db_rig *rig,
-                                    const struct history_snapshot *snapshot)
-{
-    static char text[300];
-    struct model_db model = {0};
-    struct err err = {.st = ST_OK};
-    const char *why = NULL;
-    if (db_check(rig->db, &err) != ST_OK) {
-        snprintf(text, sizeof(text), "restored: %.250s", err.text);
-        return text;
-    }
-    db_history_replay(h, 0, snapshot->from, &model);
-    for (size_t k = snapshot->from;; k++) {
-        why = db_history_differs(rig, &model);
-        if (!why || k == snapshot->to) break;
-        db_history_replay(h, k, k + 1, &model);
-    }
-    model_db_release(&model);
-    if (!why) return NULL;
-    snprintf(text, sizeof(text), "%s, of operations %zu to %zu: %.200s", snapshot->name,
-             snapshot->from, snapshot->to, why);
-    return text;
-}
-
-static const char *check_snapshot(const struct db_history *h, struct db_rig *rig,
-                                  const struct history_snapshot *snapshot)
-{
-    static char text[300];
-    const struct restore_options options = {0};
-    struct restore_result result;
-    struct db_rig other;
-    struct vfs *sub;
-    char from[32];
-    snprintf(from, sizeof(from), "snapshots/%s", snapshot->name);
-    if (restore_run(&result, rig->vfs, from, "restored", &options, &rig->err) != ST_OK ||
-        vfs_sub_open(&sub, rig->vfs, "restored", &rig->err) != ST_OK) {
-        snprintf(text, sizeof(text), "restoring %s: %.250s", from, rig->err.text);
-        return text;
-    }
-    db_rig_init_on(&other, rig->seed, sub);
-    other.options = rig->options;
-    clock_sim_init(&other.clock, h->wall);
-    const char *why = NULL;
-    if (db_rig_open(&other) == ST_OK) {
-        why = compare_restored(h, &other, snapshot);
-        (void)db_rig_close(&other);
-    } else {
-        snprintf(text, sizeof(text), "opening %s: %.250s", from, other.err.text);
-        why = text;
-    }
-    db_rig_release(&other);
-    vfs_free(sub);
-    return why;
-}
-
-const char *db_history_check_snapshots(struct db_history *h, struct db_rig *rig)
-{
-    const char *why = NULL;
-    for (unsigned i = 0; i < h->n_snapshots; i++) {
-        const struct history_snapshot *snapshot = &h->snapshots[i];
-        char path[32];
-        snprintf(path, sizeof(path), "snapshots/%s", snapshot->name);
-        if (!why && snapshot->good && snapshot->to <= h->n) why = check_snapshot(h, rig, snapshot);
-        if (vfs_remove_tree(rig->vfs, "restored", &rig->err) != ST_OK ||
-            vfs_remove_tree(rig->vfs, path, &rig->err) != ST_OK)
-            why = why ? why : "a snapshot cannot be removed";
-    }
-    h->n_snapshots = 0;
-    return why;
-}

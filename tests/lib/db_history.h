@@ -24,7 +24,9 @@
 
 enum {
     HISTORY_SERIES = 20,       /* floats; the series that kinds == 0 knows */
-    HISTORY_SERIES_ALL = 28,   /* with those of other types, and the one that is altered */
+    HISTORY_SERIES_ALL = 32,   /* with those of other types, the one that is altered, two of
+                                * histograms, two with keys */
+    HISTORY_CROWD_N = 1100,    /* more than a delete has in one frame */
     HISTORY_SNAPSHOTS_MAX = 8,
 };
 
@@ -35,13 +37,16 @@ enum history_kind {
     HISTORY_CLOCK = 8,         /* the clock goes by minutes: retention, compaction */
     HISTORY_SNAPSHOTS = 16,
     HISTORY_ATTRS = 32,        /* one series is altered; not with a retention */
-    HISTORY_ALL = 63,
+    HISTORY_HISTOGRAMS = 64,
+    HISTORY_KEYS = 128,        /* series with keys, that are removed as keys */
+    HISTORY_ALL = 255,
+    HISTORY_CROWD = 256,       /* many series that are written and deleted together */
 };
 
 struct history_row {
     uint32_t series;
     ts_time ts;
-    uint64_t bits;             /* of a text: the number it is made from */
+    uint64_t bits;             /* of a text or a histogram: the number it is made from */
     uint8_t policy;            /* enum dup_policy */
     bool refused;              /* as a duplicate */
 };
@@ -49,7 +54,14 @@ struct history_row {
 /* How the times of a series run in one batch. */
 enum history_run { HISTORY_MIXED, HISTORY_BACK = 5, HISTORY_AGAIN, HISTORY_WILD, HISTORY_RUNS };
 
-enum history_what { HISTORY_PUT, HISTORY_DELETE, HISTORY_EXPIRE, HISTORY_ALTER };
+enum history_what {
+    HISTORY_PUT,
+    HISTORY_DELETE,            /* also of keys */
+    HISTORY_EXPIRE,
+    HISTORY_ALTER,
+    HISTORY_PUT_CROWD,         /* one sample each; rows[0] says which */
+    HISTORY_DELETE_CROWD,
+};
 
 struct history_op {
     enum history_what what;
@@ -117,11 +129,13 @@ const char *db_history_name(uint32_t series);
 bool db_history_step(struct db_history *history, struct db_rig *rig);
 
 /* Operations by name: a batch that is answered, a delete, an alteration, the beginning of
- * a snapshot. */
+ * a snapshot, the removal of keys, the crowd's next sample or its end. */
 void db_history_put(struct db_history *history, struct db_rig *rig);
 void db_history_erase(struct db_history *history, struct db_rig *rig);
 void db_history_alter(struct db_history *history, struct db_rig *rig);
 void db_history_snapshot(struct db_history *history, struct db_rig *rig);
+void db_history_remove(struct db_history *history, struct db_rig *rig);
+void db_history_crowd(struct db_history *history, struct db_rig *rig);
 
 /* Applies the operations from..to-1 to the model. */
 void db_history_replay(const struct db_history *history, size_t from, size_t to,
@@ -138,6 +152,10 @@ const char *db_history_resolve(struct db_history *history, struct db_rig *rig);
 /* NULL when every good snapshot can be restored, verified, opened, and holds what the
  * history held when it was made; else why not. Nothing is under way. Removes them. */
 const char *db_history_check_snapshots(struct db_history *history, struct db_rig *rig);
+
+/* NULL when every sample that can be read was written by the history at some time, with
+ * that value; else which was not. Samples may be missing, and reads may be refused. */
+const char *db_history_phantom(const struct db_history *history, struct db_rig *rig);
 
 /* NULL when the database holds exactly what the model does, by one view; of what has
  * expired nothing is compared. */

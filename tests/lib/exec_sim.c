@@ -27,6 +27,7 @@ static struct exec_sim *sim_of(struct exec *exec)
 
 static void send(struct exec_sim *sim, struct task *task)
 {
+    list_each(at, &sim->owner) ASSERT(at != &task->link); /* nobody posts a task twice */
     list_push(&sim->owner, &task->link);
     sim->n_tasks++;
 }
