@@ -6,6 +6,7 @@
 #include "base/bits.h"
 #include "base/log.h"
 #include "engine/db_priv.h"
+#include "model/histogram.h"
 #include "tests/lib/db_rig.h"
 #include "tests/lib/vfs_crash.h"
 #include "tests/lib/vfs_fault.h"
@@ -180,6 +181,39 @@ START_TEST(test_the_dead_stay_dead)
     ck_assert_uint_eq(registry_counts(db_registry(rig.db)).n_series, 10);
     check(&rig);
     close_and_free(&rig);
+    vfs_crash_free(after);
+}
+END_TEST
+
+/* Numbers and histograms of one name come back as two series from the log, and from files. */
+START_TEST(test_histograms_beside_numbers)
+{
+    const struct histogram hist = {.count = 3, .sum = 1.5, .zero_count = 3, .is_int = true};
+    struct vfs_crash *disk = vfs_crash_new();
+    struct db_rig rig;
+    open_on(&rig, vfs_crash_vfs(disk));
+    put(&rig, "m", 1, 1000);
+    struct batch *batch = db_rig_batch("m{i=\"1\"}");
+    batch->series[0].type = VALUE_HISTOGRAM;
+    ck_assert(batch_add_row(batch, 0, 2000, (union value){.hist = &hist}, 0));
+    db_rig_send(&rig, batch);
+    ck_assert_uint_eq(batch->n_refused, 0);
+    batch_free(batch);
+
+    struct vfs_crash *after = vfs_crash_cut(disk, VFS_CRASH_KEEP_ALL, 1);
+    vfs_crash_stop_after(disk, vfs_crash_n_changes(disk));
+    (void)db_rig_close(&rig);
+    db_rig_release(&rig);
+    vfs_crash_free(disk);
+    for (int i = 0; i < 2; i++) {
+        open_on(&rig, vfs_crash_vfs(after));
+        ck_assert_uint_eq(registry_counts(db_registry(rig.db)).n_series, 2);
+        ck_assert_uint_eq(count(&rig, "m", 1), 1);
+        put(&rig, "m", 1, 1000); /* the same sample: neither is made anew */
+        ck_assert_uint_eq(registry_counts(db_registry(rig.db)).n_series, 2);
+        check(&rig);
+        close_and_free(&rig);
+    }
     vfs_crash_free(after);
 }
 END_TEST
@@ -433,6 +467,7 @@ Suite *suite_recover(void)
     tcase_add_test(tc, test_a_start_reads_no_series_table);
     tcase_add_loop_test(tc, test_a_damaged_registry_is_rebuilt, 0, (int)ARRAY_LEN(losses));
     tcase_add_test(tc, test_the_dead_stay_dead);
+    tcase_add_test(tc, test_histograms_beside_numbers);
     tcase_add_test(tc, test_power_goes_at_every_step_of_a_checkpoint);
     tcase_add_test(tc, test_a_delta_that_may_be_named_is_not_replaced);
     tcase_add_test(tc, test_threads_replay_the_same);
