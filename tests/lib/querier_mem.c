@@ -35,7 +35,8 @@ static bool has_sample(const struct mem_series *series, struct time_range range)
 static int compare_series(const void *a, const void *b)
 {
     const struct mem_series *const *left = a, *const *right = b;
-    return labels_cmp((*left)->labels, (*right)->labels);
+    int order = labels_cmp((*left)->labels, (*right)->labels);
+    return order ? order : (int)(*left)->type - (int)(*right)->type;
 }
 
 /* ---- the port ------------------------------------------------------------------- */
@@ -232,8 +233,7 @@ static status find_series(struct mem_series **out, struct querier_mem *mem, stru
 
     for (size_t i = 0; i < mem->series.len; i++) {
         struct mem_series *s = &mem->series.ptr[i];
-        if (!labels_eq(s->labels, labels)) continue;
-        if (s->type != type) return err_set(err, ST_WRONG_TYPE, "a series has one type");
+        if (s->type != type || !labels_eq(s->labels, labels)) continue;
         *out = s;
         return ST_OK;
     }
@@ -288,8 +288,10 @@ status querier_mem_load(struct querier_mem *mem, int64_t step, const char *line,
     for (size_t i = 0; i < n; i++) {
         struct point p = {.ts = (ts_time)i * step};
         if (!values[i].present) continue;
-        memcpy(&p.val.bits, &values[i].value, sizeof(p.val.bits));
-        TRY(querier_mem_add(mem, labels, VALUE_F64, &p, 1, err));
+        if (values[i].hist) p.val.hist = values[i].hist;
+        else memcpy(&p.val.bits, &values[i].value, sizeof(p.val.bits));
+        enum value_type type = values[i].hist ? VALUE_HISTOGRAM : VALUE_F64;
+        TRY(querier_mem_add(mem, labels, type, &p, 1, err));
     }
     return ST_OK;
 }

@@ -37,7 +37,8 @@ struct querier_mem {
 void querier_mem_init(struct querier_mem *mem);
 void querier_mem_release(struct querier_mem *mem); /* asserts that n_open is 0 */
 
-/* Adds samples to the series of these labels (any order), which is made when it is new.
+/* Adds samples to the series of these labels (any order) and type, which is made when it is
+ * new.
  * A timestamp that is there already gets the new value; others may come in any order.
  * Bytes and histograms must outlive the querier. */
 CHECKED status querier_mem_add(struct querier_mem *mem, struct labels labels,
@@ -45,8 +46,9 @@ CHECKED status querier_mem_add(struct querier_mem *mem, struct labels labels,
                                struct err *err);
 
 /* A line of promqltest's `load`: a metric and its values, step apart, from time 0:
- *     m{a="b"} 1 2 _ stale 0+10x5 7x3 _x4 -Inf NaN
- * Histograms are ST_UNSUPPORTED; ST_INVALID names what is wrong. Values are f64. */
+ *     m{a="b"} 1 2 _ stale 0+10x5 7x3 _x4 -Inf NaN {{count:3 buckets:[1 2]}}
+ * ST_INVALID names what is wrong. Numbers are f64; histograms go to a series of the same
+ * labels and their own type, as the database has them. */
 CHECKED status querier_mem_load(struct querier_mem *mem, int64_t step, const char *line,
                                 struct err *err);
 

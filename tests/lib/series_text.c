@@ -7,7 +7,9 @@
 #include "base/numfmt.h"
 #include "base/vec.h"
 #include "model/value.h"
+#include "promql/hist_math.h"
 #include "promql/parser.h"
+#include "tests/lib/histogram_parse.h"
 
 enum { VALUES_MAX = 1000000 }; /* of one line: a test that means more is a mistake */
 
@@ -153,6 +155,71 @@ static status parse_word(struct value_list *list, struct slice word, struct err 
     return push_run(list, value, step, n, err);
 }
 
+/* "}}" and what follows it on the word. */
+static bool past_braces(struct slice *inside, struct slice *rest, struct slice text)
+{
+    for (size_t i = 2; i + 1 < text.len; i++) {
+        if (text.ptr[i] != '}' || text.ptr[i + 1] != '}') continue;
+        *inside = slice_of(text.ptr + 2, i - 2);
+        *rest = slice_skip(text, i + 2);
+        return true;
+    }
+    return false;
+}
+
+static bool begins_histogram(struct slice text)
+{
+    return text.len > 3 && text.ptr[0] == '{' && text.ptr[1] == '{';
+}
+
+static status push_histograms(struct value_list *list, const struct histogram *first,
+                              const struct histogram *step, int sign, uint64_t n,
+                              struct arena *arena, struct err *err)
+{
+    struct hist_work work = {.arena = arena};
+    struct hist_sum sum = {0};
+    struct hist_notes notes = {0};
+
+    if (n > VALUES_MAX) return err_set(err, ST_INVALID, "too many values");
+    if (!vec_reserve(list, n)) return err_set(err, ST_NO_MEMORY, "values");
+    if (hist_sum_set(&work, &sum, first) != HIST_DONE) return ST_NO_MEMORY;
+    for (uint64_t i = 0; i < n; i++) {
+        const struct histogram *h = step && i ? hist_sum_value(arena, &sum) : first;
+        if (!h) return err_set(err, ST_NO_MEMORY, "values");
+        list->ptr[list->len++] = (struct text_value){.present = true, .hist = h};
+        if (step && hist_sum_add(&work, &sum, step, sign, &notes) != HIST_DONE)
+            return err_set(err, ST_INVALID, "histograms that do not add up");
+    }
+    return ST_OK;
+}
+
+/* {{...}}, {{...}}xN or {{...}}+{{...}}xN at the start of *text. */
+static status parse_histograms(struct value_list *list, struct slice *text, struct arena *arena,
+                               struct err *err)
+{
+    const struct histogram *first, *step = NULL;
+    struct slice inside, rest;
+    uint64_t n = 0;
+    int sign = 1;
+    size_t len = 0;
+
+    if (!past_braces(&inside, &rest, *text)) return ST_INVALID;
+    TRY(histogram_parse(&first, inside, arena, err));
+    if (rest.len > 0 && (rest.ptr[0] == '+' || rest.ptr[0] == '-')) {
+        sign = rest.ptr[0] == '+' ? 1 : -1;
+        rest = slice_skip(rest, 1);
+        if (!begins_histogram(rest) || !past_braces(&inside, &rest, rest)) return ST_INVALID;
+        TRY(histogram_parse(&step, inside, arena, err));
+    }
+    while (len < rest.len && !is_space(rest.ptr[len])) len++;
+    if (len > 0) {
+        if (rest.ptr[0] != 'x' || !parse_u64(&n, slice_of(rest.ptr + 1, len - 1)))
+            return err_set(err, ST_INVALID, "a histogram is followed by xN");
+    }
+    *text = slice_skip(rest, len);
+    return push_histograms(list, first, step, sign, n + 1, arena, err);
+}
+
 status series_text_values(struct text_value **out, size_t *n, struct slice text,
                           struct arena *arena, struct err *err)
 {
@@ -161,14 +228,14 @@ status series_text_values(struct text_value **out, size_t *n, struct slice text,
 
     for (text = skip_spaces(text); text.len > 0 && st == ST_OK; text = skip_spaces(text)) {
         size_t len = 0;
+        if (begins_histogram(text)) {
+            st = parse_histograms(&list, &text, arena, err);
+            continue;
+        }
         while (len < text.len && !is_space(text.ptr[len])) len++;
         struct slice word = slice_of(text.ptr, len);
         text = slice_skip(text, len);
-
-        if (word.len > 1 && word.ptr[0] == '{' && word.ptr[1] == '{')
-            st = err_set(err, ST_UNSUPPORTED, "native histograms are not for this reader");
-        else
-            st = parse_word(&list, word, err);
+        st = parse_word(&list, word, err);
         if (st == ST_INVALID)
             st = err_set(err, ST_INVALID, "\"" SLICE_FMT "\" is no value", SLICE_ARG(word));
     }

@@ -2,12 +2,15 @@
  *
  *     metric{a="b", c="d"} 1 2 _ stale 0+10x5 7x3 _x4 -Inf NaN
  *
- * Histograms ({{...}}) are refused with ST_UNSUPPORTED. Pure. */
+ *     h {{schema:0 count:4 buckets:[1 2 1]}}x3 {{}}+{{count:1}}x5 _
+ *
+ * Histograms: see histogram_parse.h. Pure. */
 #ifndef TSINK_TESTS_SERIES_TEXT_H
 #define TSINK_TESTS_SERIES_TEXT_H
 
 #include "base/arena.h"
 #include "base/status.h"
+#include "model/histogram.h"
 #include "model/label.h"
 
 /* The labels of the metric at the start of the line, canonical, texts in the arena;
@@ -18,6 +21,7 @@ CHECKED status series_text_labels(struct labels *out, struct slice *rest, struct
 struct text_value {
     bool present; /* false: `_` */
     double value;
+    const struct histogram *hist; /* not NULL: the value is this */
 };
 
 /* The values, in the arena. ST_INVALID names the word that is none. */

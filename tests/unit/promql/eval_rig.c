@@ -2,6 +2,7 @@
 #include "tests/unit/promql/eval_rig.h"
 
 #include "promql/annotations.h"
+#include "promql/hist_quantile.h"
 
 void rig_load(struct querier_mem *mem, struct eval_data data)
 {
@@ -18,8 +19,9 @@ static void put_value(struct strbuf *out, const struct prom_point *p)
 {
     char text[40];
 
-    if (p->hist) strbuf_printf(out, " {count:%g sum:%g}", p->hist->count, p->hist->sum);
-    else strbuf_printf(out, " %s", go_float(text, p->val));
+    strbuf_char(out, ' ');
+    if (p->hist) histogram_text(out, p->hist);
+    else strbuf_str(out, go_float(text, p->val));
 }
 
 /* Returns the number of values. */

@@ -69,17 +69,17 @@ START_TEST(test_types_of_one_series_meet)
     struct point p = {.ts = 60000, .val.hist = &h};
     struct err err;
     static const struct eval_case table[] = {
-        {"h", 60000, 0, 0, "h {count:4 sum:10}\n"},
+        {"h", 60000, 0, 0, "h {count:4, sum:10}\n"},
         {"count(h) + count_over_time(h[1m])", 60000, 0, 0, "{} 2\n"},
-        {"-h", 60000, 0, 0, "{} {count:-4 sum:-10}\n"},
-        {"h / 2", 60000, 0, 0, "{} {count:2 sum:5}\n"},
+        {"-h", 60000, 0, 0, "{} {count:-4, sum:-10}\n"},
+        {"h / 2", 60000, 0, 0, "{} {count:2, sum:5}\n"},
         {"histogram_avg(h)", 60000, 0, 0, "{} 2.5\n"},
         {"h + 1", 60000, 0, 0,
          "info: PromQL info: incompatible sample types encountered for binary operator \"+\": "
          "histogram + float (1:1)\n"},
         {"max(h)", 60000, 0, 0, "info: PromQL info: ignored histogram in max aggregation (1:5)\n"},
         {"abs(h)", 60000, 0, 0, ""},
-        {"h[2m]", 60000, 0, 0, "h {count:4 sum:10}@60000\n"},
+        {"h[2m]", 60000, 0, 0, "h {count:4, sum:10}@60000\n"},
     };
 
     rig_load(&mem, (struct eval_data){1, none});
