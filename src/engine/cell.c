@@ -117,9 +117,9 @@ static void fill_head(const struct cell *cell, struct head *head, uint32_t ordin
     const struct series_entry *entry = registry_entry(cell->registry, ordinal);
     const struct series_attrs *attrs = entry_attrs(entry);
     bool keyed = (entry_flags(entry) & SERIES_KEYED) != 0;
-    ASSERT(word_node(head_root(head)) == NULL);
-    head->id = entry->id;
+    head->id = entry->id; /* written before it is read: one fault for a fresh page, not two */
     head->gen = entry_gen(entry);
+    ASSERT(word_node(head_root(head)) == NULL);
     head->type = entry->type;
     head->shard = segment_shard(entry->place) & (CELL_SHARDS - 1);
     head->doomed = 0;

@@ -276,7 +276,7 @@ static uint8_t *put_ids(uint8_t *at, const uint64_t *ids, size_t n)
 /* The rest of the payload; *ids is the caller's. */
 static status get_ids(uint64_t **ids, size_t *n, struct cursor *cur)
 {
-    uint64_t count, id = 0, step;
+    uint64_t count, id = 0, step = 0;
     if (!take_varint(cur, &count) || count > (size_t)(cur->end - cur->at)) return ST_CORRUPT;
 
     uint64_t *list = mem_try_array(count ? count : 1, sizeof(*list));

@@ -285,12 +285,13 @@ bool identity_fill(struct identity *table, struct hash128 hash, uint32_t ordinal
     uint64_t lo = lo_of(hash);
     size_t i = place_of(cur, lo);
     for (;;) {
-        uint64_t there = 0; /* taking the slot is all that threads must agree on */
-        if (lo_at(cur, i) == 0 &&
-            atomic_compare_exchange_strong_explicit(&cur->slot[i].lo, &there, lo,
+        /* Taking the slot is all that threads must agree on. No look before: a page that is
+         * read first and written then costs two faults. */
+        uint64_t there = 0;
+        if (atomic_compare_exchange_strong_explicit(&cur->slot[i].lo, &there, lo,
                                                     memory_order_relaxed, memory_order_relaxed))
             break;
-        if (lo_at(cur, i) == lo) return false;
+        if (there == lo) return false;
         i = next_place(cur, i);
     }
     atomic_store_explicit(&cur->slot[i].rest, rest_of(hash, ordinal), memory_order_relaxed);

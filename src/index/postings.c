@@ -17,7 +17,7 @@
 #include "index/index_pool_priv.h"
 #include "index/postings_priv.h"
 
-enum { PAGE_CAP_MIN = 4, PAGE_CAP_MAX = 512, PAGE_CAP_PUBLISH = 4092 };
+enum { PAGE_CAP_MIN = 4, PAGE_CAP_MAX = 512, PAGE_CAP_PUBLISH = POSTINGS_PLAIN_MAX };
 
 struct page {
     _Atomic(struct page *) next;
@@ -405,14 +405,35 @@ static bool fill_base(struct plist *list, struct index_pool *pool, const uint32_
     return true;
 }
 
+static uint32_t *room_on_page(struct plist *list, struct index_pool *pool, uint32_t n)
+{
+    struct page *page = new_page(pool, n < PAGE_CAP_MIN ? PAGE_CAP_MIN : n);
+    if (!page) return NULL;
+    *list = (struct plist){.first = page, .tail = page, .tail_n = n, .n = n};
+    return page->ord;
+}
+
 static bool fill_page(struct plist *list, struct index_pool *pool, const uint32_t *ordinals,
                       uint32_t n)
 {
-    struct page *page = new_page(pool, n < PAGE_CAP_MIN ? PAGE_CAP_MIN : n);
-    if (!page) return false;
-    memcpy(page->ord, ordinals, n * sizeof(*ordinals));
-    *list = (struct plist){.first = page, .tail = page, .tail_n = n, .n = n};
-    return true;
+    uint32_t *room = room_on_page(list, pool, n);
+    if (room) memcpy(room, ordinals, n * sizeof(*ordinals));
+    return room != NULL;
+}
+
+uint32_t *postings_room(struct postings *post, struct index_pool *pool, uint32_t n)
+{
+    DASSERT(!list_of(post) && !few_load(&post->one));
+    DASSERT(n >= POSTINGS_PLAIN_MIN && n <= POSTINGS_PLAIN_MAX);
+    struct plist *list = pool_alloc(pool, sizeof(*list));
+    if (!list) return NULL;
+    uint32_t *room = room_on_page(list, pool, n);
+    if (!room) {
+        pool_free(pool, list, sizeof(*list));
+        return NULL;
+    }
+    atomic_store_explicit(&post->list, list, memory_order_release);
+    return room;
 }
 
 bool postings_fill(struct postings *post, struct index_pool *pool, const uint32_t *ordinals,

@@ -67,6 +67,12 @@ bool postings_append(struct postings *post, uint32_t ordinal);
 CHECKED bool postings_fill(struct postings *post, struct index_pool *pool,
                            const uint32_t *ordinals, uint32_t n);
 
+/* The same in two steps, for n from POSTINGS_PLAIN_MIN to POSTINGS_PLAIN_MAX: the list is
+ * there and has its length, and the caller writes the ordinals to what is returned before
+ * anybody looks. NULL when refused. Owner. */
+enum { POSTINGS_PLAIN_MIN = 3, POSTINGS_PLAIN_MAX = 4092 };
+CHECKED uint32_t *postings_room(struct postings *post, struct index_pool *pool, uint32_t n);
+
 /* How many entries, the dead and doubles included: an upper bound. Any thread. */
 uint32_t postings_len(const struct postings *post);
 

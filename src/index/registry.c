@@ -304,25 +304,36 @@ status registry_add_scratch(uint32_t *ordinal, struct registry *reg,
     return ST_OK;
 }
 
+/* The pairs of the series that is added are gathered; those of the one before are kept. */
+static void next_scratch(struct registry *reg)
+{
+    __typeof__(reg->scratch) oldest = reg->before;
+    reg->before = reg->scratch;
+    reg->scratch = oldest;
+    vec_clear(&reg->scratch);
+}
+
+/* What the series before has where the next pair goes. */
+static uint32_t like_before(const struct registry *reg)
+{
+    size_t at = reg->scratch.len;
+    return at < reg->before.len ? reg->before.ptr[at] : ID_NONE;
+}
+
 status registry_add(uint32_t *ordinal, struct registry *reg, const struct series_new *make)
 {
     struct slice key = {NULL, 0};
     if (n_pairs(reg) >= ID_NONE - 1 - make->labels.n) return ST_LIMIT;
     /* Needed last, the farthest away. */
     identity_prefetch(reg->identity, labels_hash_as(make->hash, make->type));
-    __typeof__(reg->scratch) oldest = reg->before;
-    reg->before = reg->scratch;
-    reg->scratch = oldest;
-    vec_clear(&reg->scratch);
+    next_scratch(reg);
     for (size_t i = 0; i < make->labels.n; i++) {
         const struct label *label = &make->labels.ptr[i];
         if (slice_eq(label->name, key_name)) {
             key = label->value;
             continue;
         }
-        size_t at = reg->scratch.len;
-        uint32_t like = at < reg->before.len ? reg->before.ptr[at] : ID_NONE;
-        uint32_t id = intern_like(reg, label, like);
+        uint32_t id = intern_like(reg, label, like_before(reg));
         if (id == ID_NONE || !vec_push(&reg->scratch, id)) return ST_NO_MEMORY;
     }
     return registry_add_scratch(ordinal, reg, make, key);
@@ -333,13 +344,12 @@ status registry_add_pairs(uint32_t *ordinal, struct registry *reg,
 {
     size_t n_unknown = 0;
     if (n_pairs(reg) >= ID_NONE - 1 - list->n_unknown) return ST_LIMIT;
-    vec_clear(&reg->scratch);
+    next_scratch(reg);
     if (!vec_reserve(&reg->scratch, list->n)) return ST_NO_MEMORY;
     for (size_t i = 0; i < list->n; i++) {
         uint32_t id = list->pairs[i];
         if (id == PAIR_UNKNOWN) {
-            const struct label *label = &list->unknown[n_unknown++];
-            id = registry_intern_pair(reg, label->name, label->value);
+            id = intern_like(reg, &list->unknown[n_unknown++], like_before(reg));
             if (id == ID_NONE) return ST_NO_MEMORY;
         }
         reg->scratch.ptr[reg->scratch.len++] = id;
