@@ -23,6 +23,7 @@
 #include "base/clock.h"
 #include "base/exec.h"
 #include "base/metric.h"
+#include "base/regex.h"
 #include "base/strbuf.h"
 #include "engine/db.h"
 #include "net/conn.h"
@@ -35,7 +36,7 @@
  * as long as the server. */
 struct app_settings {
     uint64_t generation;
-    bool admin_api, debug_command;
+    bool admin_api, lifecycle_api, debug_command;
     bool promql_stable;
     int64_t query_timeout_ms;      /* default and ceiling of a query's time */
     int64_t query_lookback_ms;
@@ -53,8 +54,19 @@ struct app_settings {
     double ts_ignore_val;
     char ts_metric_label[64];      /* label whose value names the metric; "" turns it off */
     enum ts_name_mode { TS_NAME_DERIVE, TS_NAME_KEY, TS_NAME_NONE } ts_name_mode;
+    char external_labels[512];     /* external_labels.h; checked */
     char http_prefix[64];          /* "" or "/a/b": every path is also served below it */
     bool resp_lenient_args;        /* unknown option words are ignored, as the peer does */
+};
+
+/* What runtimeinfo tells of the process. */
+struct app_runtime {
+    char cwd[512], hostname[256];
+    int64_t config_ms;             /* wall time when the configuration was read last */
+    bool config_ok;                /* that reading succeeded */
+    uint64_t n_corruptions;        /* damaged parts put aside at start */
+    uint64_t n_threads, n_cpus, memory_limit;
+    int64_t retention_ms;
 };
 
 /* What the server gives to the api and the api must not know how it is done. All are
@@ -69,11 +81,18 @@ struct app_ports {
     status (*config_set)(void *ctx, const struct slice *names, const struct slice *values,
                          size_t n, struct err *err);
     status (*config_rewrite)(void *ctx, struct err *err);
+    /* Reads the configuration file again and takes over what may change; out gets lines
+     * for a human. ST_INTERNAL says why everything stays as it was. */
+    status (*config_reload)(void *ctx, struct strbuf *out, struct err *err);
     void (*stats_reset)(void *ctx);
+    void (*runtime)(void *ctx, struct app_runtime *out);
     /* INFO text of the named sections (n 0: the default ones), in Redis' form. */
     void (*info)(void *ctx, struct strbuf *out, const struct slice *sections, size_t n);
     /* The body of /metrics: exposition text, or OpenMetrics. */
     void (*metrics)(void *ctx, struct strbuf *out, bool openmetrics);
+    /* The same as a JSON list of metric families (ProtoJSON of Prometheus' client model)
+     * whose names match; NULL: all. */
+    void (*metrics_json)(void *ctx, struct strbuf *out, const struct regex *names);
     /* Begins an orderly stop; returns at once. */
     void (*shutdown)(void *ctx, bool save);
 };
@@ -84,6 +103,7 @@ struct app {
     /* Until then: the phase of the start (a literal) and how much of it is done. */
     _Atomic(const char *) start_phase;
     _Atomic unsigned start_percent;
+    _Atomic uint64_t replay_done, replay_total; /* of the log, in its order */
     _Atomic bool stopping;
     struct querier *querier;
     struct sink *sink;

@@ -15,7 +15,31 @@ void http_series(struct http_call *call);
 void http_labels(struct http_call *call);
 void http_label_values(struct http_call *call);
 void http_metadata(struct http_call *call);
+/* http_info.c */
+void http_runtimeinfo(struct http_call *call);
+void http_flags(struct http_call *call);
+void http_config(struct http_call *call);
+void http_walreplay(struct http_call *call);
+void http_self_metrics(struct http_call *call);
+void http_features(struct http_call *call);
+void http_version(struct http_call *call);
+void http_openapi(struct http_call *call);
+/* http_ruler.c */
+void http_rules(struct http_call *call);
+void http_alerts(struct http_call *call);
+void http_alertmanagers(struct http_call *call);
+void http_targets(struct http_call *call);
+void http_targets_metadata(struct http_call *call);
+void http_relabel_steps(struct http_call *call);
+void http_scrape_pools(struct http_call *call);
+void http_scrape_pool_config(struct http_call *call);
+void http_notifications(struct http_call *call);
+void http_notifications_live(struct http_call *call);
+/* http_lifecycle.c */
+void http_reload(struct http_call *call);
+void http_quit(struct http_call *call);
 /* http_status.c */
+void http_tsdb_blocks(struct http_call *call);
 void http_buildinfo(struct http_call *call);
 void http_tsdb_status(struct http_call *call);
 void http_healthy(struct http_call *call);

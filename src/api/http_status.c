@@ -1,5 +1,8 @@
 /* Probes, figures, versions. */
+#include <stdio.h>
+
 #include "api/http_handlers.h"
+#include "api/http_owner.h"
 #include "api/promjson.h"
 #include "api/version.h"
 #include "api/work.h"
@@ -20,7 +23,7 @@ struct owner_question {
     struct task task;
     struct http_call *call;
     struct loop *home;
-    bool openmetrics, ready;
+    bool ready;
     struct strbuf text;
 };
 
@@ -69,35 +72,27 @@ void http_ready(struct http_call *call)
     app_to_owner(app, &q->task);
 }
 
-static void metrics_at_home(struct task *task)
+static bool wants_openmetrics(struct http_call *call)
 {
-    struct owner_question *q = container_of(task, struct owner_question, task);
-    const char *type = q->openmetrics
-                           ? "application/openmetrics-text; version=1.0.0; charset=utf-8"
-                           : "text/plain; version=0.0.4; charset=utf-8";
-    http_call_text(q->call, 200, type, strbuf_view(&q->text));
-    strbuf_release(&q->text);
-    mem_free(q);
+    struct slice accept = http_value(call->req, HTTP_F_ACCEPT);
+    return accept.len && memmem(accept.ptr, accept.len, "application/openmetrics-text", 28);
 }
 
-static void metrics_on_owner(struct task *task)
+static status put_metrics(struct http_call *call, struct strbuf *out, struct err *err)
 {
-    struct owner_question *q = container_of(task, struct owner_question, task);
-    struct app *app = q->call->app;
-    app->ports.metrics(app->ports.ctx, &q->text, q->openmetrics);
-    q->task.fn = metrics_at_home;
-    app_to_loop(q->home, &q->task);
+    struct app *app = call->app;
+    (void)err;
+    app->ports.metrics(app->ports.ctx, out, wants_openmetrics(call));
+    return ST_OK;
 }
 
 void http_metrics(struct http_call *call)
 {
-    struct owner_question *q = new_question(call);
-    struct slice accept = http_value(call->req, HTTP_F_ACCEPT);
-    q->openmetrics =
-        accept.len && memmem(accept.ptr, accept.len, "application/openmetrics-text", 28) != NULL;
-    q->task.fn = metrics_on_owner;
-    /* Before the owner's loop runs the task waits there; the answer comes with it. */
-    app_to_owner(call->app, &q->task);
+    http_on_owner(call,
+                  wants_openmetrics(call)
+                      ? "application/openmetrics-text; version=1.0.0; charset=utf-8"
+                      : "text/plain; version=0.0.4; charset=utf-8",
+                  put_metrics);
 }
 
 /* --- versions ---------------------------------------------------------------------- */
@@ -124,6 +119,60 @@ void http_buildinfo(struct http_call *call)
     json_close_object(&w);
     http_call_json(call, 200, &body);
     strbuf_release(&body);
+}
+
+/* --- blocks ------------------------------------------------------------------------- */
+
+static void put_block(void *ctx, const struct db_segment *seg)
+{
+    struct json_writer *w = ctx;
+    char id[32];
+    int len = snprintf(id, sizeof(id), "%026llX", (unsigned long long)seg->id);
+    json_open_object(w);
+    json_field_text(w, "ulid", slice_of(id, (size_t)len));
+    json_field_i64(w, "minTime", seg->min_ms);
+    json_field_i64(w, "maxTime", seg->max_ms);
+    json_put_key(w, SLICE_LIT("stats"));
+    json_open_object(w);
+    json_field_u64(w, "numSamples", seg->n_samples);
+    json_field_u64(w, "numSeries", seg->n_series);
+    json_field_u64(w, "numChunks", seg->n_chunks);
+    json_field_u64(w, "numBytes", seg->n_bytes);
+    json_close_object(w);
+    json_put_key(w, SLICE_LIT("compaction"));
+    json_open_object(w);
+    json_field_u64(w, "level", seg->level + 1); /* Prometheus counts from 1 */
+    json_put_key(w, SLICE_LIT("sources"));
+    json_open_array(w);
+    json_put_text(w, slice_of(id, (size_t)len));
+    json_close_array(w);
+    json_close_object(w);
+    json_field_u64(w, "version", 1);
+    json_close_object(w);
+}
+
+/* The database may have closed since the request came. */
+static status put_blocks(struct http_call *call, struct strbuf *out, struct err *err)
+{
+    struct json_writer w;
+    if (!call->app->db) return err_set(err, ST_CLOSED, "stopping");
+    json_writer_init(&w, out);
+    json_open_object(&w);
+    json_field_text(&w, "status", SLICE_LIT("success"));
+    json_put_key(&w, SLICE_LIT("data"));
+    json_open_object(&w);
+    json_put_key(&w, SLICE_LIT("blocks"));
+    json_open_array(&w);
+    db_segments(call->app->db, put_block, &w);
+    json_close_array(&w);
+    json_close_object(&w);
+    json_close_object(&w);
+    return ST_OK;
+}
+
+void http_tsdb_blocks(struct http_call *call)
+{
+    http_on_owner(call, NULL, put_blocks);
 }
 
 /* --- cardinality ------------------------------------------------------------------- */

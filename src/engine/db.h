@@ -165,6 +165,18 @@ struct db_stats {
 /* Owner. */
 void db_stats(struct db *db, struct db_stats *out);
 
+/* A segment as status routes show it. Times in ms, rounded down. */
+struct db_segment {
+    uint64_t id;
+    unsigned level;
+    int64_t min_ms, max_ms;
+    uint64_t n_series, n_chunks, n_samples, n_bytes;
+};
+
+/* Owner. Calls fn for every segment. */
+void db_segments(struct db *db, void (*fn)(void *ctx, const struct db_segment *segment),
+                 void *ctx);
+
 /* Owner, nothing under way: walks registry, heads, manifest, segments and deletes and
  * explains the first contradiction. */
 CHECKED status db_check(struct db *db, struct err *err);

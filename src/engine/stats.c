@@ -49,3 +49,21 @@ void db_stats(struct db *db, struct db_stats *out)
     out->n_quarantined = db->n_quarantined;
     out->snapshot_running = db->snapshot != NULL;
 }
+
+void db_segments(struct db *db, void (*fn)(void *ctx, const struct db_segment *segment), void *ctx)
+{
+    const struct manifest *manifest = db->cell.manifest;
+    enum precision precision = db->options.precision;
+    for (size_t i = 0; i < manifest->n_segments; i++) {
+        const struct segment_info *info = segment_info(manifest->segments[i]);
+        struct db_segment seg = {.id = info->id,
+                                 .level = info->level,
+                                 .min_ms = time_to_ms(info->ts.from, precision),
+                                 .max_ms = time_to_ms(info->ts.to, precision),
+                                 .n_series = info->n_series,
+                                 .n_chunks = info->n_chunks,
+                                 .n_samples = info->n_points,
+                                 .n_bytes = info->n_bytes};
+        fn(ctx, &seg);
+    }
+}

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "api/external_labels.h"
 #include "base/duration.h"
 #include "base/log.h"
 #include "base/numfmt.h"
@@ -237,12 +238,25 @@ static bool prefix_is_valid(const char *prefix)
     return len == 0 || prefix[0] == '/';
 }
 
+static status check_labels(const struct config *cfg, struct err *err)
+{
+    struct arena arena;
+    struct labels labels;
+    struct err why = {.st = ST_OK};
+    arena_init(&arena, NULL, 1024);
+    status st = external_labels_parse(&labels, slice_str(cfg->app.external_labels), &arena, &why);
+    arena_release(&arena);
+    if (st == ST_OK) return ST_OK;
+    return err_set(err, ST_INVALID, "external-labels: %s", err_text(&why, st));
+}
+
 static status check_http(const struct config *cfg, struct err *err)
 {
     struct regex *origins;
     struct err why = {.st = ST_OK};
     if (!prefix_is_valid(cfg->app.http_prefix))
         return err_set(err, ST_INVALID, "http-prefix must be like /prometheus, or empty");
+    TRY(check_labels(cfg, err));
     if (!cfg->cors[0]) return ST_OK;
     status st = regex_new(&origins, slice_str(cfg->cors), &why);
     if (st != ST_OK) return err_set(err, ST_INVALID, "cors-origin: %s", err_text(&why, st));

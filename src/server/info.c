@@ -7,6 +7,23 @@
 #include "base/panic.h"
 #include "server/server_stats.h"
 
+void server_runtime(void *ctx, struct app_runtime *out)
+{
+    struct server *srv = ctx;
+    struct db_stats stats = {0};
+    memset(out, 0, sizeof(*out));
+    if (srv->app.db) db_stats(srv->app.db, &stats);
+    if (!getcwd(out->cwd, sizeof(out->cwd))) out->cwd[0] = '\0';
+    if (gethostname(out->hostname, sizeof(out->hostname) - 1) != 0) out->hostname[0] = '\0';
+    out->config_ms = srv->config_ms;
+    out->config_ok = srv->config_ok;
+    out->n_corruptions = stats.n_quarantined;
+    out->n_threads = srv->n_threads;
+    out->n_cpus = srv->n_cpus;
+    out->memory_limit = stats.memory_limit;
+    out->retention_ms = server_config(srv)->engine.retention_ms;
+}
+
 struct info {
     struct server *srv;
     const struct server_stats *now, *base; /* base: at the last CONFIG RESETSTAT */

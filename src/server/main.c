@@ -76,7 +76,7 @@ int main(int argc, char **argv)
     log_set_level((enum log_level)config->cfg.log_level);
     if (log_start(&err) != ST_OK) fprintf(stderr, "tsink-server: %s\n", err.text);
 
-    st = server_open(&srv, config, file, &err);
+    st = server_open(&srv, config, file, argc - 1, argv + 1, &err);
     if (st == ST_OK) {
         st = server_run(srv, &err);
         server_close(srv);

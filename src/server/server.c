@@ -171,6 +171,8 @@ static status open_threads(struct server *srv, struct err *err)
     TRY(io_threads_open(&srv->io, srv->owner, srv->hub, (size_t)io, err));
     srv->app.owner = srv->owner;
     srv->app.hub = srv->hub;
+    enum { OTHER_THREADS = 3 }; /* JOB_LONG's, the WAL's and the log's */
+    srv->n_threads = (unsigned)(io + queries + cfg->maintenance_threads) + 1 + OTHER_THREADS;
     srv->app.exec = workers_exec(srv->workers);
     srv->app.loops = io_threads_all(srv->io);
     for (size_t i = 0; i < srv->app.loops.n; i++)
@@ -221,6 +223,10 @@ static bool on_progress(void *ctx, const char *phase, uint64_t done, uint64_t to
     unsigned percent = total ? (unsigned)((double)done / (double)total * 100) : 0;
     atomic_store_explicit(&srv->app.start_percent, percent, memory_order_relaxed);
     atomic_store_explicit(&srv->app.start_phase, phase, memory_order_relaxed);
+    if (strcmp(phase, "replay") == 0) {
+        atomic_store_explicit(&srv->app.replay_done, done, memory_order_relaxed);
+        atomic_store_explicit(&srv->app.replay_total, total, memory_order_release);
+    }
     loop_turn(srv->owner, 0);
     return signals_n_stops() == 0 && !srv->stop_asked;
 }
@@ -284,6 +290,9 @@ static void init_app(struct server *srv)
     app->ports = (struct app_ports){.ctx = srv,
                                     .info = server_info,
                                     .metrics = server_metrics,
+                                    .metrics_json = server_metrics_json,
+                                    .runtime = server_runtime,
+                                    .config_reload = server_reload,
                                     .shutdown = ask_shutdown};
     server_config_ports(srv, &app->ports);
     rng_init(&srv->rng, rng_system_seed());
@@ -291,13 +300,17 @@ static void init_app(struct server *srv)
 }
 
 status server_open(struct server **out, struct config_generation *config, const char *config_file,
-                   struct err *err)
+                   int argc, char **argv, struct err *err)
 {
     struct server *srv = mem_try_zero(sizeof(*srv));
     if (!srv) return err_set(err, ST_NO_MEMORY, "starting");
     srv->config = config;
     srv->config_file = config_file;
+    srv->argc = argc;
+    srv->argv = argv;
     init_app(srv);
+    srv->config_ms = srv->began_ms;
+    srv->config_ok = true;
     status st = open_files(srv, err);
     if (st == ST_OK) st = open_threads(srv, err);
     if (st == ST_OK) st = open_listeners(srv, err);

@@ -28,6 +28,10 @@ struct config_generation {
 struct server {
     struct config_generation *config; /* newest; owner */
     const char *config_file;          /* NULL: none */
+    int argc;                         /* the command line, to be read again */
+    char **argv;
+    int64_t config_ms;                /* when it was read last */
+    bool config_ok;
     struct app app;
     struct account account, net_account, query_account;
     struct vfs *vfs;                  /* the data directory */
@@ -43,15 +47,17 @@ struct server {
     _Atomic uint64_t durable;         /* the gate of parked replies */
     _Atomic(struct db *) db_for_wal;  /* set once the database is open */
     bool stop_asked, stop_save;
-    unsigned n_cpus;
+    unsigned n_cpus, n_threads;
     int64_t began_ms;
     uint64_t ops_last, ops_per_s;     /* commands, for INFO */
     mono_ns ops_at;
     struct server_baseline *baseline; /* CONFIG RESETSTAT */
 };
 
+/* argc and argv are what config was read from, without the program's name; they outlive
+ * the server. */
 CHECKED status server_open(struct server **out, struct config_generation *config,
-                           const char *config_file, struct err *err);
+                           const char *config_file, int argc, char **argv, struct err *err);
 
 /* ST_OK after an orderly stop; what failed otherwise. */
 status server_run(struct server *srv, struct err *err);
@@ -65,7 +71,12 @@ static inline const struct config *server_config(const struct server *srv)
 /* config_set.c: the api's ports to the configuration. */
 void server_config_ports(struct server *srv, struct app_ports *ports);
 
+/* config_reload.c: see app_ports. Owner. */
+CHECKED status server_reload(void *srv, struct strbuf *out, struct err *err);
+
 /* info.c and metrics.c. Owner. */
+void server_runtime(void *srv, struct app_runtime *out);
+void server_metrics_json(void *srv, struct strbuf *out, const struct regex *names);
 void server_info(void *srv, struct strbuf *out, const struct slice *sections, size_t n);
 void server_metrics(void *srv, struct strbuf *out, bool openmetrics);
 

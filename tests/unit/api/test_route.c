@@ -135,6 +135,37 @@ static const struct answer_case {
      "x", 400, "\"errorType\":\"bad_data\""},
 };
 
+/* What needs no data and no owner. */
+static const struct answer_case constants[] = {
+    {"GET /api/v1/rules?type=Alert&group_limit=3&exclude_alerts=t&match[]=a", "", "", 200,
+     "{\"status\":\"success\",\"data\":{\"groups\":[]}}"},
+    {"GET /api/v1/rules?type=x", "", "", 400, BAD("type") "not supported value \\\"x\\\"\"}"},
+    {"GET /api/v1/rules?match[]=%7b", "", "", 400, BAD("match[]")},
+    {"GET /api/v1/rules?group_limit=0", "", "", 400, BAD("group_limit")},
+    {"GET /api/v1/rules?group_limit=9999999999999999999", "", "", 400, BAD("group_limit")},
+    {"GET /api/v1/rules?group_next_token=x", "", "", 400, BAD("group_next_token")},
+    {"GET /api/v1/alerts", "", "", 200, "{\"alerts\":[]}"},
+    {"POST /api/v1/alerts", "", "", 405, "Allow: OPTIONS, GET, HEAD\r\n"},
+    {"GET /api/v1/alertmanagers", "", "", 200, "\"droppedAlertmanagers\":[]"},
+    {"GET /api/v1/targets", "", "", 200, "\"activeTargets\":[]"},
+    {"GET /api/v1/targets/metadata", "", "", 200, "\"data\":[]}"},
+    {"GET /api/v1/targets/metadata?limit=x", "", "", 400, "limit must be a number"},
+    {"GET /api/v1/targets/relabel_steps", "", "", 400, "no scrapePool"},
+    {"GET /api/v1/scrape_pools/config?scrapePool=p", "", "", 404, "\"not_found\""},
+    {"GET /api/v1/scrape_pools", "", "", 200, "{\"scrapePools\":[]}"},
+    {"GET /api/v1/notifications", "", "", 200, "\"data\":[]}"},
+    {"GET /api/v1/notifications/live", "", "", 204, ""},
+    {"GET /api/v1/status/config", "", "", 200,
+     "{\"yaml\":\"global:\\n  external_labels:\\n    \\\"a\\\": \\\"x\\\"\\n\"}"},
+    {"GET /api/v1/status/walreplay", "", "", 200, "{\"min\":0,\"max\":9,\"current\":9}"},
+    {"GET /api/v1/features", "", "", 200, "\"promql_functions\":{\"rate\":true,"},
+    {"GET /version", "", "", 200, "{\"version\":\""},
+    {"GET /api/v1/openapi.yaml", "", "", 200, "openapi: 3.1.0\n"},
+    {"POST /-/reload", "", "", 403, "Lifecycle API is not enabled.\n"},
+    {"PUT /-/quit", "", "", 403, "Lifecycle API is not enabled.\n"},
+    {"GET /-/quit", "", "", 405, "Allow: OPTIONS, POST, PUT\r\n"},
+};
+
 static void ask(const struct answer_case *c, const char *code_is)
 {
     char said[2048];
@@ -184,6 +215,24 @@ START_TEST(test_route_answers_on_an_io_thread)
 END_TEST
 
 /* With a prefix every path is there twice, and nothing else is. */
+START_TEST(test_route_constants)
+{
+    static const struct app_settings settings = {.external_labels = "a=\"x\""};
+    char code_is[32];
+
+    fixture_init();
+    atomic_store(&fixture_app.settings, &settings);
+    atomic_store(&fixture_app.ready, true);
+    atomic_store(&fixture_app.replay_total, 9);
+    fixture_start_http(1);
+    for (size_t i = 0; i < sizeof(constants) / sizeof(constants[0]); i++) {
+        snprintf(code_is, sizeof(code_is), "HTTP/1.1 %d ", constants[i].code);
+        ask(&constants[i], code_is);
+    }
+    fixture_stop();
+}
+END_TEST
+
 START_TEST(test_route_prefix)
 {
     static const struct app_settings settings = {.query_points_max = 11000,
@@ -228,11 +277,16 @@ START_TEST(test_route_waits_for_the_data)
          {"GET /-/ready", "", "", 503, ENDS}},
     };
     static const struct answer_case yes = {"GET /-/healthy", "", "", 200, "Healthy"};
+    static const struct answer_case replay = {"GET /api/v1/status/walreplay", "", "", 200,
+                                              "{\"min\":0,\"max\":50,\"current\":20}"};
 
     set_limits();
     fixture_start_http(1);
     atomic_store(&fixture_app.start_phase, "replay");
     atomic_store(&fixture_app.start_percent, 40);
+    atomic_store(&fixture_app.replay_total, 50);
+    atomic_store(&fixture_app.replay_done, 20);
+    ask(&replay, "HTTP/1.1 200 ");
     for (int stopping = 0; stopping < 2; stopping++) {
         for (size_t i = 0; i < 3; i++) ask(&no[stopping][i], "HTTP/1.1 503 ");
         ask(&yes, "HTTP/1.1 200 ");
@@ -254,6 +308,7 @@ Suite *suite_route(void)
     tcase_set_timeout(answer, 60);
     tcase_add_test(answer, test_route_answers_on_the_owner);
     tcase_add_test(answer, test_route_answers_on_an_io_thread);
+    tcase_add_test(answer, test_route_constants);
     tcase_add_test(answer, test_route_prefix);
     tcase_add_test(answer, test_route_waits_for_the_data);
     suite_add_tcase(suite, answer);
