@@ -342,7 +342,8 @@ enum hist_outcome hist_sum_add(struct hist_work *w, struct hist_sum *sum,
 
 static void change_all(struct hist_sum *sum, double factor, bool divide)
 {
-    scale_number(&sum->zero, factor, divide);
+    /* Custom buckets have none around zero, and 0 times NaN would be one. */
+    if (sum->schema != HIST_SCHEMA_CUSTOM) scale_number(&sum->zero, factor, divide);
     scale_number(&sum->count, factor, divide);
     scale_number(&sum->sum, factor, divide);
     side_scale(&sum->pos, factor, divide);
