@@ -15,9 +15,14 @@
 
 #include "base/panic.h"
 #include "base/vec.h"
+#include "codec/class_column_priv.h"
 #include "codec/codec_priv.h"
 
-enum { LOOK_BACK = 64 };
+enum {
+    LOOK_BACK = 64,
+    CLASSES_LEN_MIN = 24,     /* their own head takes about 10 bytes */
+    CLASSES_SAVE_PERCENT = 3, /* performance.md 3.4 */
+};
 
 /* ---- buckets ------------------------------------------------------------------- */
 
@@ -135,7 +140,8 @@ struct writing {
     const double **counts; /* of each histogram, of the side in hand */
     union value *numbers;  /* the column in hand */
     uint8_t *packed;
-    struct decimal_scratch *scratch;
+    uint8_t *classes;      /* the same by class streams; NULL when they are not wanted */
+    struct work *work;
     uint8_t *dst;
     size_t at, cap;
 };
@@ -266,16 +272,33 @@ static bool put_runs(struct writing *w)
 /* The numbers in hand, coded, to packed. */
 static size_t pack(struct writing *w)
 {
-    return decimal_encode(w->packed, VALUE_F64, w->numbers, w->n, w->scratch);
+    struct decimal_scratch *scratch = w->n > DECIMAL_BLOCK ? &w->work->decimal : NULL;
+    return decimal_encode(w->packed, VALUE_F64, w->numbers, w->n, scratch);
 }
 
-static bool put_packed(struct writing *w, size_t len)
+static bool put_bytes(struct writing *w, uint64_t head, const uint8_t *bytes, size_t len)
 {
     if (w->cap - w->at < VARINT_MAX + len) return false;
-    w->at += varint_put(w->dst + w->at, len);
-    memcpy(w->dst + w->at, w->packed, len);
+    w->at += varint_put(w->dst + w->at, head);
+    memcpy(w->dst + w->at, bytes, len);
     w->at += len;
     return true;
+}
+
+/* The numbers in hand, len bytes of which are in packed, or by class streams where they
+ * save enough. */
+static bool put_packed(struct writing *w, size_t len)
+{
+    size_t other = SIZE_MAX;
+
+    if (!w->classes) return put_bytes(w, len, w->packed, len);
+    if (len >= CLASSES_LEN_MIN) {
+        other = class_column_encode(w->classes, VALUE_F64, w->numbers, w->n, w->work);
+    }
+    if (other >= len - len * CLASSES_SAVE_PERCENT / 100) {
+        return put_bytes(w, (uint64_t)len << 1, w->packed, len);
+    }
+    return put_bytes(w, (uint64_t)other << 1 | 1, w->classes, other);
 }
 
 /* ---- columns ------------------------------------------------------------------- */
@@ -349,18 +372,17 @@ static bool put_side(struct writing *w, const struct hist_buckets *buckets, unsi
     return true;
 }
 
-static bool reserve(struct writing *w, struct work *work)
+static bool reserve(struct writing *w, bool classes)
 {
-    w->packed = work_bytes(work, 0, decimal_bound(w->n));
-    w->numbers = (union value *)work_words(work, w->n);
+    w->packed = work_bytes(w->work, 0, decimal_bound(w->n));
+    w->numbers = arena_try_array(&w->arena, w->n, sizeof(w->numbers[0]));
     w->counts = arena_try_array(&w->arena, w->n, sizeof(w->counts[0]));
     if (!w->packed || !w->numbers || !w->counts) return false;
-    if (w->n <= DECIMAL_BLOCK) return true;
-    w->scratch = &work->decimal;
-    return decimal_scratch_reserve(w->scratch, w->n) == ST_OK;
+    if (classes && !(w->classes = arena_try(&w->arena, class_column_bound(w->n)))) return false;
+    return decimal_scratch_reserve(&w->work->decimal, w->n) == ST_OK;
 }
 
-static bool put_all(struct writing *w, struct work *work)
+static bool put_all(struct writing *w, bool classes)
 {
     struct hist_buckets buckets;
     uint8_t flags = 0;
@@ -368,7 +390,8 @@ static bool put_all(struct writing *w, struct work *work)
     if (!find_runs(w)) return false;
     status st = hist_buckets_make(&buckets, w->shapes.ptr, w->shapes.len, &w->arena);
     if (st != ST_OK || buckets.n > HIST_CELLS_MAX / w->n - HIST_FIXED) return false;
-    if (!reserve(w, work) || w->cap == 0) return false;
+    if (!reserve(w, classes) || w->cap == 0) return false;
+    if (w->classes) flags |= HIST_CLASSES;
     w->at = 1;
     if (!put_shapes(w) || !put_runs(w)) return false;
     if (!put_counts(w, &flags) || !put_sums_and_zeros(w)) return false;
@@ -377,12 +400,12 @@ static bool put_all(struct writing *w, struct work *work)
 }
 
 size_t hist_columns_encode(uint8_t *dst, size_t cap, const union value *val, size_t n,
-                           struct work *work)
+                           bool classes, struct work *work)
 {
-    struct writing w = {.val = val, .n = n, .dst = dst, .cap = cap};
+    struct writing w = {.val = val, .n = n, .dst = dst, .cap = cap, .work = work};
 
     arena_init(&w.arena, NULL, 4096);
-    bool done = put_all(&w, work);
+    bool done = put_all(&w, classes);
     vec_release(&w.runs);
     vec_release(&w.shapes);
     arena_release(&w.arena);

@@ -4,7 +4,7 @@
  *               bounds
  *     runs      which shape, reset hint and kind of counts so many neighbours have
  *     columns   of n numbers each: count, sum, zero count, and one for every bucket that
- *               any shape has, all by codec 7. Where a histogram lacks a bucket the column
+ *               any shape has, by codec 7 or (L2) 8. Where a histogram lacks a bucket the column
  *               repeats the number before (0 at first), so that a layout that changes, or
  *               a stale marker between two others, costs next to nothing
  *
@@ -28,6 +28,8 @@ enum {
     HIST_FIXED = 3,
     /* The first byte: */
     HIST_COUNT_IS_REST = 1, /* count = zero count + all buckets + what the column says */
+    HIST_CLASSES = 2,       /* columns' lengths have a bit below: by codec 8, not 7 */
+    HIST_FLAGS = 3,
     /* Of a run's first varint, below the number of its shape: */
     HIST_RUN_INT = 1,
     HIST_RUN_RESET_SHIFT = 1,
@@ -72,9 +74,10 @@ void shape_walk_next(struct shape_walk *walk);
 double hist_total(const struct histogram *h);
 
 /* Encodes val[0..n) to dst[0..cap). Returns the bytes written, or SIZE_MAX when they are
- * more, when there are more than HIST_CELLS_MAX numbers, or memory is refused. */
+ * more, when there are more than HIST_CELLS_MAX numbers, or memory is refused. classes: by
+ * codec 8 where that is smaller. */
 size_t hist_columns_encode(uint8_t *dst, size_t cap, const union value *val, size_t n,
-                           struct work *work);
+                           bool classes, struct work *work);
 
 /* Decodes the histograms of the sections [first, end) of a column of n to val. Passing
  * over the sections before makes no histograms. ST_CORRUPT, ST_NO_MEMORY. */

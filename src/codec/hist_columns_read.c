@@ -2,12 +2,15 @@
  *
  * A reader stands in all columns at once, at the start of the same section, so that a
  * section of 128 histograms is made in one go and nothing but it is in memory: a few
- * hundred bytes a column, and the histograms. What bytes may announce is bounded by their
+ * hundred bytes a column, and the histograms. Only columns of class streams, whose readers
+ * are large, are read when they are opened; their numbers wait in memory that is charged
+ * to the results' account. What bytes may announce is bounded by their
  * number before memory is asked for it: a shape, a span, a run and a column each take one
  * byte at least, and all numbers together are at most HIST_CELLS_MAX. */
 #include <string.h>
 
 #include "base/panic.h"
+#include "codec/class_column_priv.h"
 #include "codec/codec_priv.h"
 #include "codec/decimal.h"
 #include "codec/hist_columns_priv.h"
@@ -20,16 +23,24 @@ struct run {
     bool is_int;
 };
 
+/* A column under way. */
+struct column {
+    struct decimal_reader decimal;
+    const union value *numbers; /* of class streams: those from `at` on; else NULL */
+};
+
 struct hist_reader {
     size_t n, at;          /* histograms of the column, and those passed */
-    bool count_is_rest;
+    size_t first, end;     /* sections that are wanted */
+    bool count_is_rest, has_classes;
     const struct histogram **shapes;
     size_t n_shapes;
     struct run *runs;
     size_t run;            /* the run of histogram `at` */
     size_t run_at;         /* how far into it */
     struct hist_buckets buckets;
-    struct decimal_reader *columns;
+    struct column *columns;
+    struct class_reader *classes; /* for one column after the other; made when wanted */
     size_t n_columns;
     struct arena *arena;   /* of the results: shapes too */
     struct arena scratch;
@@ -161,9 +172,44 @@ static status get_runs(struct hist_reader *rd, struct span *in)
     return ST_OK;
 }
 
-static status open_columns(struct hist_reader *rd, struct span *in)
+/* All numbers of a column of class streams that are wanted. */
+static status read_classes(struct hist_reader *rd, struct column *column, const uint8_t *src,
+                           size_t len)
+{
+    union value passed[DECIMAL_BLOCK];
+    size_t got, n = (rd->end - rd->first) * VALUE_SECTION;
+
+    if (!rd->classes) rd->classes = arena_try(&rd->scratch, sizeof(*rd->classes));
+    union value *numbers = arena_try_array(&rd->scratch, n, sizeof(*numbers));
+    if (!rd->classes || !numbers) return ST_NO_MEMORY;
+    TRY(class_reader_open(rd->classes, VALUE_F64, rd->n, src, len));
+    for (size_t i = 0; i < rd->end; i++) {
+        union value *to = i < rd->first ? passed : numbers + (i - rd->first) * VALUE_SECTION;
+        TRY(class_reader_next(rd->classes, to, &got));
+    }
+    column->numbers = numbers;
+    return ST_OK;
+}
+
+static status open_column(struct hist_reader *rd, struct column *column, struct span *in)
 {
     uint64_t len;
+    bool classes = false;
+
+    if (!span_varint(&len, in)) return ST_CORRUPT;
+    if (rd->has_classes) {
+        classes = len & 1;
+        len >>= 1;
+    }
+    const uint8_t *src = span_take(in, len);
+    if (!src) return ST_CORRUPT;
+    column->numbers = NULL;
+    if (classes) return read_classes(rd, column, src, (size_t)len);
+    return decimal_open(&column->decimal, VALUE_F64, rd->n, src, (size_t)len);
+}
+
+static status open_columns(struct hist_reader *rd, struct span *in)
+{
 
     TRY(hist_buckets_make(&rd->buckets, rd->shapes, rd->n_shapes, &rd->scratch));
     if (rd->buckets.n > HIST_CELLS_MAX / rd->n - HIST_FIXED) return ST_CORRUPT;
@@ -171,12 +217,7 @@ static status open_columns(struct hist_reader *rd, struct span *in)
     if (rd->n_columns > in->len) return ST_CORRUPT;
     rd->columns = arena_try_array(&rd->scratch, rd->n_columns, sizeof(rd->columns[0]));
     if (!rd->columns) return ST_NO_MEMORY;
-    for (size_t c = 0; c < rd->n_columns; c++) {
-        if (!span_varint(&len, in)) return ST_CORRUPT;
-        const uint8_t *src = span_take(in, len);
-        if (!src) return ST_CORRUPT;
-        TRY(decimal_open(&rd->columns[c], VALUE_F64, rd->n, src, (size_t)len));
-    }
+    for (size_t c = 0; c < rd->n_columns; c++) TRY(open_column(rd, &rd->columns[c], in));
     return in->len == 0 ? ST_OK : ST_CORRUPT;
 }
 
@@ -184,8 +225,9 @@ static status open_reader(struct hist_reader *rd, struct span in)
 {
     unsigned flags;
 
-    if (!span_byte(&flags, &in) || flags & ~(unsigned)HIST_COUNT_IS_REST) return ST_CORRUPT;
+    if (!span_byte(&flags, &in) || flags & ~(unsigned)HIST_FLAGS) return ST_CORRUPT;
     rd->count_is_rest = flags & HIST_COUNT_IS_REST;
+    rd->has_classes = flags & HIST_CLASSES;
     TRY(get_shapes(rd, &in));
     TRY(get_runs(rd, &in));
     return open_columns(rd, &in);
@@ -205,7 +247,10 @@ static void advance(struct hist_reader *rd, size_t n)
 
 static status skip_sections(struct hist_reader *rd, size_t n_sections)
 {
-    for (size_t c = 0; c < rd->n_columns; c++) TRY(decimal_skip(&rd->columns[c], n_sections));
+    for (size_t c = 0; c < rd->n_columns; c++) {
+        struct column *column = &rd->columns[c];
+        if (!column->numbers) TRY(decimal_skip(&column->decimal, n_sections));
+    }
     advance(rd, n_sections * VALUE_SECTION);
     return ST_OK;
 }
@@ -265,17 +310,25 @@ static void give_bucket(struct piece *pieces, size_t n_pieces, int64_t bucket, u
     }
 }
 
-static status next_numbers(struct hist_reader *rd, union value *numbers, size_t column, size_t n)
+/* The section's n numbers of a column; *numbers is where they are: in `room`, or in memory
+ * of the column. */
+static status next_numbers(const union value **numbers, struct hist_reader *rd,
+                           union value *room, size_t c, size_t n)
 {
-    size_t got;
-    TRY(decimal_next(&rd->columns[column], numbers, &got));
+    struct column *column = &rd->columns[c];
+    size_t got = n;
+
+    *numbers = column->numbers ? column->numbers : room;
+    if (column->numbers) column->numbers += n;
+    else TRY(decimal_next(&column->decimal, room, &got));
     return got == n ? ST_OK : ST_CORRUPT;
 }
 
 static status give_buckets(struct hist_reader *rd, struct piece *pieces, size_t n_pieces,
                            size_t n)
 {
-    union value numbers[VALUE_SECTION];
+    union value room[VALUE_SECTION];
+    const union value *numbers;
     size_t column = HIST_FIXED;
 
     for (unsigned side = 0; side < 2; side++) {
@@ -286,7 +339,7 @@ static status give_buckets(struct hist_reader *rd, struct piece *pieces, size_t 
         for (size_t k = 0; k < rd->buckets.n_ranges[side]; k++) {
             struct hist_range range = rd->buckets.range[side][k];
             for (int64_t bucket = range.from; bucket < range.to; bucket++) {
-                TRY(next_numbers(rd, numbers, column++, n));
+                TRY(next_numbers(&numbers, rd, room, column++, n));
                 give_bucket(pieces, n_pieces, bucket, side, numbers);
             }
         }
@@ -297,22 +350,21 @@ static status give_buckets(struct hist_reader *rd, struct piece *pieces, size_t 
 /* The next section, n histograms, to val. */
 static status next_section(struct hist_reader *rd, union value *val, size_t n)
 {
-    union value counts[VALUE_SECTION], sums[VALUE_SECTION], zeros[VALUE_SECTION];
+    union value room[HIST_FIXED][VALUE_SECTION];
+    const union value *fixed[HIST_FIXED];
     struct piece pieces[VALUE_SECTION];
     size_t n_pieces;
 
-    TRY(next_numbers(rd, counts, HIST_COUNT, n));
-    TRY(next_numbers(rd, sums, HIST_SUM, n));
-    TRY(next_numbers(rd, zeros, HIST_ZERO, n));
+    for (size_t c = 0; c < HIST_FIXED; c++) TRY(next_numbers(&fixed[c], rd, room[c], c, n));
     TRY(cut_pieces(pieces, &n_pieces, rd, val, n));
     TRY(give_buckets(rd, pieces, n_pieces, n));
     for (size_t p = 0; p < n_pieces; p++) {
         bool custom = pieces[p].shape->schema == HIST_SCHEMA_CUSTOM;
         for (size_t i = 0, at = pieces[p].start; i < pieces[p].n; i++, at++) {
             struct histogram *h = &pieces[p].hist[i];
-            h->sum = bits_f64(sums[at].bits);
-            h->zero_count = bits_f64(zeros[at].bits);
-            h->count = bits_f64(counts[at].bits);
+            h->sum = bits_f64(fixed[HIST_SUM][at].bits);
+            h->zero_count = bits_f64(fixed[HIST_ZERO][at].bits);
+            h->count = bits_f64(fixed[HIST_COUNT][at].bits);
             if (rd->count_is_rest) h->count = hist_total(h) + h->count;
             if (custom && h->zero_count != 0) return ST_CORRUPT; /* as histogram_check() */
         }
@@ -323,9 +375,9 @@ static status next_section(struct hist_reader *rd, union value *val, size_t n)
 status hist_columns_decode(union value *val, size_t n, size_t first, size_t end,
                            struct arena *arena, const uint8_t *src, size_t len)
 {
-    struct hist_reader rd = {.n = n, .arena = arena};
+    struct hist_reader rd = {.n = n, .first = first, .end = end, .arena = arena};
 
-    arena_init(&rd.scratch, NULL, 4096);
+    arena_init(&rd.scratch, arena->account, 4096);
     status st = open_reader(&rd, (struct span){src, len});
     if (st == ST_OK && first > 0) st = skip_sections(&rd, first);
     for (size_t i = first; i < end && st == ST_OK; i++) {

@@ -17,10 +17,11 @@
 #include <string.h>
 
 #include "base/hash.h"
+#include "base/mem.h"
 #include "base/panic.h"
 #include "codec/codec_priv.h"
 #include "codec/decimal.h"
-#include "codec/entropy.h"
+#include "codec/class_column_priv.h"
 #include "codec/column_work_priv.h"
 #include "codec/hist_columns_priv.h"
 
@@ -28,6 +29,7 @@ enum {
     FEW = 16,               /* up to so many values the heads decide: all codecs are tried */
     ZSTD_SAVES_PERCENT = 5, /* performance.md 3.4 */
     CLASSES_SAVE_PERCENT = 1,
+    HIST_CLASSES_SAVE_PERCENT = 3,
     DICT_MAX = 256,
     RAW_MAX = 64 << 20,     /* bytes and histograms of a chunk, as in a segment */
 };
@@ -154,77 +156,33 @@ static status column_decimal(union value *val, const struct value_column *col, s
 
 /* ---- classes --------------------------------------------------------------- */
 
-/* The head of codec 7, then its streams of residuals; with two, the first behind its
- * length. To work buffer 0; *len is SIZE_MAX when memory is refused. */
+/* To work buffer 0; *len is SIZE_MAX when memory is refused. */
 static const uint8_t *put_classes(size_t *len, enum value_type type, const union value *val,
                                   size_t n, struct work *work)
 {
-    struct decimal_parts parts;
-    size_t cap = 1 + decimal_bound(n) + VARINT_MAX + 2 * entropy_bound(n);
-    uint8_t *dst = work_bytes(work, 0, cap);
-    uint64_t *words = work_words(work, n);
-    size_t at = 0;
+    uint8_t *dst = work_bytes(work, 0, 1 + class_column_bound(n));
 
-    *len = SIZE_MAX;
-    if (!dst || !words || decimal_scratch_reserve(&work->decimal, n) != ST_OK) return NULL;
-    dst[at++] = value_head(VALUE_CODEC_CLASSES, type);
-    decimal_split(&parts, dst + at, type, val, n, &work->decimal, entropy_guess);
-    at += parts.head_len;
-    if (parts.n_streams == 2) {
-        uint8_t *body = dst + at + VARINT_MAX;
-        size_t first = entropy_encode(body, parts.r[0], parts.n_r[0], words);
-        at += varint_put(dst + at, first);
-        memmove(dst + at, body, first);
-        at += first;
-    }
-    size_t last = parts.n_streams - 1;
-    *len = at + entropy_encode(dst + at, parts.r[last], parts.n_r[last], words);
+    *len = dst ? class_column_encode(dst + 1, type, val, n, work) : SIZE_MAX;
+    if (*len == SIZE_MAX) return NULL;
+    dst[0] = value_head(VALUE_CODEC_CLASSES, type);
+    ++*len;
     return dst;
-}
-
-/* All residuals of a column's stream, as decimal.h's blocks take them. */
-struct class_streams {
-    struct entropy_reader rd[2];
-    uint64_t r[2][DECIMAL_BLOCK + 16];
-};
-
-static status open_classes(struct class_streams *s, const struct decimal_reader *rd,
-                           struct span in)
-{
-    size_t n_streams = decimal_join_streams(rd);
-    uint64_t len;
-
-    if (n_streams == 2) {
-        if (!span_varint(&len, &in)) return ST_CORRUPT;
-        const uint8_t *first = span_take(&in, len);
-        if (!first) return ST_CORRUPT;
-        TRY(entropy_open(&s->rd[0], first, (size_t)len));
-    }
-    return entropy_open(&s->rd[n_streams - 1], in.src, in.len);
 }
 
 static status column_classes(union value *val, const struct value_column *col, size_t first,
                              size_t end, struct work *work, const uint8_t *src, size_t len)
 {
     union value passed[DECIMAL_BLOCK];
-    struct decimal_reader rd;
-    size_t used, got;
+    size_t got;
 
     if (!work) return ST_NO_MEMORY;
-    struct class_streams *s = (void *)work_bytes(work, 1, sizeof(*s));
-    if (!s) return ST_NO_MEMORY;
-    TRY(decimal_join_open(&rd, col->type, col->n, &used, src, len));
-    TRY(open_classes(s, &rd, (struct span){src + used, len - used}));
+    struct class_reader *rd = (void *)work_bytes(work, 1, sizeof(*rd));
+    if (!rd) return ST_NO_MEMORY;
+    TRY(class_reader_open(rd, col->type, col->n, src, len));
     for (size_t i = 0; i < end; i++) {
-        for (size_t k = 0; k < decimal_join_streams(&rd); k++) {
-            entropy_next(&s->rd[k], s->r[k], decimal_join_wants(&rd, k));
-        }
         union value *to = i < first ? passed : val + (i - first) * VALUE_SECTION;
-        TRY(decimal_join(&rd, to, &got, s->r[0], s->r[1]));
+        TRY(class_reader_next(rd, to, &got));
         if (got != section_len(col->n, i)) return ST_CORRUPT;
-    }
-    for (size_t k = 0; end == value_sections(col->n) && k < decimal_join_streams(&rd); k++) {
-        TRY(entropy_done(&s->rd[k]));
     }
     return ST_OK;
 }
@@ -333,12 +291,28 @@ static status column_dict(union value *val, const struct value_column *col, size
 
 static size_t put_hists(uint8_t *dst, const union value *val, size_t n, struct work *work)
 {
-    size_t cap = chunk_values_bound(VALUE_HISTOGRAM, val, n) - 1;
-    size_t len = work && n > 1 ? hist_columns_encode(dst + 1, cap, val, n, work) : SIZE_MAX;
+    size_t cap = chunk_values_bound(VALUE_HISTOGRAM, val, n) - 1, len = SIZE_MAX;
 
+    if (work && n > 1) len = hist_columns_encode(dst + 1, cap, val, n, false, work);
     if (len == SIZE_MAX) return put_sections(dst, VALUE_CODEC_HIST, VALUE_HISTOGRAM, val, n);
     dst[0] = value_head(VALUE_CODEC_HISTS, VALUE_HISTOGRAM);
     return 1 + len;
+}
+
+/* With class streams to dst when that takes clearly less than `best` bytes; else SIZE_MAX. */
+static size_t put_hist_classes(uint8_t *dst, const union value *val, size_t n, size_t best,
+                               struct work *work)
+{
+    size_t cap = best - best * HIST_CLASSES_SAVE_PERCENT / 100 - 1;
+    uint8_t *bytes = n > 1 ? mem_try(cap) : NULL;
+    size_t len = bytes ? hist_columns_encode(bytes, cap, val, n, true, work) : SIZE_MAX;
+
+    if (len != SIZE_MAX) {
+        dst[0] = value_head(VALUE_CODEC_HISTS, VALUE_HISTOGRAM);
+        memcpy(dst + 1, bytes, len++);
+    }
+    mem_free(bytes);
+    return len;
 }
 
 static status column_hists(union value *val, const struct value_column *col, size_t first,
@@ -470,6 +444,10 @@ size_t value_column_encode(uint8_t *dst, enum value_type type, const union value
             memcpy(dst, classes, classes_len);
             return classes_len;
         }
+    }
+    if (effort == CHUNK_SMALLEST && type == VALUE_HISTOGRAM) {
+        size_t classes_len = put_hist_classes(dst, val, n, best, work);
+        if (classes_len != SIZE_MAX) return classes_len;
     }
     if (best < len) memcpy(dst, other, best);
     return best;

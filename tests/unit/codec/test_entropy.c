@@ -155,7 +155,7 @@ START_TEST(test_any_head)
     size_t n_opened = 0;
     rng_init(&rng, unit_seed());
 
-    for (int round = 0; round < 20000; round++) {
+    for (int round = 0; round < 8000; round++) {
         size_t len = 4 + rng_below(&rng, 80);
         uint8_t *bytes = malloc(len);
         for (size_t i = 0; i < len; i++) bytes[i] = (uint8_t)rng_below(&rng, 256);
@@ -220,6 +220,7 @@ Suite *suite_entropy(void)
 {
     Suite *s = suite_create("entropy");
     TCase *tc = tcase_create("entropy");
+    tcase_set_timeout(tc, 60);
     tcase_add_loop_test(tc, test_round_trip, 0, 5);
     tcase_add_test(tc, test_near_the_entropy);
     tcase_add_loop_test(tc, test_near_the_range, 0, (int)ARRAY_LEN(ranges));

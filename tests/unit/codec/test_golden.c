@@ -29,6 +29,7 @@ enum { N_MAX = 3000, HEAD = 18, FILE_MAX = 64 << 10 };
 enum content {
     CONSTANT, COUNTER, GAUGE, NOISE, UNEVEN, REPEATING, WORDS, TEXTS, FLOATS,
     LAYOUTS, /* histograms: of a busy server, a stale marker, then with custom bounds */
+    BUSY,    /* histograms of a busy server */
 };
 
 static const struct golden {
@@ -75,6 +76,8 @@ static const struct golden {
     {"delta-i64", VALUE_I64, 100, TICKS_BURSTS, TICK_DOD_BITS, NOISE, CHUNK_FAST,
      VALUE_CODEC_DELTA},
     {"histograms", VALUE_HISTOGRAM, 300, TICKS_JITTER, TICK_COLUMN_GRID, LAYOUTS, CHUNK_FAST,
+     VALUE_CODEC_HISTS},
+    {"histograms-classes", VALUE_HISTOGRAM, 1500, TICKS_STEADY, 0, BUSY, CHUNK_SMALLEST,
      VALUE_CODEC_HISTS},
     {"histograms-float", VALUE_HISTOGRAM, 200, TICKS_STEADY, 0, GAUGE, CHUNK_FAST,
      VALUE_CODEC_HISTS},
@@ -145,8 +148,9 @@ static void fill_values(const struct golden *g, struct rng *rng)
         shape_values(val, g->n, g->type, shapes[g->content], rng, &arena);
         return;
     }
-    if (g->content == LAYOUTS) {
-        fill_layouts(g->n, rng);
+    if (g->content >= LAYOUTS) {
+        if (g->content == LAYOUTS) fill_layouts(g->n, rng);
+        else hist_kind_fill(val, g->n, HIST_LATENCY, rng, &arena);
         return;
     }
     for (size_t i = 0; i < g->n; i++) {

@@ -297,7 +297,7 @@ START_TEST(test_announcements_are_bounded)
         uint8_t bytes[40];
     } cases[] = {
         {"no flags", 3, 1, {0x66}},
-        {"unknown flags", 3, 8, {0x66, 0x02, 1, 0, 0, 0, 0, 0}},
+        {"unknown flags", 3, 8, {0x66, 0x04, 1, 0, 0, 0, 0, 0}},
         {"no shapes", 3, 8, {0x66, 0, 0, 0, 0, 0, 0, 0}},
         {"many shapes", 3, 9, {0x66, 0, 0xff, 0xff, 0x7f, 0, 0, 0, 0}},
         {"many spans", 3, 12, {0x66, 0, 1, 0, 0, 0xff, 0xff, 0xff, 0x7f, 0, 0, 0}},
@@ -314,6 +314,8 @@ START_TEST(test_announcements_are_bounded)
         {"no columns", 3, 10, {0x66, 0, 1, 0, 0, 0, 0, 0, 0, 2}},
         {"a column too few", 3, 18,
          {0x66, 0, 1, 0, 0, 0, 0, 0, 0, 2, 3, 4, 0, 0, 3, 4, 0, 0}},
+        {"a column of classes that are not there", 3, 22,
+         {0x66, 2, 1, 0, 0, 0, 0, 0, 0, 2, 7, 1, 0, 0, 6, 4, 0, 0, 6, 4, 0, 0}},
         {"a byte too many", 3, 23,
          {0x66, 0, 1, 0, 0, 0, 0, 0, 0, 2, 3, 4, 0, 0, 3, 4, 0, 0, 3, 4, 0, 0, 0}},
     };
