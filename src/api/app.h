@@ -43,6 +43,8 @@ struct app_settings {
     uint64_t query_samples_max;    /* loaded by one query */
     uint64_t query_series_max;
     uint64_t query_bytes_max;      /* memory of one query */
+    uint64_t query_queue_max;      /* queries that wait for a thread; more are refused */
+    int64_t slow_query_ms;         /* from this on a query is slow; 0: none is */
     uint64_t query_points_max;     /* steps of a range query: 11,000 */
     size_t body_decoded_max;       /* of a request's body after its content coding */
     /* RedisTimeSeries' ts-* options. */
@@ -114,6 +116,8 @@ struct app {
     struct conn_loops loops;       /* all of them, the owner's first */
     struct account *net_account, *query_account;
     struct metadata_store *metadata;
+    struct query_table *queries;   /* under way, and slow ones */
+    uint64_t n_query_threads;
     struct ts_turns *turns;        /* of writes, one a loop */
     struct write_spaces *spaces;   /* for bodies of samples */
     _Atomic(const struct app_settings *) settings;
@@ -124,7 +128,8 @@ struct app {
     struct app_stats {
         struct counter n_commands, n_command_errors;
         struct counter n_http, n_http_errors;
-        struct counter n_queries, n_query_errors, n_queries_cancelled;
+        struct counter n_queries, n_query_errors, n_queries_cancelled, n_queries_refused;
+        struct counter n_queries_slow;
         struct gauge n_queries_running;
         struct histogram_us query_us;
         struct counter n_rows_in, n_rows_stored, n_rows_refused;

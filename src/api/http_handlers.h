@@ -15,6 +15,10 @@ void http_series(struct http_call *call);
 void http_labels(struct http_call *call);
 void http_label_values(struct http_call *call);
 void http_metadata(struct http_call *call);
+/* http_queries.c */
+void http_active_queries(struct http_call *call);
+void http_cancel_query(struct http_call *call);
+void http_top_queries(struct http_call *call);
 /* http_info.c */
 void http_runtimeinfo(struct http_call *call);
 void http_flags(struct http_call *call);

@@ -99,6 +99,7 @@ static void start_eval(struct http_call *call, const struct promql_call *query)
     ev->want_stats = stats.len != 0;
     ev->per_step = slice_is(stats, "all");
     query_work_init(&ev->work, call->app, call->slot, timeout_ms, eval_run, eval_finish);
+    query_work_describe(&ev->work, q.query, q.start_ms, q.end_ms, q.step_ms);
     query_work_start(&ev->work);
 }
 

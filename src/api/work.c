@@ -18,6 +18,8 @@ static void client_gone(struct reply_slot *slot, void *arg)
 static status run_job(struct job *job)
 {
     struct query_work *work = container_of(job, struct query_work, job);
+    atomic_store_explicit(&work->note.started, clock_mono(work->app->clock),
+                          memory_order_relaxed);
     TRY(budget_poll(&work->budget, &work->err)); /* it may have waited too long */
     return work->run(work);
 }
@@ -26,10 +28,17 @@ static void finish_at_home(struct task *task)
 {
     struct query_work *work = container_of(task, struct query_work, task);
     struct app_stats *stats = &work->app->stats;
+    struct query_outcome outcome = {.ended = clock_mono(work->app->clock),
+                                    .st = work->st,
+                                    .n_series = work->budget.n_series,
+                                    .n_samples = work->budget.n_samples,
+                                    .n_bytes = work->budget.n_bytes};
     reply_slot_on_gone(work->slot, NULL, NULL);
     gauge_add(&stats->n_queries_running, -1);
-    histogram_us_record(&stats->query_us,
-                        (uint64_t)((clock_mono(work->app->clock) - work->began) / 1000));
+    histogram_us_record(&stats->query_us, (uint64_t)(outcome.ended - work->began) / 1000);
+    if (query_table_leave(work->app->queries, &work->note, &outcome,
+                          app_settings(work->app)->slow_query_ms * 1000000))
+        counter_add(&stats->n_queries_slow, 1);
     if (work->st != ST_OK) counter_add(&stats->n_query_errors, 1);
     work->finish(work);
 }
@@ -64,6 +73,7 @@ void query_work_init(struct query_work *work, struct app *app, struct reply_slot
     work->st = ST_OK;
     work->err = (struct err){.st = ST_OK};
     work->began = clock_mono(app->clock);
+    work->note = (struct query_note){.began = work->began, .began_ms = clock_wall(app->clock)};
     work->budget = (struct query_budget){
         .series_max = set->query_series_max,
         .samples_max = set->query_samples_max,
@@ -79,12 +89,34 @@ void query_work_init(struct query_work *work, struct app *app, struct reply_slot
     iobuf_init(&work->out, NULL, app->net_account, 0);
 }
 
+void query_work_describe(struct query_work *work, struct slice text, int64_t start_ms,
+                         int64_t end_ms, int64_t step_ms)
+{
+    work->note.text = text;
+    work->note.has_range = true;
+    work->note.start_ms = start_ms;
+    work->note.end_ms = end_ms;
+    work->note.step_ms = step_ms;
+}
+
 void query_work_start(struct query_work *work)
 {
-    counter_add(&work->app->stats.n_queries, 1);
-    gauge_add(&work->app->stats.n_queries_running, 1);
+    struct app *app = work->app;
+    uint64_t n_max = app->n_query_threads + app_settings(app)->query_queue_max;
+    uint64_t n = (uint64_t)gauge_read(&app->stats.n_queries_running);
+    counter_add(&app->stats.n_queries, 1);
+    gauge_add(&app->stats.n_queries_running, 1);
+    query_note_fill(&work->note, work->slot);
+    query_table_enter(app->queries, &work->note, &work->job);
+    if (n >= n_max) {
+        counter_add(&app->stats.n_queries_refused, 1);
+        work->st = err_set(&work->err, ST_OVERLOAD, "too many queries are waiting");
+        work->task.fn = finish_at_home;
+        loop_post(work->home, &work->task); /* later: the caller is not done with it yet */
+        return;
+    }
     reply_slot_on_gone(work->slot, client_gone, work);
-    exec_submit(work->app->exec, &work->job);
+    exec_submit(app->exec, &work->job);
 }
 
 void query_work_release(struct query_work *work)

@@ -13,6 +13,7 @@
 #define TSINK_API_WORK_H
 
 #include "api/app.h"
+#include "api/query_table.h"
 #include "base/arena.h"
 #include "model/batch.h"
 
@@ -28,6 +29,7 @@ struct query_work {
     status st;
     struct err err;
     mono_ns began;
+    struct query_note note;        /* in app->queries while it is under way */
     /* Worker: writes the answer to out, or returns the failure with err. */
     status (*run)(struct query_work *work);
     /* The connection's loop: hands out to the slot or writes the error; releases and
@@ -41,7 +43,12 @@ void query_work_init(struct query_work *work, struct app *app, struct reply_slot
                      int64_t timeout_ms, status (*run)(struct query_work *),
                      void (*finish)(struct query_work *));
 
-/* Submits it; run and finish follow, also when the server is stopping. */
+/* What the table of queries shows of it; before it is started. text lives as the request. */
+void query_work_describe(struct query_work *work, struct slice text, int64_t start_ms,
+                         int64_t end_ms, int64_t step_ms);
+
+/* Submits it; run and finish follow, also when the server is stopping. When more queries
+ * wait than the settings allow it is refused instead: finish comes with ST_OVERLOAD. */
 void query_work_start(struct query_work *work);
 
 /* Frees arena and chain; for finish(). */

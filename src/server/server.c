@@ -15,6 +15,7 @@
 
 #include "api/handlers.h"
 #include "api/metadata_store.h"
+#include "api/query_table.h"
 #include "api/ts_turn.h"
 #include "api/write_space.h"
 #include "api/version.h"
@@ -173,6 +174,7 @@ static status open_threads(struct server *srv, struct err *err)
     srv->app.hub = srv->hub;
     enum { OTHER_THREADS = 3 }; /* JOB_LONG's, the WAL's and the log's */
     srv->n_threads = (unsigned)(io + queries + cfg->maintenance_threads) + 1 + OTHER_THREADS;
+    srv->app.n_query_threads = (uint64_t)queries;
     srv->app.exec = workers_exec(srv->workers);
     srv->app.loops = io_threads_all(srv->io);
     for (size_t i = 0; i < srv->app.loops.n; i++)
@@ -201,9 +203,10 @@ static status open_listener(struct server *srv, struct listener **out, enum conn
 static status open_listeners(struct server *srv, struct err *err)
 {
     srv->app.metadata = metadata_store_new();
+    srv->app.queries = query_table_new();
     srv->app.turns = ts_turns_new(&srv->app);
     srv->app.spaces = write_spaces_new(&srv->app);
-    if (!srv->app.metadata || !srv->app.turns || !srv->app.spaces)
+    if (!srv->app.metadata || !srv->app.queries || !srv->app.turns || !srv->app.spaces)
         return err_set(err, ST_NO_MEMORY, "starting");
     api_set_handlers(&srv->app);
     const char *cors = server_config(srv)->cors;
@@ -455,6 +458,7 @@ void server_close(struct server *srv)
     ts_turns_free(srv->app.turns);
     write_spaces_free(srv->app.spaces);
     metadata_store_free(srv->app.metadata);
+    query_table_free(srv->app.queries);
     if (srv->turn_hook.fn) loop_hook_remove(&srv->turn_hook);
     io_threads_close(srv->io);
     conn_hub_close(srv->hub);

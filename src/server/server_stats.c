@@ -36,6 +36,8 @@ static void take_app(const struct app_stats *app, struct server_stats *out)
     out->n_queries = counter_read(&app->n_queries);
     out->n_query_errors = counter_read(&app->n_query_errors);
     out->n_queries_cancelled = counter_read(&app->n_queries_cancelled);
+    out->n_queries_refused = counter_read(&app->n_queries_refused);
+    out->n_queries_slow = counter_read(&app->n_queries_slow);
     out->n_queries_running = (uint64_t)gauge_read(&app->n_queries_running);
     out->n_rows_in = counter_read(&app->n_rows_in);
     out->n_rows_stored = counter_read(&app->n_rows_stored);

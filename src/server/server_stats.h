@@ -14,6 +14,7 @@ struct server_stats {
     uint64_t http_rejected, http_bad_input;
     uint64_t n_commands, n_command_errors, n_http, n_http_errors;
     uint64_t n_queries, n_query_errors, n_queries_cancelled, n_queries_running;
+    uint64_t n_queries_refused, n_queries_slow;
     uint64_t n_rows_in, n_rows_stored, n_rows_refused, n_bad_bodies;
     uint64_t maintenance_pending, query_pending;
     uint64_t memory_used, memory_net, memory_query;

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "api/handlers.h"
+#include "api/query_table.h"
 #include "api/write_space.h"
 #include "net/listener.h"
 
@@ -41,6 +42,8 @@ static void start(enum conn_proto proto, size_t n_io)
     ck_assert_int_eq(loop_open(&app->owner, &loop_opts, NULL), ST_OK);
     ck_assert_int_eq(io_threads_open(&io, app->owner, app->hub, n_io, NULL), ST_OK);
     app->loops = io_threads_all(io);
+    app->queries = query_table_new();
+    ck_assert_ptr_nonnull(app->queries);
     app->spaces = write_spaces_new(app);
     ck_assert_ptr_nonnull(app->spaces);
     struct conn_loops deal =
@@ -71,6 +74,7 @@ void fixture_stop(void)
     listener_close(listener);
     io_threads_close(io);
     write_spaces_free(fixture_app.spaces);
+    query_table_free(fixture_app.queries);
     loop_close(fixture_app.owner);
     conn_hub_close(fixture_app.hub);
     ck_assert_uint_eq(account_used(&account), 0);

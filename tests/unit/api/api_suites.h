@@ -11,6 +11,7 @@ Suite *suite_expr_json(void);
 Suite *suite_http_args(void);
 Suite *suite_metadata_store(void);
 Suite *suite_promjson(void);
+Suite *suite_query_table(void);
 Suite *suite_reply(void);
 Suite *suite_route(void);
 Suite *suite_ts_args(void);
