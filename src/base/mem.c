@@ -11,7 +11,7 @@
 /* Blocks from here on ask for huge pages: a table that is filled at once costs a fault for
  * 2 MiB instead of 4 KiB (a fifth of a start with a million series), and a look-up in it
  * fewer misses of the TLB. What is never touched still takes no memory. */
-enum { HUGE_PAGE = 2 << 20, HUGE_FROM = 8 << 20 };
+enum { HUGE_PAGE = 2 << 20, HUGE_FROM = 4 << 20 };
 
 /* Only an advice: it may be refused, and nothing else changes. */
 static void *advise_huge(void *ptr, size_t size)

@@ -219,6 +219,7 @@ int64_t db_tick(struct db *db)
     compact_step(cell);
     delete_step(cell);
     encode_plan(cell);
+    registry_settle(cell->registry);
     if (list_empty(&cell->inbox)) cell->short_since = 0;
     write_wake(cell); /* whoever waits for room: some may have come */
     cell_collect(cell);

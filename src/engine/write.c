@@ -348,6 +348,7 @@ static void between_batches(struct cell *cell)
     view_serve_pins(cell);
     snapshot_step(cell->db);
     flush_step(cell);
+    registry_settle(cell->registry);
 }
 
 void write_pump(struct cell *cell)

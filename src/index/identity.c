@@ -1,15 +1,18 @@
 /* Hashes of names -> {ordinal, gen}. See identity.h for the promises.
  *
- *     slot: | lo: 64 bits of the hash, never 0 | 32 bits of hi << 32 | ordinal |
- *     gens: a u32 for each slot, in an array behind the slots
+ *     bucket, a cache line: | lo x 3 | rest x 3 | gen x 3 | 4 bytes free |
+ *     lo    64 bits of the hash, never 0 when the slot is taken
+ *     rest  32 bits of hi << 32 | ordinal
  *
- * 20 bytes a slot, four slots a cache line; gens is read on a hit only. The place of a
- * hash is its fraction of the table (lo * n_slots / 2^64), so a table may have any size
- * and is never far from full, and moving to another table goes through both in order,
- * not at random. A slot that
- * was published never changes but for its ordinal becoming ORDINAL_NONE (forgotten), so
- * a reader always sees an ordinal and a generation that were put together. A hash that
- * is put again gets a new slot. Forgotten and stale slots vanish when the table moves.
+ * What a look-up needs lies in one line of memory: at a million series that line is the
+ * whole cost, and a table of single slots with the generations beside it took two to three.
+ * The place of a hash is its fraction of the table (lo * n / 2^64), so a table may have any
+ * size and is never far from full, and moving to another table goes through both in order,
+ * not at random. Slots of a bucket are taken in order; who finds its bucket full goes to the
+ * next one, so a free slot ends every search. A slot that was published never changes but
+ * for its ordinal becoming ORDINAL_NONE (forgotten), so a reader always sees an ordinal and
+ * a generation that were put together. A hash that is put again gets a new slot. Forgotten
+ * and stale slots vanish when the table moves.
  *
  * The move works as in id_table_priv.h.
  */
@@ -20,24 +23,33 @@
 #include "index/index_pool_priv.h"
 #include "model/batch.h"
 
-enum { SLOTS_MIN = 16, MOVE_STEP = 64, SAMPLE = 1024 };
+enum { BUCKET = 3, BUCKETS_MIN = 8, MOVE_STEP = 24, MOVE_IDLE = 64, SAMPLE = 1024 };
 
-/* Full at 3/4; a new table begins at 3/5, so the mean is about 2/3. Searches for what is
- * there look at 2 to 3 slots, for what is not at 4 to 9: a cache line or two. */
-enum { FULL_NUM = 3, FULL_DEN = 4, NEW_NUM = 3, NEW_DEN = 5 };
+/* Slots are full at 4/5; a new table begins at 3/5, so the mean is about 7/10. Searches for
+ * what is there look at 1.1 to 1.3 buckets, for what is not at 1.4 to 2. */
+enum { FULL_NUM = 4, FULL_DEN = 5, NEW_NUM = 3, NEW_DEN = 5 };
 #define SLOTS_MAX ((size_t)1 << 34)
 
-struct id_slot {
-    _Atomic uint64_t lo;
-    _Atomic uint64_t rest;
+struct bucket {
+    _Alignas(64) _Atomic uint64_t lo[BUCKET];
+    _Atomic uint64_t rest[BUCKET];
+    uint32_t gen[BUCKET];
 };
+
+_Static_assert(sizeof(struct bucket) == 64, "a cache line");
 
 struct slots {
     _Atomic(struct slots *) older;
-    size_t n;
-    size_t n_moved; /* owner */
-    size_t pad;     /* slots start on a multiple of 16 */
-    struct id_slot slot[];
+    struct bucket *bucket; /* behind the struct, on the next cache line */
+    size_t n;              /* buckets */
+    size_t n_moved;        /* buckets; owner */
+};
+
+/* Where a hash was found; bucket is NULL when it was not. */
+struct place {
+    struct bucket *bucket;
+    unsigned idx;
+    uint64_t rest;         /* what it held */
 };
 
 struct identity {
@@ -76,12 +88,6 @@ void identity_free(struct identity *table)
 
 /* ---------------------------------------------------------------- slots */
 
-static inline uint32_t *gens_of(const struct slots *slots)
-{
-    return (uint32_t *)(void *)((char *)slots + sizeof(*slots) +
-                                slots->n * sizeof(struct id_slot));
-}
-
 static inline uint64_t lo_of(struct hash128 hash)
 {
     return hash.lo ? hash.lo : 1;
@@ -93,35 +99,39 @@ static inline uint64_t rest_of(struct hash128 hash, uint32_t ordinal)
 }
 
 /* Where a hash belongs; the order of places is the order of hashes. */
-static inline size_t place_of(const struct slots *slots, uint64_t lo)
+static inline struct bucket *bucket_of(const struct slots *slots, uint64_t lo)
 {
-    return (size_t)((unsigned __int128)lo * slots->n >> 64);
+    return &slots->bucket[(size_t)((unsigned __int128)lo * slots->n >> 64)];
 }
 
-static inline size_t next_place(const struct slots *slots, size_t idx)
+static inline struct bucket *next_bucket(const struct slots *slots, struct bucket *at)
 {
-    return idx + 1 == slots->n ? 0 : idx + 1;
+    return ++at == slots->bucket + slots->n ? slots->bucket : at;
 }
 
-static inline uint64_t lo_at(const struct slots *slots, size_t idx)
+static inline uint64_t lo_at(const struct bucket *at, unsigned idx)
 {
-    return atomic_load_explicit(&slots->slot[idx].lo, memory_order_acquire);
+    return atomic_load_explicit(&at->lo[idx], memory_order_acquire);
 }
 
-static inline uint64_t rest_at(const struct slots *slots, size_t idx)
+static inline uint64_t rest_at(const struct bucket *at, unsigned idx)
 {
-    return atomic_load_explicit(&slots->slot[idx].rest, memory_order_relaxed);
+    return atomic_load_explicit(&at->rest[idx], memory_order_relaxed);
 }
 
-/* The slot of the hash that is not forgotten, or SIZE_MAX; *rest is what it held. */
-static size_t find_in(const struct slots *slots, uint64_t lo, uint64_t hi, uint64_t *rest)
+/* The slot of the hash that is not forgotten. */
+static inline struct place find_in(const struct slots *slots, uint64_t lo, uint64_t hi)
 {
-    for (size_t i = place_of(slots, lo);; i = next_place(slots, i)) {
-        uint64_t at = lo_at(slots, i);
-        if (at == 0) return SIZE_MAX;
-        if (at != lo) continue;
-        *rest = rest_at(slots, i);
-        if (*rest >> 32 == hi && (uint32_t)*rest != ORDINAL_NONE) return i;
+    for (struct bucket *at = bucket_of(slots, lo);; at = next_bucket(slots, at)) {
+        for (unsigned i = 0; i < BUCKET; i++) {
+            uint64_t there = lo_at(at, i);
+            if (there == lo) {
+                uint64_t rest = rest_at(at, i);
+                if (rest >> 32 == hi && (uint32_t)rest != ORDINAL_NONE)
+                    return (struct place){at, i, rest};
+            }
+            if (there == 0) return (struct place){NULL, 0, 0};
+        }
     }
 }
 
@@ -132,15 +142,12 @@ bool identity_get(const struct identity *table, struct hash128 hash, uint32_t *o
     if (!slots) return false;
 
     const struct slots *older = atomic_load_explicit(&slots->older, memory_order_acquire);
-    uint64_t lo = lo_of(hash), hi = hash.hi >> 32, rest = 0;
-    size_t idx = find_in(slots, lo, hi, &rest);
-    if (idx == SIZE_MAX && older) {
-        slots = older;
-        idx = find_in(slots, lo, hi, &rest);
-    }
-    if (idx == SIZE_MAX) return false;
-    *ordinal = (uint32_t)rest;
-    *gen = gens_of(slots)[idx];
+    uint64_t lo = lo_of(hash), hi = hash.hi >> 32;
+    struct place found = find_in(slots, lo, hi);
+    if (!found.bucket && older) found = find_in(older, lo, hi);
+    if (!found.bucket) return false;
+    *ordinal = (uint32_t)found.rest;
+    *gen = found.bucket->gen[found.idx];
     return true;
 }
 
@@ -148,31 +155,36 @@ void identity_prefetch(const struct identity *table, struct hash128 hash)
 {
     const struct slots *slots = atomic_load_explicit(&table->cur, memory_order_acquire);
     if (!slots) return;
-    size_t idx = place_of(slots, lo_of(hash));
-    __builtin_prefetch(&slots->slot[idx]);
-    __builtin_prefetch(&gens_of(slots)[idx]);
+    const struct slots *older = atomic_load_explicit(&slots->older, memory_order_acquire);
+    __builtin_prefetch(bucket_of(slots, lo_of(hash)));
+    if (unlikely(older)) __builtin_prefetch(bucket_of(older, lo_of(hash)));
 }
 
 /* ---------------------------------------------------------------- growth */
 
-static inline bool fits(size_t n_used, size_t n_slots)
+static inline bool fits(size_t n_used, size_t n_buckets)
 {
-    return n_used <= n_slots / FULL_DEN * FULL_NUM;
+    return n_used <= n_buckets * BUCKET / FULL_DEN * FULL_NUM;
 }
 
 static void put_slot(struct slots *slots, uint64_t lo, uint64_t rest, uint32_t gen)
 {
-    size_t i = place_of(slots, lo);
-    while (lo_at(slots, i) != 0) i = next_place(slots, i);
-    atomic_store_explicit(&slots->slot[i].rest, rest, memory_order_relaxed);
-    gens_of(slots)[i] = gen;
-    atomic_store_explicit(&slots->slot[i].lo, lo, memory_order_release);
+    struct bucket *at = bucket_of(slots, lo);
+    unsigned i = 0;
+    while (lo_at(at, i) != 0) {
+        if (++i < BUCKET) continue;
+        at = next_bucket(slots, at);
+        i = 0;
+    }
+    atomic_store_explicit(&at->rest[i], rest, memory_order_relaxed);
+    at->gen[i] = gen;
+    atomic_store_explicit(&at->lo[i], lo, memory_order_release);
 }
 
-static bool slot_dead(const struct identity *table, const struct slots *slots, size_t idx)
+static bool slot_dead(const struct identity *table, const struct bucket *at, unsigned idx)
 {
-    uint32_t ordinal = (uint32_t)rest_at(slots, idx);
-    return ordinal == ORDINAL_NONE || table->stale(table->ctx, ordinal, gens_of(slots)[idx]);
+    uint32_t ordinal = (uint32_t)rest_at(at, idx);
+    return ordinal == ORDINAL_NONE || table->stale(table->ctx, ordinal, at->gen[idx]);
 }
 
 static void move_some(struct identity *table, size_t n)
@@ -182,12 +194,14 @@ static void move_some(struct identity *table, size_t n)
     if (!older) return;
 
     size_t end = older->n - cur->n_moved < n ? older->n : cur->n_moved + n;
-    for (size_t i = cur->n_moved; i < end; i++) {
-        uint64_t lo = lo_at(older, i);
-        if (lo == 0 || slot_dead(table, older, i)) continue;
-        put_slot(cur, lo, rest_at(older, i), gens_of(older)[i]);
-        table->n_in++;
-        if (table->n_left > 0) table->n_left--;
+    for (size_t b = cur->n_moved; b < end; b++) {
+        const struct bucket *at = &older->bucket[b];
+        for (unsigned i = 0; i < BUCKET && lo_at(at, i) != 0; i++) {
+            if (slot_dead(table, at, i)) continue;
+            put_slot(cur, lo_at(at, i), rest_at(at, i), at->gen[i]);
+            table->n_in++;
+            if (table->n_left > 0) table->n_left--;
+        }
     }
     cur->n_moved = end;
     if (end < older->n) return;
@@ -200,12 +214,14 @@ static void move_some(struct identity *table, size_t n)
  * the next table needs to be larger at all. Errs on the large side. */
 static size_t guess_live(const struct identity *table, const struct slots *cur)
 {
-    size_t n = cur->n < SAMPLE ? cur->n : SAMPLE;
+    size_t n = cur->n < SAMPLE / 2 ? cur->n : SAMPLE / 2;
     size_t step = cur->n / n, n_seen = 0, n_dead = 0;
-    for (size_t i = 0; i < n; i++) {
-        if (lo_at(cur, i * step) == 0) continue;
-        n_seen++;
-        n_dead += slot_dead(table, cur, i * step);
+    for (size_t b = 0; b < n; b++) {
+        const struct bucket *at = &cur->bucket[b * step];
+        for (unsigned i = 0; i < BUCKET && lo_at(at, i) != 0; i++) {
+            n_seen++;
+            n_dead += slot_dead(table, at, i);
+        }
     }
     /* A sixteenth of doubt, several times the sample's error (1/32 at 3 sigma). */
     size_t n_live_16 = n_seen - n_dead + n_seen / 16;
@@ -213,27 +229,36 @@ static size_t guess_live(const struct identity *table, const struct slots *cur)
     return (size_t)((double)table->n_in * (double)n_live_16 / (double)n_seen);
 }
 
+/* An empty table, or NULL. */
+static struct slots *new_slots(struct identity *table, size_t n_buckets)
+{
+    struct slots *slots = pool_big(&table->pool, sizeof(*slots) + sizeof(struct bucket) +
+                                                     n_buckets * sizeof(struct bucket));
+    if (!slots) return NULL;
+    uintptr_t behind = (uintptr_t)(slots + 1) + sizeof(struct bucket) - 1;
+    slots->bucket = (struct bucket *)(behind & ~(uintptr_t)(sizeof(struct bucket) - 1));
+    slots->n = n_buckets;
+    return slots;
+}
+
 bool identity_reserve(struct identity *table, size_t n)
 {
     struct slots *cur = atomic_load_explicit(&table->cur, memory_order_relaxed);
     if (cur && fits(table->n_in + table->n_left + n, cur->n)) return true;
 
-    size_t n_live = 0, n_slots = SLOTS_MIN;
+    size_t n_live = 0, n_buckets = BUCKETS_MIN;
     if (cur) {
         move_some(table, SIZE_MAX); /* unfinished only after a reserve of many at once */
         n_live = guess_live(table, cur);
         /* As in id_table.c: the move must be done long before the table is full. */
-        if (cur->n / 4 >= SLOTS_MIN) n_slots = cur->n / 4;
+        if (cur->n / 4 >= BUCKETS_MIN) n_buckets = cur->n / 4;
     }
     if (n_live + n > SLOTS_MAX / NEW_DEN * NEW_NUM) return false;
-    size_t want = (n_live + n) / NEW_NUM * NEW_DEN + FULL_DEN + NEW_DEN;
-    if (want > n_slots) n_slots = want;
+    size_t want = ((n_live + n) / NEW_NUM * NEW_DEN + FULL_DEN + NEW_DEN) / BUCKET + 1;
+    if (want > n_buckets) n_buckets = want;
 
-    struct slots *next =
-        pool_big(&table->pool,
-                 sizeof(*next) + n_slots * (sizeof(struct id_slot) + sizeof(uint32_t)));
+    struct slots *next = new_slots(table, n_buckets);
     if (!next) return false;
-    next->n = n_slots;
     atomic_store_explicit(&next->older, cur, memory_order_relaxed);
     table->n_in = 0;
     table->n_left = n_live;
@@ -245,10 +270,9 @@ bool identity_reserve(struct identity *table, size_t n)
 
 static void forget_in(struct slots *slots, uint64_t lo, uint64_t hi)
 {
-    uint64_t rest;
-    size_t idx = find_in(slots, lo, hi, &rest);
-    if (idx == SIZE_MAX) return;
-    atomic_store_explicit(&slots->slot[idx].rest, hi << 32 | ORDINAL_NONE,
+    struct place found = find_in(slots, lo, hi);
+    if (!found.bucket) return;
+    atomic_store_explicit(&found.bucket->rest[found.idx], hi << 32 | ORDINAL_NONE,
                           memory_order_relaxed);
 }
 
@@ -259,6 +283,11 @@ void identity_remove(struct identity *table, struct hash128 hash)
     struct slots *older = atomic_load_explicit(&cur->older, memory_order_relaxed);
     forget_in(cur, lo_of(hash), hash.hi >> 32);
     if (older) forget_in(older, lo_of(hash), hash.hi >> 32);
+}
+
+void identity_move(struct identity *table)
+{
+    if (atomic_load_explicit(&table->cur, memory_order_relaxed)) move_some(table, MOVE_IDLE);
 }
 
 bool identity_put(struct identity *table, struct hash128 hash, uint32_t ordinal, uint32_t gen)
@@ -283,19 +312,22 @@ bool identity_fill(struct identity *table, struct hash128 hash, uint32_t ordinal
 {
     struct slots *cur = atomic_load_explicit(&table->cur, memory_order_relaxed);
     uint64_t lo = lo_of(hash);
-    size_t i = place_of(cur, lo);
+    struct bucket *at = bucket_of(cur, lo);
+    unsigned i = 0;
     for (;;) {
         /* Taking the slot is all that threads must agree on. No look before: a page that is
          * read first and written then costs two faults. */
         uint64_t there = 0;
-        if (atomic_compare_exchange_strong_explicit(&cur->slot[i].lo, &there, lo,
-                                                    memory_order_relaxed, memory_order_relaxed))
+        if (atomic_compare_exchange_strong_explicit(&at->lo[i], &there, lo, memory_order_relaxed,
+                                                    memory_order_relaxed))
             break;
         if (there == lo) return false;
-        i = next_place(cur, i);
+        if (++i < BUCKET) continue;
+        at = next_bucket(cur, at);
+        i = 0;
     }
-    atomic_store_explicit(&cur->slot[i].rest, rest_of(hash, ordinal), memory_order_relaxed);
-    gens_of(cur)[i] = gen;
+    atomic_store_explicit(&at->rest[i], rest_of(hash, ordinal), memory_order_relaxed);
+    at->gen[i] = gen;
     return true;
 }
 
@@ -311,6 +343,25 @@ size_t identity_len(const struct identity *table)
     return table->n_in + table->n_left;
 }
 
+/* Counts what is in the bucket; false when a slot cannot be found or comes after a free one. */
+static bool check_bucket(const struct slots *slots, struct bucket *at, size_t *n_in)
+{
+    bool ended = false;
+    for (unsigned i = 0; i < BUCKET; i++) {
+        uint64_t lo = lo_at(at, i), rest = rest_at(at, i);
+        if (lo == 0) {
+            ended = true;
+            continue;
+        }
+        if (ended) return false;
+        ++*n_in;
+        if ((uint32_t)rest == ORDINAL_NONE) continue;
+        struct place found = find_in(slots, lo, rest >> 32);
+        if (found.bucket != at || found.idx != i) return false;
+    }
+    return true;
+}
+
 status identity_check(const struct identity *table, struct err *err)
 {
     const struct slots *cur = atomic_load_explicit(&table->cur, memory_order_relaxed);
@@ -318,20 +369,16 @@ status identity_check(const struct identity *table, struct err *err)
     const struct slots *tables[2] = {
         cur, atomic_load_explicit(&cur->older, memory_order_relaxed)};
 
-    size_t n_in = 0;
+    size_t n_in[2] = {0, 0};
     for (size_t t = 0; t < 2 && tables[t]; t++) {
         const struct slots *slots = tables[t];
-        for (size_t i = 0; i < slots->n; i++) {
-            uint64_t lo = lo_at(slots, i), rest = rest_at(slots, i), found;
-            if (lo == 0) continue;
-            n_in += t == 0;
-            if ((uint32_t)rest == ORDINAL_NONE) continue;
-            if (find_in(slots, lo, rest >> 32, &found) != i) {
-                return err_set(err, ST_CORRUPT, "identity table: slot %zu is there twice", i);
-            }
+        for (size_t b = 0; b < slots->n; b++) {
+            if (check_bucket(slots, &slots->bucket[b], &n_in[t])) continue;
+            return err_set(err, ST_CORRUPT,
+                           "identity table: bucket %zu has a slot twice or out of order", b);
         }
     }
-    if (n_in == table->n_in) return ST_OK;
-    return err_set(err, ST_CORRUPT, "identity table: %zu slots in use, counted %zu", n_in,
+    if (n_in[0] == table->n_in) return ST_OK;
+    return err_set(err, ST_CORRUPT, "identity table: %zu slots in use, counted %zu", n_in[0],
                    table->n_in);
 }

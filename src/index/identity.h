@@ -3,8 +3,8 @@
  * and beside it any number of raw spellings (a remote-write label block, a key).
  *
  * io loops probe while the owner inserts (architecture 4). A slot is written, then
- * its hash released. At 7/10 the table doubles, and every insert moves 64 slots; the
- * old table stays complete until it is retired, so a reader looks in both.
+ * its hash released. At 4/5 the table grows, and every insert moves 24 cache lines of three
+ * slots; the old table stays complete until it is retired, so a reader looks in both.
  *
  * Removing a series does not touch the table: its generation rises and whoever finds
  * the entry sees that it is stale (the owner compares with the registry's). Stale
@@ -56,6 +56,10 @@ CHECKED bool identity_reserve(struct identity *table, size_t n);
  * is there, and nothing was put; the owner does it when all have ended. */
 bool identity_fill(struct identity *table, struct hash128 hash, uint32_t ordinal, uint32_t gen);
 void identity_filled(struct identity *table, size_t n);
+
+/* Goes on with a move that the last puts left unfinished, a few microseconds of it: while it
+ * lasts, a look-up may need both tables. Call it now and then. Owner. */
+void identity_move(struct identity *table);
 
 /* Forgets one hash, if it is there. Owner. */
 void identity_remove(struct identity *table, struct hash128 hash);

@@ -417,6 +417,11 @@ void registry_learn(struct registry *reg, struct hash128 raw_hash, uint32_t ordi
     (void)!identity_put(reg->identity, raw_hash, ordinal, gen);
 }
 
+void registry_settle(struct registry *reg)
+{
+    identity_move(reg->identity);
+}
+
 /* ---------------------------------------------------------------- look up */
 
 const struct series_entry *registry_entry(const struct registry *reg, uint32_t ordinal)

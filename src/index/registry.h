@@ -111,6 +111,10 @@ series_id registry_next_id(const struct registry *reg); /* owner */
  * a cache. Owner. */
 void registry_learn(struct registry *reg, struct hash128 raw_hash, uint32_t ordinal);
 
+/* Tables that births left half moved come a little closer to rest. Call it now and then, a
+ * few microseconds each. Owner. */
+void registry_settle(struct registry *reg);
+
 /* ---- looking things up: any thread ---- */
 
 /* The live series with this hash of its identity that takes values of the type, or

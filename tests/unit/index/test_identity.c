@@ -101,6 +101,43 @@ START_TEST(test_identity_drops_the_stale_when_it_moves)
 }
 END_TEST
 
+START_TEST(test_identity_comes_to_rest_without_puts)
+{
+    enum { KEYS = 20000 };
+    static uint32_t live[1];
+    struct account account;
+    account_init(&account, "identity", NULL, 0);
+    struct identity *table = identity_new(&account, &drop, gen_stale, live);
+    uint32_t ordinal, gen;
+    uint64_t two = 0, one = 0;
+
+    identity_move(table); /* nothing to do */
+    /* Until a put has just begun a move: then both tables are charged. */
+    for (uint64_t key = 0; key < KEYS; key++) {
+        uint64_t before = account_used(&account);
+        ck_assert(identity_put(table, hash_of(key), 0, 0));
+        if (account_used(&account) > before && key > KEYS / 2) {
+            two = account_used(&account);
+            break;
+        }
+    }
+    ck_assert_uint_ne(two, 0);
+    size_t n = identity_len(table);
+    for (size_t i = 0; i < KEYS; i++) {
+        identity_move(table);
+        if (i % 16 == 0) check_ok(table);
+    }
+    one = account_used(&account);
+    ck_assert_uint_lt(one, two); /* the old one is gone */
+    ck_assert_uint_eq(identity_len(table), n);
+    for (uint64_t key = 0; key < n; key++)
+        ck_assert(identity_get(table, hash_of(key), &ordinal, &gen));
+    ck_assert(!identity_get(table, hash_of(n), &ordinal, &gen));
+    identity_free(table);
+    ck_assert_uint_eq(account_used(&account), 0);
+}
+END_TEST
+
 START_TEST(test_identity_several_names_for_one_series)
 {
     static uint32_t live[10] = {0, 0, 0, 0, 0, 0, 0, 9};
@@ -210,6 +247,7 @@ Suite *suite_identity(void)
     tcase_add_test(tc, test_identity_random_history);
     tcase_add_test(tc, test_identity_drops_the_stale_when_it_moves);
     tcase_add_test(tc, test_identity_is_filled_by_several_threads);
+    tcase_add_test(tc, test_identity_comes_to_rest_without_puts);
     tcase_add_test(tc, test_identity_several_names_for_one_series);
     tcase_add_test(tc, test_identity_refused_memory_changes_nothing);
     suite_add_tcase(suite, tc);
