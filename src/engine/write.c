@@ -46,9 +46,10 @@ static size_t measure(const struct cell *cell, const struct batch *batch, size_t
     for (; idx < batch->n_rows && idx - batch->at < WRITE_SLICE_ROWS; idx++) {
         const struct batch_series *series = &batch->series[batch->row_series[idx]];
         if (batch->result[idx] != ST_OK) continue; /* refused by the decoder: no value */
-        size_t row = write_row_bytes(batch, idx), made = 0;
+        size_t made = 0;
+        size_t row = type_is_blob(series->type) ? write_row_bytes(batch, idx) : WAL_ROW_BYTES;
         if (batch->row_series[idx] != prev) {
-            made = made_bound(series);
+            if (series->name) made = made_bound(series); /* without one none can be made */
             if (++*n_series > WRITE_SLICE_SERIES && series->ordinal == ORDINAL_NONE) break;
         }
         prev = batch->row_series[idx];
@@ -57,6 +58,40 @@ static size_t measure(const struct cell *cell, const struct batch *batch, size_t
         *row_bytes += row;
     }
     return idx;
+}
+
+/* What nearly every row is: a number for a series that was probed, newer than all it has.
+ * No policy has a say in that, so the row goes through no phase but apply. Of a batch that
+ * may_be_plain(). False: it is something else, and nothing was done. */
+static inline bool plain_row(struct cell *cell, struct batch *batch, size_t idx, size_t n_heads,
+                             struct write_slice *slice)
+{
+    struct batch_series *series = &batch->series[batch->row_series[idx]];
+    if (series->ordinal >= n_heads || series->name || series->make == MAKE_REQUIRED) return false;
+    const struct head *head = cell_head(cell, series->ordinal);
+    const uint8_t look = HEAD_BORN | HEAD_HAS_LAST | HEAD_UNKNOWN;
+    ts_time ts = batch->ts[idx];
+    if (head->gen != series->gen || (head->flags & look) != (HEAD_BORN | HEAD_HAS_LAST) ||
+        head->type != series->type || type_is_blob(head->type) || ts <= head->last_ts ||
+        (batch->result[idx] | series->st) != ST_OK)
+        return false;
+    struct wal_row *row = &slice->rows[slice->n_rows++];
+    row->id = head->id;
+    row->ts = ts;
+    row->bits = batch->val[idx].bits;
+    row->type = head->type;
+    slice->row_bytes += WAL_ROW_BYTES;
+    series->resolved = true;
+    head_append(cell, series->ordinal, ts, batch->val[idx]);
+    return true;
+}
+
+/* Whether rows of the batch need no more than plain_row() looks at: none asks for an older
+ * value, or for what its neighbours stored. */
+static bool may_be_plain(const struct batch *batch)
+{
+    const struct write_state *state = write_state(batch);
+    return !batch->want_applied && !state->tangled && state->needs.len == 0;
 }
 
 static void slice_row(struct cell *cell, struct batch *batch, size_t idx,
@@ -118,19 +153,36 @@ static size_t rowless_bytes(const struct cell *cell, const struct batch *batch, 
     return bytes;
 }
 
+/* A series that may have to be made: what names it was written by another thread, and its
+ * places in the identity table are two misses that would come one after the other. */
+static void prefetch_name(const struct cell *cell, const struct batch_series *series)
+{
+    const struct batch_name *name = series->name;
+    if (!name) return;
+    identity_prefetch(registry_identity(cell->registry),
+                      labels_hash_as(name->hash, (enum value_type)series->type));
+    if (name->raw_hash.lo | name->raw_hash.hi)
+        identity_prefetch(registry_identity(cell->registry), name->raw_hash);
+    __builtin_prefetch(name->labels.ptr);
+    __builtin_prefetch(name->identity.ptr);
+}
+
 /* Two lines of memory stand between a row and its slot, and the second hangs from the
- * first: the head is asked for long before the row's turn, its newest node half way. */
-static void prefetch(const struct cell *cell, const struct batch *batch, size_t idx, size_t end)
+ * first: the head is asked for long before the row's turn, its newest node half way. The
+ * next slice's rows among them. */
+static void prefetch(const struct cell *cell, const struct batch *batch, size_t idx)
 {
     enum { HEAD_AHEAD = 16, NODE_AHEAD = 8 };
     size_t n_heads = segvec_len(&cell->heads);
-    if (idx + HEAD_AHEAD < end) {
-        uint32_t far = batch->series[batch->row_series[idx + HEAD_AHEAD]].ordinal;
-        if (far < n_heads) __builtin_prefetch(cell_head(cell, far), 1);
+    if (idx + HEAD_AHEAD < batch->n_rows) {
+        const struct batch_series *far = &batch->series[batch->row_series[idx + HEAD_AHEAD]];
+        if (far->ordinal < n_heads) __builtin_prefetch(cell_head(cell, far->ordinal), 1);
+        else __builtin_prefetch(far->name);
     }
-    if (idx + NODE_AHEAD >= end) return;
-    uint32_t near = batch->series[batch->row_series[idx + NODE_AHEAD]].ordinal;
-    if (near < n_heads) head_prefetch(cell_head(cell, near));
+    if (idx + NODE_AHEAD >= batch->n_rows) return;
+    const struct batch_series *near = &batch->series[batch->row_series[idx + NODE_AHEAD]];
+    if (near->ordinal < n_heads) head_prefetch(cell_head(cell, near->ordinal));
+    else prefetch_name(cell, near);
 }
 
 static enum slice_end write_one_slice(struct cell *cell, struct batch *batch, bool urgent)
@@ -156,9 +208,12 @@ static enum slice_end write_one_slice(struct cell *cell, struct batch *batch, bo
         last = true;
     }
     slice->n_rows = slice->n_made = slice->made_bytes = slice->row_bytes = 0;
+    bool plain = may_be_plain(batch);
+    size_t n_heads = segvec_len(&cell->heads);
     for (size_t idx = batch->at; idx < end; idx++) {
-        prefetch(cell, batch, idx, end);
-        slice_row(cell, batch, idx, slice);
+        prefetch(cell, batch, idx);
+        if (!plain || !plain_row(cell, batch, idx, n_heads, slice))
+            slice_row(cell, batch, idx, slice);
     }
     bool all_made = !last || make_rowless(cell, batch, slice, made_bytes);
     write_commit(cell, batch, slice, last);
