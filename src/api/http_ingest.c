@@ -22,6 +22,7 @@ struct http_write {
     struct write_space *space; /* the decoded body, the batch */
     struct slice body;
     struct decode_report report;
+    const struct identity *known; /* while the body is decoded */
     bool text;                 /* line-based: say how many lines were bad */
     bool counts;               /* remote write 2.0: the answer says what was written */
     bool again;                /* decoded for the second time, without probes */
@@ -37,14 +38,14 @@ static void free_write(struct http_write *hw)
 
 static bool is_known(void *ctx, struct hash128 raw, uint32_t *ordinal, uint32_t *gen)
 {
-    struct http_write *hw = ctx;
-    return identity_get(registry_identity(db_registry(hw->call->app->db)), raw, ordinal, gen);
+    const struct http_write *hw = ctx;
+    return identity_get(hw->known, raw, ordinal, gen);
 }
 
 static void prefetch(void *ctx, struct hash128 raw)
 {
-    struct http_write *hw = ctx;
-    identity_prefetch(registry_identity(db_registry(hw->call->app->db)), raw);
+    const struct http_write *hw = ctx;
+    identity_prefetch(hw->known, raw);
 }
 
 static void keep_metadata(void *ctx, const struct metric_meta *meta)
@@ -69,6 +70,7 @@ static status decode(struct http_write *hw, struct err *err)
         env.now = time_from_ms_clamped(now_ms, opt->precision);
     memset(&hw->report, 0, sizeof(hw->report));
     int slot = db_reader_enter(app->db);
+    hw->known = registry_identity(db_registry(app->db));
     status st = hw->decode(hw->work.batch, hw->body, &env, &hw->report, err);
     db_reader_leave(app->db, slot);
     return st;
@@ -103,10 +105,15 @@ static status transient(const struct batch *batch)
 }
 
 /* Rows that are stored now, those that were there already among them. */
-static void count_written(const struct batch *batch, uint64_t *n_samples, uint64_t *n_hists)
+static void count_written(const struct http_write *hw, uint64_t *n_samples, uint64_t *n_hists)
 {
+    const struct batch *batch = hw->work.batch;
     *n_samples = *n_hists = 0;
     if (batch->st != ST_OK) return;
+    if (batch->n_refused == 0 && hw->report.n_histograms == 0) {
+        *n_samples = batch->n_rows; /* nearly always: no look at the rows */
+        return;
+    }
     for (size_t i = 0; i < batch->n_rows; i++) {
         if (batch->result[i] != ST_OK && batch->result[i] != ST_IGNORED) continue;
         if (batch->series[batch->row_series[i]].type == VALUE_HISTOGRAM) ++*n_hists;
@@ -121,10 +128,11 @@ struct counts {
     struct http_extra extra[3];
 };
 
-static void say_written(struct http_call *call, struct counts *c, const struct batch *batch)
+static void say_written(const struct http_write *hw, struct counts *c, bool applied)
 {
+    struct http_call *call = hw->call;
     uint64_t n_samples = 0, n_hists = 0;
-    if (batch) count_written(batch, &n_samples, &n_hists);
+    if (applied) count_written(hw, &n_samples, &n_hists);
     snprintf(c->samples, sizeof(c->samples), "%llu", (unsigned long long)n_samples);
     snprintf(c->hists, sizeof(c->hists), "%llu", (unsigned long long)n_hists);
     c->extra[0] = (struct http_extra){"X-Prometheus-Remote-Write-Samples-Written", c->samples};
@@ -139,7 +147,7 @@ static void refuse(struct http_write *hw, status st, const struct err *err)
 {
     struct counts counts;
     counter_add(&hw->call->app->stats.n_bad_bodies, 1);
-    if (hw->counts) say_written(hw->call, &counts, NULL);
+    if (hw->counts) say_written(hw, &counts, false);
     struct http_call *call = hw->call;
     free_write(hw);
     http_call_error(call, st, err);
@@ -152,7 +160,7 @@ static void answer(struct http_write *hw)
     uint64_t gate = batch->durable_at;
     status st = batch->st != ST_OK ? batch->st : transient(batch);
     struct counts counts;
-    if (hw->counts) say_written(call, &counts, batch);
+    if (hw->counts) say_written(hw, &counts, true);
     if (st != ST_OK) {
         http_call_error(call, st, &batch->err);
     } else if (batch->n_refused || hw->report.n_bad_lines) {
