@@ -8,11 +8,13 @@
  * refuses it for ever. So what salvage read is written to a new log behind the old
  * numbers, the old files go to quarantine, and the catalog says that all old numbers
  * are covered. Definitions go along whatever segments cover; samples and deletes only
- * those behind.
+ * those behind, and of samples only those of series that something still defines. A run
+ * of frames stays one.
  */
 #include "engine/repair.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -36,6 +38,7 @@ struct repair {
     bool damaged[VERIFY_PARTS];
     VEC(struct bad_segment { layout_path path; char why[ERR_TEXT_MAX]; }) segments;
     bool no_memory;
+    VEC(series_id) ids;        /* of series that something defines; ascending */
     repair_said said;
     void *ctx;
     struct err *err;
@@ -130,25 +133,118 @@ static status repair_catalog(struct repair *r)
 
 /* ---- the log ---------------------------------------------------------------------- */
 
+static int by_value(const void *a, const void *b)
+{
+    series_id x = *(const series_id *)a, y = *(const series_id *)b;
+    return x < y ? -1 : x > y;
+}
+
+static status learn_definition(void *ctx, const struct wal_series *series)
+{
+    struct repair *r = ctx;
+    return vec_push(&r->ids, series->id) ? ST_OK : ST_NO_MEMORY;
+}
+
+static status learn_frame(void *ctx, const struct wal_frame *frame)
+{
+    return frame->type == WAL_SERIES ? wal_series_each(frame->payload, learn_definition, ctx)
+                                     : ST_OK;
+}
+
+static status learn_series(void *ctx, const struct segment_series *series)
+{
+    struct repair *r = ctx;
+    return vec_push(&r->ids, series->id) ? ST_OK : ST_NO_MEMORY;
+}
+
+static status learn_registry(struct repair *r)
+{
+    struct registry_catalog cat;
+    struct registry *reg = verify_registry_new();
+    if (!reg) return ST_NO_MEMORY;
+    status st = registry_files_load(reg, &cat, NULL, r->vfs, &r->db.id, 1, r->err);
+    registry_catalog_release(&cat);
+    if (st == ST_NOT_FOUND) st = ST_OK;
+    for (uint32_t i = 0; st == ST_OK && i < registry_n_ordinals(reg); i++)
+        if (!vec_push(&r->ids, registry_entry(reg, i)->id)) st = ST_NO_MEMORY;
+    registry_free(reg);
+    return st;
+}
+
+/* Who is known from the registry (unless that is damaged), segments and log. */
+static status learn_ids(struct repair *r, const struct wal_replay *replay)
+{
+    if (!r->damaged[VERIFY_REGISTRY]) TRY(learn_registry(r));
+    for (size_t i = 0; i < r->cat.n; i++) {
+        struct segment *seg;
+        TRY(segment_open(&seg, r->vfs, r->cat.entries[i].path, &r->db.id, r->err));
+        status st = segment_each_series(seg, learn_series, r, r->err);
+        segment_unref(seg);
+        if (st != ST_OK) return st;
+    }
+    TRY(wal_replay_each(replay, learn_frame, r));
+    if (r->ids.len) qsort(r->ids.ptr, r->ids.len, sizeof(r->ids.ptr[0]), by_value);
+    return ST_OK;
+}
+
+static bool is_known(const struct repair *r, series_id id)
+{
+    return r->ids.len &&
+           bsearch(&id, r->ids.ptr, r->ids.len, sizeof(id), by_value) != NULL;
+}
+
 struct rewrite {
     struct repair *r;
-    struct wal *wal;
+    struct wal *wal;           /* NULL: only look */
     lsn covered;
-    uint64_t n_frames;
+    uint64_t n_frames, n_orphans;
+    VEC(struct wal_row) rows;  /* of the frame at hand, those that stay */
+    VEC(uint8_t) bytes;
 };
 
-/* Runs are complete here, so each frame may stand alone. */
+static status take_row(void *ctx, const struct wal_row *row)
+{
+    struct rewrite *rw = ctx;
+    if (!is_known(rw->r, row->id)) {
+        rw->n_orphans++;
+        return ST_OK;
+    }
+    return vec_push(&rw->rows, *row) ? ST_OK : ST_NO_MEMORY;
+}
+
+/* The payload without the samples of series that nothing defines. */
+static status drop_orphans(struct rewrite *rw, struct slice *payload)
+{
+    uint64_t before = rw->n_orphans;
+    size_t bound = 0;
+    vec_clear(&rw->rows);
+    TRY(wal_samples_each(*payload, take_row, rw));
+    if (rw->n_orphans == before) return ST_OK;
+    for (size_t i = 0; i < rw->rows.len; i++)
+        bound += WAL_ROW_BYTES + rw->rows.ptr[i].bytes.len;
+    vec_clear(&rw->bytes);
+    if (!vec_reserve(&rw->bytes, bound + WAL_ROW_BYTES)) return ST_NO_MEMORY;
+    size_t len = wal_samples_put(rw->bytes.ptr, rw->rows.ptr, rw->rows.len);
+    *payload = slice_of((const char *)rw->bytes.ptr, len);
+    return ST_OK;
+}
+
+/* A run is complete here, but for what segments cover, and stays one: its first frame is
+ * the first that is kept. */
 static status rewrite_frame(void *ctx, const struct wal_frame *frame)
 {
     struct rewrite *rw = ctx;
+    struct slice payload = frame->payload;
     bool keeps = frame->type != WAL_SAMPLES && frame->type != WAL_DELETE;
     if (!keeps && frame->seq <= rw->covered) return ST_OK;
-    if (frame->payload.len > wal_payload_max(rw->wal))
+    if (frame->type == WAL_SAMPLES) TRY(drop_orphans(rw, &payload));
+    if (!rw->wal) return ST_OK;
+    if (payload.len > wal_payload_max(rw->wal))
         return err_set(rw->r->err, ST_TOO_LARGE, "frame %llu", (unsigned long long)frame->seq);
-    uint8_t *dst = wal_begin(rw->wal, frame->payload.len);
+    uint8_t *dst = wal_begin(rw->wal, payload.len);
     if (!dst) return err_set(rw->r->err, ST_NO_MEMORY, "the new log takes no more");
-    memcpy(dst, frame->payload.ptr, frame->payload.len);
-    (void)wal_end(rw->wal, frame->type, WAL_COMMIT, 0, frame->payload.len);
+    if (payload.len) memcpy(dst, payload.ptr, payload.len);
+    (void)wal_end(rw->wal, frame->type, frame->flags & WAL_COMMIT, frame->run, payload.len);
     wal_publish(rw->wal);
     while (wal_step(rw->wal)) {
     }
@@ -156,8 +252,15 @@ static status rewrite_frame(void *ctx, const struct wal_frame *frame)
     return wal_failed(rw->wal, rw->r->err);
 }
 
-static status write_log(struct repair *r, struct vfs *dir, const struct wal_replay *replay,
-                        uint64_t *n_frames)
+static status rewrite_all(struct rewrite *rw, const struct wal_replay *replay)
+{
+    status st = wal_replay_each(replay, rewrite_frame, rw);
+    vec_release(&rw->rows);
+    vec_release(&rw->bytes);
+    return st;
+}
+
+static status write_log(struct repair *r, struct vfs *dir, const struct wal_replay *replay)
 {
     struct wal_replay_stats stats;
     wal_replay_stats(replay, &stats);
@@ -170,11 +273,13 @@ static status write_log(struct repair *r, struct vfs *dir, const struct wal_repl
                               .clock = clock_system()};
     struct rewrite rw = {.r = r, .covered = r->cat.covered_lsn};
     TRY(wal_open(&rw.wal, dir, &opt, NULL, r->err));
-    status st = wal_replay_each(replay, rewrite_frame, &rw);
+    status st = rewrite_all(&rw, replay);
     struct err err = {.st = ST_OK};
     status closed = wal_close(rw.wal, &err);
     if (st == ST_OK && closed != ST_OK) st = err_set(r->err, closed, "%s", err.text);
-    *n_frames = rw.n_frames;
+    if (st == ST_OK)
+        say(r, "the log is written anew: %llu frames could be read, %llu samples without a series",
+            (unsigned long long)rw.n_frames, (unsigned long long)rw.n_orphans);
     return st;
 }
 
@@ -209,7 +314,19 @@ static status swap_logs(struct repair *r, lsn last)
     return vfs_remove_tree(r->vfs, REPAIR_WAL_DIR, r->err);
 }
 
-/* Keeps salvage from copying files aside: they are moved there whole. */
+static status replace_log(struct repair *r, const struct wal_replay *replay, lsn last)
+{
+    struct vfs *dir = NULL;
+    TRY(vfs_remove_tree(r->vfs, REPAIR_WAL_DIR, r->err));
+    TRY(vfs_mkdir_all(r->vfs, REPAIR_WAL_DIR, r->err));
+    TRY(vfs_sub_open(&dir, r->vfs, REPAIR_WAL_DIR, r->err));
+    status st = write_log(r, dir, replay);
+    vfs_free(dir);
+    return st == ST_OK ? swap_logs(r, last) : st;
+}
+
+/* Keeps salvage from copying files aside: they are moved there whole. Without the registry
+ * the log may have samples of series that nothing defines any more. */
 static status repair_wal(struct repair *r)
 {
     struct wal_replay_options opt = {.mode = WAL_REPLAY_SALVAGE,
@@ -217,22 +334,16 @@ static status repair_wal(struct repair *r)
                                      .covered = r->cat.covered_lsn,
                                      .read_only = true};
     struct wal_replay *replay = NULL;
-    struct vfs *dir = NULL;
-    uint64_t n_frames = 0;
-    lsn last;
-    if (!r->damaged[VERIFY_WAL]) return ST_OK;
+    struct rewrite look = {.r = r, .covered = r->cat.covered_lsn};
+    if (!r->damaged[VERIFY_WAL] && !r->damaged[VERIFY_REGISTRY]) return ST_OK;
     TRY(wal_replay_open(&replay, r->vfs, &opt, r->err));
-    last = wal_replay_last(replay);
+    lsn last = wal_replay_last(replay);
     if (last < r->cat.covered_lsn) last = r->cat.covered_lsn;
-    status st = vfs_remove_tree(r->vfs, REPAIR_WAL_DIR, r->err);
-    if (st == ST_OK) st = vfs_mkdir_all(r->vfs, REPAIR_WAL_DIR, r->err);
-    if (st == ST_OK) st = vfs_sub_open(&dir, r->vfs, REPAIR_WAL_DIR, r->err);
-    if (st == ST_OK) st = write_log(r, dir, replay, &n_frames);
+    status st = learn_ids(r, replay);
+    if (st == ST_OK) st = rewrite_all(&look, replay);
+    if (st == ST_OK && (r->damaged[VERIFY_WAL] || look.n_orphans))
+        st = replace_log(r, replay, last);
     wal_replay_close(replay);
-    vfs_free(dir);
-    if (st == ST_OK) st = swap_logs(r, last);
-    if (st == ST_OK)
-        say(r, "the log is written anew: %llu frames could be read", (unsigned long long)n_frames);
     return st;
 }
 
@@ -382,5 +493,6 @@ status repair_dir(struct vfs *vfs, repair_said said, void *ctx, struct err *err)
     }
     catalog_release(&r.cat);
     vec_release(&r.segments);
+    vec_release(&r.ids);
     return st;
 }

@@ -5,7 +5,8 @@
  *   catalog    without the damaged segments, or rebuilt from the segments' manifests
  *   segment    to quarantine
  *   registry   to quarantine; written anew from the segments and the log
- *   log        files to quarantine; what salvage could read becomes a new log
+ *   log        files to quarantine; what salvage could read becomes a new log, without
+ *              samples of series that nothing defines
  *   deletes    to quarantine; the records that could be read become a new file
  *   database   not possible: the id and the precision are nowhere else
  */

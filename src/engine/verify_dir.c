@@ -4,7 +4,8 @@
  *   registry, log     the registry file, then the definitions of the log on top of it;
  *                     every payload of the log is decoded
  *   catalog           readable; each directory that it names is there and is what it says;
- *                     none is newer than it
+ *                     none is newer than it; no flush is newer than its last; of two
+ *                     segments of a lane whose times overlap one is newer as a whole
  *   segments          verify_segment(), against that registry
  *   deletes           the store, record by record
  *
@@ -33,6 +34,7 @@ struct verify {
     struct registry *reg;      /* NULL: it cannot be relied on */
     series_id known_ids;         /* series below are in the registry's files, or dead */
     struct wal_replay *replay; /* NULL: damaged */
+    series_id next_id;         /* whom the registry's files do not have below this is dead */
     lsn covered;
     struct err first;          /* of the findings */
     uint64_t bytes_done, bytes_total;
@@ -116,6 +118,7 @@ static status check_registry(struct verify *v)
     for (size_t i = 0; i < cat.deltas.len; i++)
         v->out->registry_bytes += cat.deltas.ptr[i].n_bytes;
     if (st == ST_OK) v->known_ids = cat.next_id;
+    v->next_id = cat.next_id;
     registry_catalog_release(&cat);
     if (st == ST_OK) {
         snprintf(bad, sizeof(bad), "%s", LAYOUT_REGISTRY);
@@ -160,8 +163,9 @@ static status see_row(void *ctx, const struct wal_row *row)
     uint32_t ordinal = registry_by_id(v->reg, row->id);
     if (ordinal == ORDINAL_NONE) {
         uint64_t id = row->id;
-        bool dead = v->dead.len &&
-                    bsearch(&id, v->dead.ptr, v->dead.len, sizeof(id), by_value) != NULL;
+        bool dead = id < v->next_id ||
+                    (v->dead.len &&
+                     bsearch(&id, v->dead.ptr, v->dead.len, sizeof(id), by_value) != NULL);
         v->n_unknown += !dead;
         return ST_OK;
     }
@@ -314,6 +318,60 @@ static status check_segment(struct verify *v, const struct catalog_entry *entry)
     return find(v, VERIFY_SEGMENT, entry->path, st, &why);
 }
 
+static status finding_in_catalog(struct verify *v, const struct err *why)
+{
+    return find(v, VERIFY_CATALOG, LAYOUT_CATALOG, why->st, why);
+}
+
+static int by_lane_and_start(const void *a, const void *b)
+{
+    const struct segment_info *x = &(*(const struct catalog_entry *const *)a)->info;
+    const struct segment_info *y = &(*(const struct catalog_entry *const *)b)->info;
+    if (x->lane != y->lane) return x->lane < y->lane ? -1 : 1;
+    return x->ts.from < y->ts.from ? -1 : x->ts.from > y->ts.from;
+}
+
+/* Newest wins by the order of flushes: of two that overlap it must say which that is. */
+static status check_overlaps(struct verify *v, const struct catalog_entry *const *sorted,
+                             size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        const struct segment_info *a = &sorted[i]->info;
+        for (size_t k = i + 1; k < n; k++) {
+            const struct segment_info *b = &sorted[k]->info;
+            struct err why = {.st = ST_OK};
+            if (b->lane != a->lane || b->ts.from > a->ts.to) break;
+            if (a->order_max < b->order_min || b->order_max < a->order_min) continue;
+            (void)err_set(&why, ST_CORRUPT, "%s and %s overlap, and neither is newer",
+                          sorted[i]->path, sorted[k]->path);
+            TRY(finding_in_catalog(v, &why));
+        }
+    }
+    return ST_OK;
+}
+
+static status check_order(struct verify *v, const struct catalog *cat)
+{
+    const struct catalog_entry **sorted = mem_try_array(cat->n + 1, sizeof(*sorted));
+    status st = ST_OK;
+    if (!sorted) return err_set(v->err, ST_NO_MEMORY, "catalog");
+    for (size_t i = 0; i < cat->n && st == ST_OK; i++) {
+        const struct catalog_entry *entry = sorted[i] = &cat->entries[i];
+        struct err why = {.st = ST_OK};
+        if (entry->info.order_max <= cat->last_order) continue;
+        (void)err_set(&why, ST_CORRUPT, "%s is of flush %llu, and the last one was %llu",
+                      entry->path, (unsigned long long)entry->info.order_max,
+                      (unsigned long long)cat->last_order);
+        st = finding_in_catalog(v, &why);
+    }
+    if (st == ST_OK) {
+        qsort(sorted, cat->n, sizeof(*sorted), by_lane_and_start);
+        st = check_overlaps(v, sorted, cat->n);
+    }
+    mem_free(sorted);
+    return st;
+}
+
 static void bad_manifest(void *ctx, const char *path, status st, const struct err *err)
 {
     struct verify *v = ctx;
@@ -372,6 +430,7 @@ static status check_all(struct verify *v, struct catalog *cat)
     v->covered = cat->covered_lsn;
     TRY(open_wal(v));
     for (size_t i = 0; i < cat->n; i++) TRY(check_segment(v, &cat->entries[i]));
+    TRY(check_order(v, cat));
     TRY(check_wal(v));
     TRY(check_deletes(v));
     if (v->reg) v->out->n_series = registry_counts(v->reg).n_series;

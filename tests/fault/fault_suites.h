@@ -4,6 +4,7 @@
 
 #include "tests/unit/unit.h"
 
+Suite *suite_bad_disk(void);
 Suite *suite_corrupt(void);
 Suite *suite_crash(void);
 Suite *suite_fault(void);

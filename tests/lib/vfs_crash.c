@@ -350,7 +350,10 @@ static status file_sync(struct vfs_file *file, struct err *err)
 
     mutex_lock(&disk->mutex);
     status st = check_power(disk, err);
-    for (struct list *at = disk->pending.next, *next; st == ST_OK && at != &disk->pending;
+    bool lies = disk->n_changes >= disk->lie_after;
+    disk->n_changes += lies;
+    for (struct list *at = disk->pending.next, *next;
+         st == ST_OK && !lies && at != &disk->pending;
          at = next) {
         struct crash_change *change = container_of(at, struct crash_change, link);
         next = at->next;
@@ -633,8 +636,9 @@ static status crash_sync_dir(struct vfs *vfs, const char *path, struct err *err)
     if (st == ST_OK) st = check_dir(dir, "sync directory", path, err);
     if (st == ST_OK) {
         uint64_t before = disk->n_pending;
-        settle_dir(disk, dir);
-        disk->n_changes += disk->n_pending < before;
+        bool lies = disk->n_changes >= disk->lie_after;
+        if (!lies) settle_dir(disk, dir);
+        disk->n_changes += lies || disk->n_pending < before;
     }
     mutex_unlock(&disk->mutex);
     return st;
@@ -714,7 +718,8 @@ static const struct vfs_ops crash_ops = {
 struct vfs_crash *vfs_crash_new(void)
 {
     struct vfs_crash *disk = crash_malloc(sizeof(*disk));
-    *disk = (struct vfs_crash){.vfs = {&crash_ops}, .stop_after = UINT64_MAX};
+    *disk = (struct vfs_crash){.vfs = {&crash_ops}, .stop_after = UINT64_MAX,
+                               .lie_after = UINT64_MAX};
     mutex_init(&disk->mutex, LOCK_VFS);
     list_init(&disk->nodes);
     list_init(&disk->pending);
@@ -756,6 +761,13 @@ void vfs_crash_stop_after(struct vfs_crash *disk, uint64_t n)
 {
     mutex_lock(&disk->mutex);
     disk->stop_after = n;
+    mutex_unlock(&disk->mutex);
+}
+
+void vfs_crash_lie_after(struct vfs_crash *disk, uint64_t n)
+{
+    mutex_lock(&disk->mutex);
+    disk->lie_after = n;
     mutex_unlock(&disk->mutex);
 }
 

@@ -69,6 +69,10 @@ uint64_t vfs_crash_n_changes(struct vfs_crash *disk);
 void vfs_crash_stop_after(struct vfs_crash *disk, uint64_t n);
 bool vfs_crash_stopped(struct vfs_crash *disk);
 
+/* From the n-th change on it lies about syncs: they succeed, and nothing is durable by
+ * them. UINT64_MAX: never. */
+void vfs_crash_lie_after(struct vfs_crash *disk, uint64_t n);
+
 /* The disk after power loss at this moment; this one stays as it is. */
 struct vfs_crash *vfs_crash_cut(struct vfs_crash *disk, enum vfs_crash_variant variant,
                                 uint64_t seed);

@@ -65,7 +65,7 @@ struct vfs_crash {
     struct list nodes;
     struct list pending;
     uint64_t n_pending, next_seq;
-    uint64_t n_changes, stop_after;
+    uint64_t n_changes, stop_after, lie_after;
 };
 
 /* malloc that does not come back empty: the tool's own memory must not count among
