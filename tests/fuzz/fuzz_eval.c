@@ -71,7 +71,8 @@ static void make_selector(struct maker *mk)
 
 static void make_range(struct maker *mk, bool extended)
 {
-    static const char *const ranges[] = {"[1m]", "[45s]", "[15s]", "[2m]", "[1s]", "[3m] offset 30s",
+    static const char *const ranges[] = {"[1m]", "[45s]", "[15s]",
+                                         "[2m]", "[1s]",  "[3m] offset 30s",
                                          "[1m] @ 90", "[2m:20s]", "[1m30s:7s]"};
     static const char *const kinds[] = {"[1m] anchored", "[40s] smoothed", "[2m] smoothed",
                                         "[15s] anchored"};

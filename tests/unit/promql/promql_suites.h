@@ -17,10 +17,13 @@ Suite *suite_eval_aggregate(void);
 Suite *suite_eval_binary(void);
 Suite *suite_eval_select(void);
 Suite *suite_fn_histogram(void);
+Suite *suite_fn_histogram_native(void);
 Suite *suite_fn_label(void);
 Suite *suite_fn_math(void);
 Suite *suite_fn_over_time(void);
 Suite *suite_fn_rate(void);
+Suite *suite_hist_math(void);
+Suite *suite_hist_quantile(void);
 Suite *suite_matching(void);
 Suite *suite_quantile(void);
 
