@@ -2,7 +2,7 @@
  *
  * Classes up to 504 bytes are multiples of 8. Above, the larger objects would leave the
  * end of a span unused, so each class is what a number of objects in a span leaves them:
- * 16320 / n, and the next is 10 to 20 % larger. */
+ * 16320 / n, for every n from 31 to 4. */
 #include "base/span_heap.h"
 
 #include "base/bits.h"
@@ -23,6 +23,7 @@ enum {
     SMALL_MAX = 504,
     N_SMALL = SMALL_MAX / STEP,
     SPANS = SPAN_REGION_LEN / SPAN_LEN,
+    LARGE_MOST = 31,    /* objects of the first large class in a span */
     WARM_MIN = 16,      /* spans, and one of WARM_SHARE in use: who comes and goes finds */
     WARM_SHARE = 64,    /* memory. A guess: 1.6 % more, against a page fault every 4 KiB */
 };
@@ -44,8 +45,10 @@ struct span {
     uint8_t class, quarter;
 };
 
-static const uint16_t large_class[] = {576,  680,  816,  904,  1016, 1160, 1248, 1360,
-                                       1480, 1632, 1808, 2040, 2328, 2720, 3264, 4080};
+static const uint16_t large_class[] = {520,  544,  560,  576,  600,  624,  648,
+                                       680,  704,  736,  776,  816,  856,  904,
+                                       960,  1016, 1088, 1160, 1248, 1360, 1480,
+                                       1632, 1808, 2040, 2328, 2720, 3264, 4080};
 
 _Static_assert(sizeof(struct span) <= SPAN_HEAD, "objects begin behind the head");
 _Static_assert(N_SMALL + sizeof(large_class) / sizeof(large_class[0]) == SPAN_CLASSES,
@@ -61,8 +64,10 @@ static unsigned class_of(size_t len)
 {
     if (len <= SMALL_MAX) return len <= STEP ? 0 : (unsigned)((len - 1) / STEP);
 
-    unsigned i = 0;
-    while (large_class[i] < len) i++;
+    /* As many as fit into a span have the class of the largest that do. */
+    unsigned n = (SPAN_LEN - SPAN_HEAD) / (unsigned)len;
+    unsigned i = n < LARGE_MOST ? LARGE_MOST - n : 0;
+    while (large_class[i] < len) i++; /* classes are multiples of 8: one more, at most */
     return N_SMALL + i;
 }
 

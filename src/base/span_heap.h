@@ -31,7 +31,7 @@ enum {
     SPAN_HEAD = 64,
     SPAN_REGION_LEN = 1 << 20,
     SPAN_OBJECT_MAX = 4080, /* larger objects come from the heap */
-    SPAN_CLASSES = 79,
+    SPAN_CLASSES = 91,
     SPAN_QUARTERS = 4,      /* how full, 3: three quarters and more */
 };
 

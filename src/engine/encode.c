@@ -17,6 +17,7 @@
 #include "codec/chunk.h"
 #include "engine/cell_priv.h"
 #include "engine/overlay.h"
+#include "engine/run.h"
 
 enum {
     TAILS_MAX = 256,     /* tails of one series in one job */
@@ -49,37 +50,51 @@ static bool may_encode(const struct node *node, uint64_t del_gen)
     return node && node_del_gen(node) == del_gen && !node_flush(node);
 }
 
+/* The run that a word names, when samples deleted by the same generation may go into it. */
+static struct run_part run_part(node_word word, uint64_t del_gen)
+{
+    struct node *node = word_node(word);
+    if (!may_encode(node, del_gen) || node_kind(node) != NODE_RUN) return (struct run_part){0};
+    return (struct run_part){container_of(node, struct run, node), word_count(word)};
+}
+
+/* A node that the item's result replaces. There is room for it. */
+static void replace(struct encode_job *job, struct encode_item *item, struct node *node)
+{
+    job->old.ptr[job->old.len++] = node;
+    item->n_old++;
+}
+
 /* Puts one tail behind *at. */
 static status encode_tail(struct encode_job *job, struct encode_item *item, node_word *at,
                           node_word word, struct points *pts, struct arena *arena)
 {
-    struct node *tail = word_node(word), *below = word_node(*at);
-    struct run *run = NULL, *out;
-    uint32_t count;
+    struct node *tail = word_node(word);
+    struct run_part top = run_part(*at, node_del_gen(tail)), under = {0}, out;
+    if (top.run) under = run_part(node_older(&top.run->node), node_del_gen(tail));
     enum run_how how;
 
     pts->n = 0;
     TRY(node_read(word, (struct time_range){TS_MIN, TS_MAX}, pts, arena));
-    if (below && node_kind(below) == NODE_RUN && may_encode(below, node_del_gen(tail)))
-        run = container_of(below, struct run, node);
-    if (!vec_reserve(&job->made, 1) || !vec_reserve(&job->old, 2)) return ST_NO_MEMORY;
-    TRY(run_append(&out, &count, &how, &job->cell->space, run, run ? word_count(*at) : 0,
-                   tail->type, pts));
-    job->old.ptr[job->old.len++] = tail;
-    item->n_old++;
+    if (!vec_reserve(&job->made, 1) || !vec_reserve(&job->old, 3)) return ST_NO_MEMORY;
+    TRY(run_append(&out, &how, &job->cell->space, top, under, tail->type, pts));
+    node_word older = *at;
+    replace(job, item, tail);
+    if (how == RUN_COPIED || how == RUN_MERGED) {
+        replace(job, item, &top.run->node);
+        older = node_older(&top.run->node);
+    }
+    if (how == RUN_MERGED) {
+        replace(job, item, &under.run->node);
+        older = node_older(&under.run->node);
+    }
     if (how != RUN_EXTENDED) {
-        node_set_del_gen(&out->node, node_del_gen(tail));
-        atomic_store_explicit(&out->node.older,
-                              how == RUN_STACKED ? *at : node_older(&run->node),
-                              memory_order_relaxed);
-        job->made.ptr[job->made.len++] = &out->node;
+        node_set_del_gen(&out.run->node, node_del_gen(tail));
+        atomic_store_explicit(&out.run->node.older, older, memory_order_relaxed);
+        job->made.ptr[job->made.len++] = &out.run->node;
         item->n_made++;
     }
-    if (how == RUN_COPIED) {
-        job->old.ptr[job->old.len++] = &run->node;
-        item->n_old++;
-    }
-    *at = word_make(&out->node, count);
+    *at = word_make(&out.run->node, out.n_blocks);
     job->n_blocks++;
     return ST_OK;
 }

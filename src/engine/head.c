@@ -58,14 +58,15 @@ static struct tail *take_spare(struct cell *cell, enum node_kind kind, uint8_t t
     return tail;
 }
 
-/* The first three full tails of a series are 17 to 32 slots long, by its hash: a fleet that
- * is scraped together does not fill together, so that neither encoding nor memory comes in
- * waves. */
+/* The first three full tails of a series are 17 to 32 slots long (SAME: twice that), by its
+ * hash: a fleet that is scraped together does not fill together, so that neither encoding
+ * nor memory comes in waves. */
 static uint32_t tail_limit(const struct head *head, const struct tail *tail)
 {
-    uint32_t age = tail_age(&tail->node);
-    if (age >= TAIL_AGE_MAX) return TAIL_SLOTS_MAX;
-    return TAIL_SLOTS_MAX - (uint32_t)(hash_mix(head->id) >> 4 * age & 15);
+    uint32_t age = tail_age(&tail->node), limit = TAIL_SLOTS_MAX;
+    if (age < TAIL_AGE_MAX) limit -= (uint32_t)(hash_mix(head->id) >> 4 * age & 15);
+    if (node_kind(&tail->node) == NODE_SAME) limit *= TAIL_SAME_MAX / TAIL_SLOTS_MAX;
+    return limit;
 }
 
 /* A new newest node: its first sample is complete before the root names it. */
@@ -94,15 +95,26 @@ static bool must_open(const struct head *head, struct node *node)
     return !node || !node_is_tail(node) || (head->flags & HEAD_CUT) != 0;
 }
 
-/* Doubles the tail; NULL when it is of the largest size or memory is refused. */
-static struct tail *grow_tail(struct cell *cell, struct head *head, uint32_t ordinal,
-                              struct tail *tail, uint32_t n)
+/* The tail in a size and kind that takes one more value, where there is one: as it is, or
+ * copied; as it is, too, when memory is refused. */
+static struct tail *widen_tail(struct cell *cell, struct head *head, uint32_t ordinal,
+                               struct tail *tail, uint32_t n, union value val)
 {
+    enum node_kind kind = node_kind(&tail->node);
     uint32_t cap = node_cap(&tail->node);
-    if (cap >= TAIL_SLOTS_MAX) return NULL;
-
-    struct tail *to = tail_grow(&cell->space, tail, n, cap * 2);
-    if (!to) return NULL;
+    if (kind == NODE_SAME) {
+        if (n >= TAIL_SLOTS_MAX || tail_val(tail, 0).bits == val.bits) return tail;
+        kind = NODE_GRID;
+        cap = (n / TAIL_SLOTS_WIDER + 1) * TAIL_SLOTS_WIDER;
+    } else if (n < cap || cap >= TAIL_SLOTS_MAX) {
+        return tail;
+    } else if (tail_is_same(tail, n, val)) {
+        kind = NODE_SAME;
+    } else {
+        cap += cap < TAIL_SLOTS_NEXT ? cap : TAIL_SLOTS_WIDER;
+    }
+    struct tail *to = tail_grow(&cell->space, tail, n, kind, cap);
+    if (!to) return tail;
     head_touch(cell, head, ordinal);
     store_root(head, word_make(&to->node, word_count(head_root(head))));
     node_retire_moved(&tail->node, &cell->retire);
@@ -127,11 +139,8 @@ void head_append(struct cell *cell, uint32_t ordinal, ts_time ts, union value va
     struct tail *tail = container_of(node, struct tail, node);
     uint32_t n = word_n(root);
     bool full = n >= TAIL_SLOTS_NEXT && n >= tail_limit(head, tail);
-    if (!full && n >= node_cap(node)) {
-        struct tail *wider = grow_tail(cell, head, ordinal, tail, n);
-        if (wider) tail = wider;
-    }
-    if (!full && tail_fits(tail, n, ts)) {
+    if (!full) tail = widen_tail(cell, head, ordinal, tail, n, val);
+    if (!full && tail_fits(tail, n, ts, val)) {
         tail_put(tail, n, ts, val);
         head_touch(cell, head, ordinal);
         store_root(head, head_root(head) + 1);
@@ -139,7 +148,11 @@ void head_append(struct cell *cell, uint32_t ordinal, ts_time ts, union value va
     }
     int64_t step;
     enum node_kind kind = tail_next_kind(tail, n, ts, &step);
-    if (kind == NODE_GRID && !full) kind = NODE_RAW; /* it has just been refused */
+    bool same = node_kind(&tail->node) == NODE_SAME;
+    bool goes_on = same && tail_val(tail, 0).bits == val.bits;
+    if (kind == NODE_GRID && full && goes_on) kind = NODE_SAME;
+    /* It has just been refused for its time. */
+    if (kind == NODE_GRID && !full && (!same || goes_on)) kind = NODE_RAW;
     uint32_t cap = n < TAIL_SLOTS_NEXT / 2 ? TAIL_SLOTS_NEXT / 2 : TAIL_SLOTS_NEXT;
     open_tail(cell, head, ordinal, kind, step, cap, ts, val);
     encode_queue_push(cell, ordinal);

@@ -1,5 +1,5 @@
 /* Nodes in general: counting, reading. See node.h; freeing is in tail.c. */
-#include "engine/node.h"
+#include "engine/run.h"
 
 #include <string.h>
 
@@ -13,7 +13,8 @@ uint32_t tail_age(const struct node *node)
 
 uint8_t node_shape(enum node_kind kind, uint32_t cap, uint32_t age)
 {
-    return (uint8_t)((unsigned)kind | (cap / TAIL_SLOTS_STEP - 1) << 3 | age << 6);
+    unsigned slots = kind == NODE_SAME ? 0 : cap / TAIL_SLOTS_STEP - 1;
+    return (uint8_t)((unsigned)kind | slots << 3 | age << 6);
 }
 
 void node_set_del_gen(struct node *node, uint64_t gen)
@@ -114,7 +115,7 @@ static status read_whole_tail(const struct tail *tail, uint32_t n, struct points
 {
     if (!points_reserve(out, n)) return ST_NO_MEMORY;
     tail_copy_ts(tail, n, out->ts + out->n);
-    memcpy(out->val + out->n, tail->val, n * sizeof(tail->val[0]));
+    tail_copy_val(tail, n, out->val + out->n);
     out->n += n;
     return ST_OK;
 }
@@ -137,7 +138,8 @@ static status read_tail(const struct tail *tail, node_word word, struct time_ran
             if (range_has(range, late[at].ts))
                 TRY(push_sample(out, tail->node.type, late[at].ts, late[at].val, arena));
         if (i == n || (at < n_late && late[at].ts == ts)) continue; /* the late one wins */
-        if (range_has(range, ts)) TRY(push_sample(out, tail->node.type, ts, tail->val[i], arena));
+        if (range_has(range, ts))
+            TRY(push_sample(out, tail->node.type, ts, tail_val(tail, i), arena));
     }
     return ST_OK;
 }

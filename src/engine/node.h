@@ -6,7 +6,7 @@
  *
  *     word = address << 16 | count        address below 2^48, asserted
  *
- *     tail   count = n_late << 8 | n      n <= 32 slots in order, n_late <= 64 late ones
+ *     tail   count = n_late << 8 | n      n <= 32 slots in order (SAME: 64), n_late <= 64
  *     run    count = blocks published     mini-blocks, up to 512 samples
  *     chunk  count = 0                    one sealed chunk, up to chunk-points samples
  *
@@ -18,8 +18,10 @@
  * later late samples over earlier ones.
  *
  * Kinds of tail (decision 26): GRID holds t0 + i * step and 8 bytes a value; GRID16
- * adds a 16-bit residual; RAW holds time and value. A series' first tail begins with 4 slots,
- * later ones with 16, and tails double by copying. A sample that does not fit closes the
+ * adds a 16-bit residual; RAW holds time and value; SAME is a GRID whose samples all have
+ * one value, which is there once. A series' first tail begins with 4 slots, later ones with
+ * 16; they grow by copying, to 4, 8, 16, 24, 32. A GRID that could be SAME becomes that
+ * instead, and a SAME that gets another value a GRID. A sample that does not fit closes the
  * tail and opens one of a wider kind.
  *
  * Values of bytes and histogram series are pointers to a struct blob that the node
@@ -41,13 +43,15 @@
 
 typedef uint64_t node_word;
 
-enum node_kind { NODE_GRID, NODE_GRID16, NODE_RAW, NODE_RUN, NODE_CHUNK };
+enum node_kind { NODE_GRID, NODE_GRID16, NODE_RAW, NODE_SAME, NODE_RUN, NODE_CHUNK };
 
 enum {
     TAIL_SLOTS_MIN = 4,
     TAIL_SLOTS_MAX = 32,
     TAIL_SLOTS_STEP = 4,
     TAIL_SLOTS_NEXT = 16,   /* of the tail that follows a full one */
+    TAIL_SLOTS_WIDER = 8,   /* that a tail of 16 and more grows by */
+    TAIL_SAME_MAX = 64,     /* with as many late ones still a block */
     TAIL_AGE_MAX = 3,
     TAIL_LATE_MAX = 64,
     RUN_SAMPLES_MAX = 512,
@@ -99,28 +103,7 @@ struct tail {
     ts_time t0;
     int64_t step;                       /* set by the second sample of a GRID tail */
     _Atomic(struct late_lane *) late;
-    union value val[];                  /* then int16_t res[cap] or ts_time ts[cap] */
-};
-
-/* Blocks follow each other in data, each behind a head of its own:
- *
- *     n - 1   varint len   varint gap   varint span   codec/block.h, len bytes
- *
- * gap is the time from the block before (of the first: from t0) to the first sample, span
- * from there to the last one. The base of the block is its first time. */
-struct run {
-    struct node node;
-    ts_time t0;                         /* of the first sample */
-    uint32_t cap;                       /* bytes of data */
-    uint8_t data[];
-};
-
-struct run_block {
-    uint32_t n;
-    struct time_range ts;
-    const uint8_t *bytes;
-    size_t len;
-    size_t end;                         /* where the next one begins in data */
+    union value val[];                  /* then int16_t res[cap] or ts_time ts[cap]; SAME: 1 */
 };
 
 struct chunk_node {
@@ -139,9 +122,10 @@ static inline enum node_kind node_kind(const struct node *node)
     return (enum node_kind)(node->shape & 7);
 }
 
-/* Slots of a tail: 4, 8 ... 32. */
+/* Samples that a tail has room for: 4, 8 ... 32, SAME: 64. */
 static inline uint32_t node_cap(const struct node *node)
 {
+    if (node_kind(node) == NODE_SAME) return TAIL_SAME_MAX;
     return ((node->shape >> 3 & 7) + 1u) * TAIL_SLOTS_STEP;
 }
 
@@ -186,7 +170,7 @@ static inline uint32_t word_late(node_word word)
 
 static inline bool node_is_tail(const struct node *node)
 {
-    return node_kind(node) <= NODE_RAW;
+    return node_kind(node) <= NODE_SAME;
 }
 
 static inline node_word node_older(const struct node *node)
@@ -233,27 +217,34 @@ CHECKED status node_read(node_word word, struct time_range range, struct points 
 
 /* --- tail.c: owner only ------------------------------------------------------- */
 
-/* An empty tail of `cap` slots, a multiple of 4 up to 32; NULL when memory is refused. */
+/* An empty tail of `cap` slots, a multiple of 4 up to 32 (SAME: any, it has one); NULL when
+ * memory is refused. */
 struct tail *tail_new(struct node_space *space, enum node_kind kind, uint8_t type, uint32_t cap);
 
 /* An empty RAW tail becomes one of another kind. */
 void tail_recast(struct tail *tail, enum node_kind kind, uint8_t type);
 
-/* Whether an in-order sample at ts fits behind n others. */
-bool tail_fits(const struct tail *tail, uint32_t n, ts_time ts);
+/* Whether an in-order sample fits behind n others. */
+bool tail_fits(const struct tail *tail, uint32_t n, ts_time ts, union value val);
 /* Fills slot n, which tail_fits() accepted. Publishing is the caller's. */
 void tail_put(struct tail *tail, uint32_t n, ts_time ts, union value val);
 ts_time tail_ts(const struct tail *tail, uint32_t i);
+union value tail_val(const struct tail *tail, uint32_t i);
 void tail_copy_ts(const struct tail *tail, uint32_t n, ts_time *dst); /* of slots 0..n-1 */
+void tail_copy_val(const struct tail *tail, uint32_t n, union value *dst);
 
 /* Fills late slot n_late; false when the lane is full or cannot grow. A replaced lane
  * goes to the retire list. */
 bool tail_put_late(struct node_space *space, struct tail *tail, uint32_t n_late, ts_time ts,
                    union value val, struct retire_list *list);
 
-/* A larger tail with the same samples and the same older node, or NULL. */
+/* A tail of another size with the same samples and the same older node, or NULL. Its kind is
+ * the same, or one is GRID and the other SAME; then tail_is_same() held. */
 struct tail *tail_grow(struct node_space *space, const struct tail *tail, uint32_t n,
-                       uint32_t cap);
+                       enum node_kind kind, uint32_t cap);
+
+/* Whether the n samples of a tail, on a grid, and one more have the same value. */
+bool tail_is_same(const struct tail *tail, uint32_t n, union value val);
 
 /* The kind that the next tail should have, judged by what this one saw. */
 enum node_kind tail_next_kind(const struct tail *tail, uint32_t n, ts_time ts, int64_t *step);
@@ -262,30 +253,7 @@ enum node_kind tail_next_kind(const struct tail *tail, uint32_t n, ts_time ts, i
 struct blob *blob_new(struct node_space *space, const void *src, size_t len);
 void blob_free(struct node_space *space, struct blob *blob); /* accepts NULL */
 
-/* --- run.c, sealed.c: pure; a worker builds, the owner links ------------------- */
-
-/* How run_append() put its points. */
-enum run_how {
-    RUN_EXTENDED, /* behind the blocks of the run that was given */
-    RUN_COPIED,   /* in a larger run, which replaces the one that was given */
-    RUN_STACKED,  /* in a new run, whose older node is the one that was given */
-};
-
-/* Encodes pts (1..128 of them) as a block behind the first n_blocks of run (may be
- * NULL). A run holds at most RUN_SAMPLES_MAX samples in blocks that follow each other
- * in time; what does not fit is stacked. Small blocks at the end are joined to one of up
- * to 128 samples, in a copy. *out holds the result, with *count blocks. Any thread, one at
- * a time for a run. */
-CHECKED status run_append(struct run **out, uint32_t *count, enum run_how *how,
-                          struct node_space *space, struct run *run, uint32_t n_blocks,
-                          uint8_t type, const struct points *pts);
-
-/* The published block behind prev (zeroed: the first one). */
-struct run_block run_next(const struct run *run, const struct run_block *prev);
-
-/* Appends the samples of a published block to out. */
-CHECKED status run_decode(struct points *out, struct arena *arena, const struct run *run,
-                          const struct run_block *block);
+/* --- sealed.c: pure; a worker builds, the owner links (runs: run.h) ------------- */
 
 /* One chunk of all points (ascending, at most 65535). Any thread. */
 CHECKED status chunk_node_new(struct chunk_node **out, struct node_space *space, uint8_t type,

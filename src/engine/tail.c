@@ -1,11 +1,11 @@
 /* Tails: the newest samples of a series, as columns that only grow. See node.h.
  *
  * Layout behind the struct: val[cap], then for GRID16 int16_t res[cap], for RAW
- * ts_time ts[cap]. The grid of GRID and GRID16 is t0 + i * step. step is unknown (0)
- * until the second sample; it is written before the count that publishes that sample
- * and read only by those who see at least two.
+ * ts_time ts[cap]; SAME has one value. The grid of all but RAW is t0 + i * step. step is
+ * unknown (0) until the second sample; it is written before the count that publishes that
+ * sample and read only by those who see at least two.
  */
-#include "engine/node.h"
+#include "engine/run.h"
 
 #include <string.h>
 
@@ -16,6 +16,7 @@ enum { LATE_FIRST = 4, RESIDUAL_MAX = INT16_MAX };
 static size_t tail_bytes(enum node_kind kind, uint32_t cap)
 {
     size_t slot = sizeof(union value);
+    if (kind == NODE_SAME) return sizeof(struct tail) + slot;
     if (kind == NODE_GRID16) slot += sizeof(int16_t);
     if (kind == NODE_RAW) slot += sizeof(ts_time);
     return sizeof(struct tail) + slot * cap;
@@ -60,9 +61,23 @@ ts_time tail_ts(const struct tail *tail, uint32_t i)
 {
     enum node_kind kind = node_kind(&tail->node);
     if (kind == NODE_RAW) return tail_raw(tail)[i];
-    if (i == 0) return kind == NODE_GRID ? tail->t0 : tail->t0 + tail_res(tail)[0];
-    if (kind == NODE_GRID) return grid_at(tail, i);
+    if (kind != NODE_GRID16) return i == 0 ? tail->t0 : grid_at(tail, i);
+    if (i == 0) return tail->t0 + tail_res(tail)[0];
     return wrap_add(grid_at(tail, i), tail_res(tail)[i]);
+}
+
+union value tail_val(const struct tail *tail, uint32_t i)
+{
+    return tail->val[node_kind(&tail->node) == NODE_SAME ? 0 : i];
+}
+
+void tail_copy_val(const struct tail *tail, uint32_t n, union value *dst)
+{
+    if (node_kind(&tail->node) != NODE_SAME) {
+        memcpy(dst, tail->val, n * sizeof(*dst));
+        return;
+    }
+    for (uint32_t i = 0; i < n; i++) dst[i] = tail->val[0];
 }
 
 void tail_copy_ts(const struct tail *tail, uint32_t n, ts_time *dst)
@@ -85,12 +100,14 @@ static bool grid_distance(const struct tail *tail, uint32_t n, ts_time ts, int64
            !__builtin_add_overflow(tail->t0, span, &at) && !__builtin_sub_overflow(ts, at, out);
 }
 
-bool tail_fits(const struct tail *tail, uint32_t n, ts_time ts)
+bool tail_fits(const struct tail *tail, uint32_t n, ts_time ts, union value val)
 {
     int64_t off = 0;
     if (n >= node_cap(&tail->node)) return false;
     switch (node_kind(&tail->node)) {
     case NODE_RAW: return true;
+    case NODE_SAME:
+        if (n > 0 && tail->val[0].bits != val.bits) return false; /* fall through */
     case NODE_GRID:
         if (n == 0 || (n == 1 && tail->step == 0)) return true;
         return grid_distance(tail, n, ts, &off) && off == 0;
@@ -106,7 +123,7 @@ bool tail_fits(const struct tail *tail, uint32_t n, ts_time ts)
 void tail_put(struct tail *tail, uint32_t n, ts_time ts, union value val)
 {
     enum node_kind kind = node_kind(&tail->node);
-    tail->val[n] = val;
+    if (kind != NODE_SAME || n == 0) tail->val[n] = val;
     if (kind == NODE_RAW) {
         tail_raw(tail)[n] = ts;
         return;
@@ -117,10 +134,17 @@ void tail_put(struct tail *tail, uint32_t n, ts_time ts, union value val)
         tail_res(tail)[n] = n == 0 ? 0 : (int16_t)wrap_sub(ts, grid_at(tail, n));
 }
 
-struct tail *tail_grow(struct node_space *space, const struct tail *tail, uint32_t n,
-                       uint32_t cap)
+bool tail_is_same(const struct tail *tail, uint32_t n, union value val)
 {
-    enum node_kind kind = node_kind(&tail->node);
+    if (node_kind(&tail->node) != NODE_GRID || type_is_blob(tail->node.type)) return false;
+    uint64_t other = 0;
+    for (uint32_t i = 0; i < n; i++) other |= tail->val[i].bits ^ val.bits;
+    return other == 0;
+}
+
+struct tail *tail_grow(struct node_space *space, const struct tail *tail, uint32_t n,
+                       enum node_kind kind, uint32_t cap)
+{
     struct tail *to = tail_new(space, kind, tail->node.type, cap);
     if (!to) return NULL;
 
@@ -128,7 +152,7 @@ struct tail *tail_grow(struct node_space *space, const struct tail *tail, uint32
     to->node.shape = node_shape(kind, cap, tail_age(&tail->node));
     to->t0 = tail->t0;
     to->step = tail->step;
-    memcpy(to->val, tail->val, n * sizeof(tail->val[0]));
+    tail_copy_val(tail, kind == NODE_SAME ? 1 : n, to->val);
     if (kind == NODE_GRID16) memcpy(tail_res(to), tail_res(tail), n * sizeof(int16_t));
     if (kind == NODE_RAW) memcpy(tail_raw(to), tail_raw(tail), n * sizeof(ts_time));
     atomic_store_explicit(&to->late, atomic_load_explicit(&tail->late, memory_order_relaxed),
@@ -255,7 +279,7 @@ size_t node_bytes(const struct node *node)
 {
     if (node_is_tail(node)) return tail_bytes(node_kind(node), node_cap(node));
     if (node_kind(node) == NODE_RUN)
-        return sizeof(struct run) + container_of(node, struct run, node)->cap;
+        return offsetof(struct run, data) + container_of(node, struct run, node)->cap;
     const struct chunk_node *chunk = container_of(node, struct chunk_node, node);
     return sizeof(*chunk) + (size_t)chunk->ticks_len + chunk->values_len + CHUNK_PAD;
 }

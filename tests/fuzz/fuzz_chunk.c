@@ -63,15 +63,20 @@ static void fuzz_whole_chunk(struct arena *arena, const uint8_t *src, size_t len
     points_release(&all);
 }
 
-/* u8 type, then the block. */
+/* u8 type, then the block, behind one of that many ticks a step as its type's number. */
 static void fuzz_block(struct arena *arena, const uint8_t *src, size_t len)
 {
     struct points pts = {0};
 
     if (len < 1) return;
     enum value_type type = (enum value_type)(src[0] % VALUE_HISTOGRAM + 1);
-    if (block_decode(&pts, arena, type, 0, src + 1, len - 1) == ST_OK) {
-        ASSERT(pts.n >= 1 && pts.n <= BLOCK_POINTS_MAX);
+    struct block_before before = {0, type};
+    struct block_head head;
+    if (block_look(&head, &before, src + 1, len - 1) != ST_OK) return;
+    ASSERT(head.len <= len - 1 && head.n <= BLOCK_POINTS_MAX);
+    if (block_decode(&pts, arena, type, &head) == ST_OK) {
+        ASSERT(pts.n == head.n && pts.n >= 1);
+        ASSERT(pts.ts[0] == head.ts.from && pts.ts[pts.n - 1] == head.ts.to);
         check_ascending(pts.ts, pts.n);
     }
     points_release(&pts);

@@ -30,6 +30,7 @@ static const struct shape {
     {"jitter too large", NODE_GRID16, 8, 15000, {0, 15003, 29999, 80000, 0, 0}, 3},
     {"the largest residual", NODE_GRID16, 8, 100000, {0, 132767, 167233, 332768, 0, 0}, 3},
     {"raw takes all", NODE_RAW, 8, 0, {5, TS_MIN, TS_MAX, 0, -1, 7}, 6},
+    {"another value", NODE_SAME, 64, 0, {0, 15, 30, 45, 60, 75}, 1},
     {"raw, full", NODE_RAW, 4, 0, {1, 5, 6, 90, 100, 0}, 4},
 };
 
@@ -45,13 +46,13 @@ START_TEST(test_tails_take_what_fits)
     ck_assert_ptr_nonnull(tail);
     tail->step = s->step;
     uint32_t n = 0;
-    while (n < 6 && tail_fits(tail, n, s->ts[n])) {
+    while (n < 6 && tail_fits(tail, n, s->ts[n], (union value){.bits = n})) {
         tail_put(tail, n, s->ts[n], (union value){.bits = n});
         n++;
         for (uint32_t i = 0; i < n; i++) ck_assert_int_eq(tail_ts(tail, i), s->ts[i]);
     }
     ck_assert_msg(n == s->n_fit, "%s: %u fit", s->name, n);
-    struct tail *grown = tail_grow(&space, tail, n, 32);
+    struct tail *grown = tail_grow(&space, tail, n, s->kind, 32);
     ck_assert_ptr_nonnull(grown);
     for (uint32_t i = 0; i < n; i++) {
         ck_assert_int_eq(tail_ts(grown, i), s->ts[i]);
@@ -176,6 +177,65 @@ START_TEST(test_first_tails_do_not_fill_together)
 }
 END_TEST
 
+/* A series of one value has it once, until another comes; wherever that is, nothing is lost
+ * and the rest of the series' life goes on. */
+START_TEST(test_equal_samples_share_a_slot)
+{
+    enum { N = 300 };
+    static const uint32_t changes[] = {1, 2, 4, 5, 16, 17, 31, 33, 64, 90, 150};
+    for (size_t c = 0; c < ARRAY_LEN(changes); c++) {
+        uint32_t change = changes[c];
+        struct db_rig rig;
+        log_set_level(LOG_ERROR);
+        db_rig_init(&rig, 1);
+        ck_assert_int_eq(db_rig_open(&rig), ST_OK);
+        struct cell *cell = &rig.db->cell;
+        ck_assert_int_eq(db_rig_put(&rig, "m", 0, 5), ST_OK);
+        struct head *head = cell_head(cell, 0);
+        uint64_t bits = head->last_bits, n_same = 0;
+        for (uint32_t i = 1; i < N; i++) {
+            ck_assert_int_eq(head_reserve(cell, 1), ST_OK);
+            ts_time ts = (ts_time)i * 15 + (i > 250 ? 1 : 0);
+            head_append(cell, 0, ts, (union value){.bits = i >= change ? bits + 1 : bits});
+            struct node *top = word_node(head_root(head));
+            n_same += node_kind(top) == NODE_SAME;
+            ck_assert_uint_le(word_n(head_root(head)), node_cap(top));
+            if (i == change) ck_assert_int_ne(node_kind(top), NODE_SAME);
+        }
+        ck_assert_uint_ge(n_same, N / 4);
+        struct encode_job *job = encode_take(cell, 10);
+        ck_assert_ptr_nonnull(job);
+        for (int round = 0; round < 2; round++) { /* as tails, and encoded */
+            struct points pts = {0}, part = {0};
+            node_word words[64];
+            uint32_t n = 0;
+            for (node_word w = head_root(head); word_node(w); w = node_older(word_node(w)))
+                words[n++] = w;
+            while (n-- > 0) {
+                part.n = 0;
+                ck_assert_int_eq(node_read(words[n], (struct time_range){0, TS_MAX}, &part, NULL),
+                                 ST_OK);
+                for (size_t i = 0; i < part.n; i++)
+                    ck_assert(points_push(&pts, part.ts[i], part.val[i]));
+            }
+            ck_assert_uint_eq(pts.n, N);
+            for (uint32_t i = 0; i < N; i++) {
+                ck_assert_int_eq(pts.ts[i], (ts_time)i * 15 + (i > 250 ? 1 : 0));
+                ck_assert_uint_eq(pts.val[i].bits, i >= change ? bits + 1 : bits);
+            }
+            points_release(&pts);
+            points_release(&part);
+            if (round == 0) {
+                encode_work(job);
+                encode_put(job);
+            }
+        }
+        ck_assert_int_eq(db_rig_close(&rig), ST_OK);
+        db_rig_release(&rig);
+    }
+}
+END_TEST
+
 /* Who waits longest is encoded first, whoever comes meanwhile. */
 START_TEST(test_encoding_is_first_come_first_served)
 {
@@ -196,7 +256,7 @@ START_TEST(test_encoding_is_first_come_first_served)
     while (n_taken < N) {
         for (int i = 0; i < 2 * TAKE && n_pushed < N; i++, n_pushed++)
             for (int t = 1; t <= TAIL_SLOTS_MAX; t++)
-                head_append(cell, n_pushed, t * 15, (union value){.bits = 0});
+                head_append(cell, n_pushed, t * 15, (union value){.bits = (uint64_t)t});
         struct encode_job *job = encode_take(cell, TAKE);
         ck_assert_ptr_nonnull(job);
         encode_work(job);
@@ -410,6 +470,7 @@ Suite *suite_head(void)
     tcase_add_test(tc, test_the_late_lane_holds_64_and_the_last_wins);
     tcase_add_test(tc, test_the_next_kind_follows_what_was_seen);
     tcase_add_test(tc, test_first_tails_do_not_fill_together);
+    tcase_add_test(tc, test_equal_samples_share_a_slot);
     tcase_add_test(tc, test_encoding_is_first_come_first_served);
     tcase_add_test(tc, test_spare_tails_serve_when_memory_is_refused);
     tcase_add_loop_test(tc, test_late_samples_spread_no_further_than_they_may, 0,
