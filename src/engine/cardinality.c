@@ -68,6 +68,17 @@ static int larger_first(const void *a, const void *b)
     return order ? order : slice_cmp(x->value, y->value);
 }
 
+/* Texts go with their last series: copies stay. */
+static status copy_texts(struct name_counts *out, struct arena *arena)
+{
+    for (size_t i = 0; i < out->n; i++) {
+        out->ptr[i].name = arena_copy(arena, out->ptr[i].name);
+        out->ptr[i].value = arena_copy(arena, out->ptr[i].value);
+        if (!out->ptr[i].name.ptr || !out->ptr[i].value.ptr) return ST_NO_MEMORY;
+    }
+    return ST_OK;
+}
+
 static status top(struct count_table *table, size_t limit, struct arena *arena,
                   struct name_counts *out)
 {
@@ -81,7 +92,7 @@ static status top(struct count_table *table, size_t limit, struct arena *arena,
     if (!out->ptr) return ST_NO_MEMORY;
     if (n) memcpy(out->ptr, table->slots, n * sizeof(*out->ptr));
     out->n = n;
-    return ST_OK;
+    return copy_texts(out, arena);
 }
 
 struct tables {
@@ -136,11 +147,11 @@ status db_cardinality(struct db *db, size_t limit, const _Atomic bool *cancelled
     *out = (struct cardinality){.n_series = 0};
     int slot = db_reader_enter(db);
     status st = walk(db, cancelled, &t, out);
-    db_reader_leave(db, slot);
     if (st == ST_OK) st = top(&t.metric, limit, arena, &out->by_metric);
     if (st == ST_OK) st = top(&t.pair, limit, arena, &out->by_pair);
     if (st == ST_OK) st = top(&t.values, limit, arena, &out->values_by_name);
     if (st == ST_OK) st = top(&t.bytes, limit, arena, &out->bytes_by_name);
+    db_reader_leave(db, slot);
     mem_free(t.metric.slots);
     mem_free(t.pair.slots);
     mem_free(t.values.slots);

@@ -24,7 +24,7 @@ struct cardinality {
 };
 
 /* Walks every series; at most limit entries a list. Polls *cancelled (may be NULL).
- * ST_CANCELLED, ST_NO_MEMORY. Texts live as long as the database. */
+ * ST_CANCELLED, ST_NO_MEMORY. Texts are in the arena. */
 CHECKED status db_cardinality(struct db *db, size_t limit, const _Atomic bool *cancelled,
                               struct arena *arena, struct cardinality *out);
 

@@ -269,12 +269,13 @@ static status upkeep_run(struct job *job)
 static void upkeep_publish(struct job *job, status st)
 {
     struct upkeep *up = container_of(job, struct upkeep, job);
-    registry_rebuild_publish(up->cell->registry, up->plan, st);
+    bool done = registry_rebuild_publish(up->cell->registry, up->plan, st);
     up->cell->rebuild_running = false;
     if (st == ST_OK)
         cell_job_done(up->cell, DB_JOB_POSTINGS);
     else
         cell_job_failed(up->cell, DB_JOB_POSTINGS, st, &job->err);
+    if (done) registry_upkeep(up->cell); /* there may be more */
     mem_free(up);
 }
 

@@ -251,6 +251,7 @@ void checkpoint_end(struct checkpoint *cp, struct cell *cell)
         forget_front(cell->pending_deaths.ptr, &cell->pending_deaths.len, cp->n_dead);
         forget_front(cell->pending_attrs.ptr, &cell->pending_attrs.len, cp->n_attrs);
         cell->saved_births = cp->prefix.n_births;
+        registry_forget_births(cell->registry, cell->saved_births);
     } else if (cp->planned && cp->due && cp->whole) {
         cell->lost_attrs = true; /* whatever it was: all of it again */
     }

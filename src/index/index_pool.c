@@ -135,20 +135,7 @@ void pool_retire(struct index_pool *pool, void *ptr, size_t len)
 
 char *pool_text(struct index_pool *pool, size_t len)
 {
-    if (len > POOL_PIECE_MAX / 4) {
-        /* A text of its own block: linked like the others, freed with them. */
-        size_t bytes = len + sizeof(struct pool_block);
-        if (bytes < len || !account_charge(pool->account, bytes)) return NULL;
-        struct pool_block *block = mem_try(bytes);
-        if (!block) {
-            account_release(pool->account, bytes);
-            return NULL;
-        }
-        *block = (struct pool_block){.older = pool->blocks, .len = bytes};
-        pool->blocks = block;
-        pool->n_bytes += bytes;
-        return (char *)block + sizeof(*block);
-    }
+    DASSERT(len <= POOL_TEXT_MAX);
     if (!refill(pool, &pool->text_at, &pool->text_end, len)) return NULL;
     char *ptr = pool->text_at;
     pool->text_at += len;

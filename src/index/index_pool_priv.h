@@ -1,7 +1,7 @@
 /* The room's memory: small pieces by size class out of large blocks that are charged
- * to one account, and texts that are never given back. One owner; what readers may
- * still see goes back through the reclaimer. Blocks are returned when the pool is
- * released, pieces larger than POOL_PIECE_MAX one by one.
+ * to one account, and texts at any alignment, which are the caller's to use again. One
+ * owner; what readers may still see goes back through the reclaimer. Blocks are returned
+ * when the pool is released, pieces larger than POOL_PIECE_MAX one by one.
  */
 #ifndef TSINK_INDEX_INDEX_POOL_PRIV_H
 #define TSINK_INDEX_INDEX_POOL_PRIV_H
@@ -13,7 +13,12 @@
 #include "base/status.h"
 #include "index/reclaim.h"
 
-enum { POOL_PIECE_MAX = 16384, POOL_BLOCK_LEN = 64 << 10, POOL_CLASSES = 32 + 6 * 4 };
+enum {
+    POOL_PIECE_MAX = 16384,
+    POOL_TEXT_MAX = 256,
+    POOL_BLOCK_LEN = 64 << 10,
+    POOL_CLASSES = 32 + 6 * 4,
+};
 
 struct index_pool;
 
@@ -50,7 +55,7 @@ CHECKED void *pool_alloc(struct index_pool *pool, size_t len);
 void pool_free(struct index_pool *pool, void *ptr, size_t len);
 void pool_retire(struct index_pool *pool, void *ptr, size_t len);
 
-/* len bytes for good, at any alignment; NULL when refused. */
+/* Up to POOL_TEXT_MAX bytes for good, at any alignment; NULL when refused. */
 CHECKED char *pool_text(struct index_pool *pool, size_t len);
 
 /* A charged block of its own, zeroed, for tables; the length is kept with it. */

@@ -70,10 +70,10 @@ static status found_text(struct scan *s, struct slice text)
 static uint32_t *pairs_of_name(struct scan *s, uint32_t name, size_t *n)
 {
     struct postings_view view = postings_view(&name_row_at(s->reg, name)->pairs);
-    uint32_t *ids = arena_try_array(s->arena, view.delta_len ? view.delta_len : 1,
-                                    sizeof(*ids));
-    if (ids) postings_view_delta(&view, ids);
-    *n = view.delta_len;
+    size_t n_all = (size_t)view.base_len + view.delta_len;
+    uint32_t *ids = arena_try_array(s->arena, n_all ? n_all : 1, sizeof(*ids));
+    if (ids) postings_view_all(&view, ids);
+    *n = n_all;
     return ids;
 }
 

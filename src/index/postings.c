@@ -17,7 +17,12 @@
 #include "index/index_pool_priv.h"
 #include "index/postings_priv.h"
 
-enum { PAGE_CAP_MIN = 4, PAGE_CAP_MAX = 512, PAGE_CAP_PUBLISH = POSTINGS_PLAIN_MAX };
+enum {
+    PAGE_CAP_MIN = 4,
+    PAGE_CAP_MAX = 512,
+    PAGE_CAP_PUBLISH = POSTINGS_PLAIN_MAX,
+    FEW_MAX = PAGE_CAP_PUBLISH - 1024, /* with room for what comes while a rebuild runs */
+};
 
 struct page {
     _Atomic(struct page *) next;
@@ -244,6 +249,12 @@ void postings_view_delta(const struct postings_view *view, uint32_t *dst)
     }
 }
 
+void postings_view_all(const struct postings_view *view, uint32_t *dst)
+{
+    if (view->base) roaring_bitmap_to_uint32_array(view->base, dst);
+    postings_view_delta(view, dst + view->base_len);
+}
+
 uint32_t postings_len(const struct postings *post)
 {
     struct postings_view view = postings_view(post);
@@ -306,23 +317,23 @@ bool postings_any(const struct postings *post, const struct ordinal_bits *dead)
 /* ---------------------------------------------------------------- rebuild */
 
 /* Two in place are freed at once: nobody waits for a worker for that. */
-static void drop_few(struct postings *post, const struct ordinal_bits *dead)
+static void drop_few(struct postings *post, const roaring_bitmap_t *drop)
 {
     _Atomic uint32_t *few[2] = {&post->one, &post->two};
     for (size_t i = 0; i < 2; i++) {
         uint32_t at = few_load(few[i]);
-        if (at && ordinal_bits_has(dead, at - 1)) {
+        if (at && drop && roaring_bitmap_contains(drop, at - 1)) {
             atomic_store_explicit(few[i], 0, memory_order_release);
         }
     }
 }
 
 bool postings_rebuild_plan(struct postings_rebuild *rb, struct postings *post,
-                           const struct ordinal_bits *dead)
+                           const struct roaring_bitmap_s *drop)
 {
     struct plist *list = list_of(post);
     if (!list) {
-        drop_few(post, dead);
+        drop_few(post, drop);
         return false;
     }
     list->wanted = true;
@@ -345,18 +356,18 @@ static size_t compact_bitmap(roaring_bitmap_t *bitmap)
            stats.n_bytes_bitset_containers;
 }
 
-status postings_rebuild_run(struct postings_rebuild *rb, const struct roaring_bitmap_s *dead)
+status postings_rebuild_run(struct postings_rebuild *rb, const struct roaring_bitmap_s *drop)
 {
     const struct plist *list = rb->list;
     uint32_t *delta = mem_try_array(rb->n ? rb->n : 1, sizeof(*delta));
     if (!delta) return ST_NO_MEMORY;
     copy_entries(delta, list->first, list->skip, rb->n);
 
-    if (!list->base && rb->n <= POSTINGS_BASE_MIN) {
-        /* Too short for a base: an array without the dead, in the old order. */
+    if (!list->base && rb->n <= FEW_MAX) {
+        /* Too short for a base: an array of what stays, in the old order. */
         uint32_t n = 0;
         for (uint32_t i = 0; i < rb->n; i++) {
-            if (!roaring_bitmap_contains(dead, delta[i])) delta[n++] = delta[i];
+            if (!drop || !roaring_bitmap_contains(drop, delta[i])) delta[n++] = delta[i];
         }
         rb->few = delta;
         rb->n_few = n;
@@ -366,7 +377,7 @@ status postings_rebuild_run(struct postings_rebuild *rb, const struct roaring_bi
         list->base ? roaring_bitmap_copy(list->base->bitmap) : roaring_bitmap_create();
     if (out) {
         roaring_bitmap_add_many(out, rb->n, delta);
-        roaring_bitmap_andnot_inplace(out, dead);
+        if (drop) roaring_bitmap_andnot_inplace(out, drop);
         rb->out_bytes = compact_bitmap(out);
     }
     rb->out = out;
@@ -552,6 +563,8 @@ bool postings_rebuild_publish(struct postings_rebuild *rb, struct index_pool *po
 void postings_release(struct postings *post, struct index_pool *pool)
 {
     struct plist *list = list_of(post);
+    atomic_store_explicit(&post->one, 0, memory_order_relaxed);
+    atomic_store_explicit(&post->two, 0, memory_order_relaxed);
     if (!list) return;
     for (struct page *page = list->first; page;) {
         struct page *next = next_of(page);

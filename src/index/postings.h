@@ -89,6 +89,10 @@ struct postings_view {
 };
 struct postings_view postings_view(const struct postings *post);
 
+/* Copies all entries, those of the base first, to dst, which has room for base_len +
+ * delta_len. */
+void postings_view_all(const struct postings_view *view, uint32_t *dst);
+
 /* Copies the delta (or the ordinals in place) to dst, which has room for delta_len. */
 void postings_view_delta(const struct postings_view *view, uint32_t *dst);
 
@@ -104,20 +108,22 @@ struct postings_rebuild {
     uint32_t *few, n_few;          /* a short list */
 };
 
-/* False when the list is in place: then its dead are dropped at once and nothing is
- * left to run. Owner. At most one rebuild of a list is under way at a time. */
+/* False when the list is in place: then what is to be dropped goes at once and nothing is
+ * left to run. drop may be NULL: nothing. Owner. At most one rebuild of a list is under way
+ * at a time. */
 bool postings_rebuild_plan(struct postings_rebuild *rb, struct postings *post,
-                           const struct ordinal_bits *dead);
+                           const struct roaring_bitmap_s *drop);
 
-/* Folds, without the dead. Touches nothing but rb. ST_NO_MEMORY or ST_OK. Worker. */
+/* Folds, without what is to be dropped (NULL: nothing). Touches nothing but rb.
+ * ST_NO_MEMORY or ST_OK. Worker. */
 CHECKED status postings_rebuild_run(struct postings_rebuild *rb,
-                                    const struct roaring_bitmap_s *dead);
+                                    const struct roaring_bitmap_s *drop);
 
 /* Swaps the result in and retires what it replaces; after a run that failed or never
- * ran it only unfreezes. True when the list is now without the dead of run. Owner. */
+ * ran it only unfreezes. True when the list is now without what was to be dropped. Owner. */
 bool postings_rebuild_publish(struct postings_rebuild *rb, struct index_pool *pool);
 
-/* Gives back all memory of the list: no reader left. Owner. */
+/* Gives back all memory of the list, which is empty then: no reader left. Owner. */
 void postings_release(struct postings *post, struct index_pool *pool);
 
 #endif

@@ -41,7 +41,7 @@ struct registry *registry_new(struct account *account, const struct reclaim *rc)
     segvec_init(&reg->name_rows, sizeof(struct name_row), &reg->account);
     segvec_init(&reg->pairs, sizeof(struct pair), &reg->account);
     segvec_init(&reg->entries, sizeof(struct series_entry), &reg->account);
-    segvec_init(&reg->births, sizeof(uint32_t), &reg->account);
+    births_init(&reg->births, &reg->pool);
     id_table_init(&reg->pair_ids, &reg->pool);
     id_table_init(&reg->keys, &reg->pool);
     id_pages_init(&reg->ids, &reg->pool);
@@ -74,7 +74,7 @@ void registry_free(struct registry *reg)
     segvec_release(&reg->name_rows);
     segvec_release(&reg->pairs);
     segvec_release(&reg->entries);
-    segvec_release(&reg->births);
+    births_release(&reg->births);
     identity_free(reg->identity);
     dict_free(reg->names);
     dict_free(reg->values);
@@ -83,6 +83,8 @@ void registry_free(struct registry *reg)
     vec_release(&reg->due);
     vec_release(&reg->quarantine);
     vec_release(&reg->free_ordinals);
+    vec_release(&reg->leaving);
+    vec_release(&reg->free_pairs);
     pool_release(&reg->pool);
     account_release(reg->account.parent, sizeof(*reg));
     mem_free(reg);
@@ -116,7 +118,8 @@ uint32_t registry_intern_ids(struct registry *reg, uint32_t name, uint32_t value
 {
     uint32_t id = registry_pair(reg, name, value);
     if (id != ID_NONE) return id;
-    id = n_pairs(reg);
+    size_t n_free = reg->free_pairs.len;
+    id = n_free ? reg->free_pairs.ptr[n_free - 1] : n_pairs(reg);
     if (!segvec_reserve(&reg->name_rows, name)) return ID_NONE;
     if (segvec_len(&reg->name_rows) <= name) segvec_publish(&reg->name_rows, name + 1);
     struct name_row *row = name_row_at(reg, name);
@@ -127,10 +130,24 @@ uint32_t registry_intern_ids(struct registry *reg, uint32_t name, uint32_t value
     struct pair *pair = pair_at(reg, id);
     pair->name = name;
     pair->value = value;
-    segvec_publish(&reg->pairs, id + 1);
+    dict_use(reg->values, value);
+    if (n_free) {
+        reg->free_pairs.len--;
+        reg->n_pairs_gone--;
+    } else {
+        segvec_publish(&reg->pairs, id + 1);
+    }
     id_table_put(&reg->pair_ids, pair_hash(name, value), id);
-    (void)postings_append(&row->pairs, id); /* read in order only: never folded */
+    (void)postings_append(&row->pairs, id); /* rebuilt when pairs leave (registry_jobs.c) */
     return id;
+}
+
+void registry_unlink_pair(struct registry *reg, uint32_t id)
+{
+    const struct pair *pair = pair_at(reg, id);
+    id_table_remove(&reg->pair_ids, pair_hash(pair->name, pair->value), id);
+    vec_clear(&reg->scratch); /* the next series is compared with the one before */
+    reg->n_pairs_gone++;
 }
 
 uint32_t registry_intern_pair(struct registry *reg, struct slice name_text,
@@ -209,10 +226,19 @@ static bool reserve_lists(struct registry *reg)
     return vec_reserve(&reg->due, reg->scratch.len);
 }
 
+/* While births are linear only the first that is not needs a place. */
+static bool reserve_birth(struct registry *reg, uint32_t ordinal)
+{
+    uint64_t n = atomic_load_explicit(&reg->n_births, memory_order_relaxed);
+    uint64_t n_linear = atomic_load_explicit(&reg->n_linear, memory_order_relaxed);
+    if (n_linear == UINT64_MAX) return ordinal == n || births_reserve(&reg->births, 0);
+    return births_reserve(&reg->births, n - n_linear);
+}
+
 static bool reserve_tables(struct registry *reg, series_id id, uint32_t ordinal, bool keyed)
 {
     return segvec_reserve(&reg->entries, ordinal) &&
-           segvec_reserve(&reg->births, segvec_len(&reg->births)) &&
+           reserve_birth(reg, ordinal) &&
            ordinal_bits_reserve(&reg->dead, ordinal) && id_pages_reserve(&reg->ids, id) &&
            (!keyed || id_table_reserve(&reg->keys, 1)) && identity_reserve(reg->identity, 1);
 }
@@ -230,10 +256,7 @@ static void publish_birth(struct registry *reg, uint32_t ordinal)
     uint64_t n_linear = atomic_load_explicit(&reg->n_linear, memory_order_relaxed);
     if (n_linear == UINT64_MAX && ordinal != n)
         atomic_store_explicit(&reg->n_linear, n_linear = n, memory_order_relaxed);
-    if (n_linear != UINT64_MAX) {
-        *(uint32_t *)segvec_at(&reg->births, n - n_linear) = ordinal;
-        segvec_publish(&reg->births, n - n_linear + 1);
-    }
+    if (n_linear != UINT64_MAX) births_put(&reg->births, n - n_linear, ordinal);
     atomic_store_explicit(&reg->n_births, n + 1, memory_order_release);
 }
 
@@ -572,7 +595,29 @@ uint32_t registry_birth(const struct registry *reg, uint64_t i)
 {
     uint64_t n_linear = atomic_load_explicit(&reg->n_linear, memory_order_acquire);
     if (i < n_linear) return (uint32_t)i;
-    return *(const uint32_t *)segvec_at(&reg->births, i - n_linear);
+    return births_get(&reg->births, i - n_linear);
+}
+
+uint64_t registry_first_birth(const struct registry *reg)
+{
+    uint64_t n_linear = atomic_load_explicit(&reg->n_linear, memory_order_relaxed);
+    if (n_linear == UINT64_MAX || reg->births.first == 0) return 0;
+    return n_linear + reg->births.first * BIRTHS_A_PAGE;
+}
+
+static void forget_births(void *ptr, void *arg)
+{
+    struct registry *reg = arg;
+    uint64_t i = (uint64_t)(uintptr_t)ptr;
+    uint64_t n_linear = atomic_load_explicit(&reg->n_linear, memory_order_relaxed);
+    if (n_linear < i) births_forget(&reg->births, i - n_linear);
+}
+
+void registry_forget_births(struct registry *reg, uint64_t i)
+{
+    uint64_t n_linear = atomic_load_explicit(&reg->n_linear, memory_order_relaxed);
+    if (n_linear >= i) return;
+    reclaim_later(&reg->pool.rc, forget_births, (void *)(uintptr_t)i, reg, 0);
 }
 
 uint32_t registry_n_ordinals(const struct registry *reg)
@@ -586,9 +631,9 @@ struct registry_counts registry_counts(const struct registry *reg)
         .n_series = reg->n_series,
         .n_dead = atomic_load_explicit(&reg->dead.n, memory_order_relaxed),
         .n_births = registry_n_births(reg),
-        .n_pairs = n_pairs(reg),
-        .n_names = dict_len(reg->names),
-        .n_values = dict_len(reg->values),
+        .n_pairs = n_pairs(reg) - reg->n_pairs_gone,
+        .n_names = dict_count(reg->names),
+        .n_values = dict_count(reg->values),
         .n_bytes = account_used(&reg->account),
         .n_identity = identity_len(reg->identity)};
 }

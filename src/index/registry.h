@@ -160,9 +160,8 @@ static inline const struct series_attrs *entry_attrs(const struct series_entry *
     return atomic_load_explicit(&entry->attrs, memory_order_acquire);
 }
 
-/* The canonical label set. The array is in the arena, its texts in the dictionary for
- * as long as the registry lives (`__key__`'s: as long as the series' memory, that is
- * while the reader is registered or the series is alive). ptr NULL (and n > 0) when
+/* The canonical label set. The array is in the arena, its texts are the registry's: they
+ * stay while the reader is registered or the series is alive. ptr NULL (and n > 0) when
  * the arena refuses. */
 struct labels registry_labels(const struct registry *reg, uint32_t ordinal,
                               struct arena *arena);
@@ -174,9 +173,14 @@ struct slice registry_key(const struct registry *reg, uint32_t ordinal);
 /* Whether any series ever had a label of this name (`__key__`: has one now). */
 bool registry_has_name(const struct registry *reg, struct slice name);
 
-/* Births. registry_birth(i) for i < registry_n_births(). */
+/* Births. registry_birth(i) for i < registry_n_births() that are not forgotten. */
 uint64_t registry_n_births(const struct registry *reg);
 uint32_t registry_birth(const struct registry *reg, uint64_t i);
+
+/* Nobody but readers that are registered now will ask for births below i any more: those
+ * go after a grace period. Owner. */
+void registry_forget_births(struct registry *reg, uint64_t i);
+uint64_t registry_first_birth(const struct registry *reg); /* not forgotten; owner */
 
 /* Ordinals below this were used at least once. */
 uint32_t registry_n_ordinals(const struct registry *reg);
@@ -185,7 +189,7 @@ struct registry_counts {
     uint64_t n_series;  /* alive */
     uint64_t n_dead;    /* in quarantine */
     uint64_t n_births;
-    uint32_t n_pairs, n_names, n_values;
+    uint32_t n_pairs, n_names, n_values; /* in use */
     size_t n_bytes;     /* charged to the account */
     size_t n_identity;  /* entries of the identity table */
 };
@@ -201,12 +205,15 @@ bool registry_rebuild_due(const struct registry *reg);              /* owner */
 struct registry_rebuild *registry_rebuild_plan(struct registry *reg); /* owner */
 CHECKED status registry_rebuild_run(struct registry_rebuild *rb,
                                     const _Atomic bool *cancelled); /* worker */
-void registry_rebuild_publish(struct registry *reg, struct registry_rebuild *rb,
-                              status st); /* owner */
+bool registry_rebuild_publish(struct registry *reg, struct registry_rebuild *rb,
+                              status st); /* owner; whether it has done all it should */
 
-/* Letting dead ordinals go: the plan takes up to 256 of the quarantine with every
- * list they are in, runs and publishes as above (the same three calls with this plan);
- * after a grace period the ordinals can be born again. NULL: nothing to do. Owner. */
+/* Letting the dead go: the plan takes up to 512 ordinals of the quarantine with every list
+ * they are in, or up to 1024 pairs that are left without a series with the lists of their
+ * names; runs and publishes as above (the same three calls with this plan). After a grace
+ * period the ordinals can be born again; rows of pairs, and texts that no pair has any
+ * more, are used for others. NULL: nothing to do, or not worth it yet: there is when the
+ * dead are a sixteenth of all, or it was asked for 32 times. Owner. */
 struct registry_rebuild *registry_purge_plan(struct registry *reg);
 
 /* Walks everything: counts agree, each live series is in each of its lists exactly

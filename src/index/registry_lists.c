@@ -149,6 +149,17 @@ static status list_range(struct registry *reg, struct dealer *dealers, unsigned 
     return st;
 }
 
+/* Pairs that the files know and no series has go with the next purges. */
+static status leave_unused(struct registry *reg)
+{
+    for (uint32_t p = 0; p < n_pairs(reg); p++) {
+        if (postings_len(&pair_at(reg, p)->series) > 0) continue;
+        if (!vec_push(&reg->leaving, p)) return ST_NO_MEMORY;
+        registry_unlink_pair(reg, p);
+    }
+    return ST_OK;
+}
+
 void registry_bulk_begin(struct registry *reg)
 {
     ASSERT(!reg->bulk);
@@ -169,5 +180,6 @@ status registry_bulk_end(struct registry *reg, unsigned n_threads)
                                      .from = from + (uint32_t)((uint64_t)n * i / n_dealers),
                                      .to = from + (uint32_t)((uint64_t)n * (i + 1) / n_dealers)};
     reg->bulk = false;
-    return n ? list_range(reg, dealers, n_dealers) : ST_OK;
+    if (n) TRY(list_range(reg, dealers, n_dealers));
+    return leave_unused(reg);
 }

@@ -6,6 +6,7 @@
 #include "base/segvec.h"
 #include "base/varint.h"
 #include "base/vec.h"
+#include "index/births_priv.h"
 #include "index/id_pages_priv.h"
 #include "index/id_table_priv.h"
 #include "index/index_pool_priv.h"
@@ -13,14 +14,17 @@
 #include "index/postings_priv.h"
 #include "index/registry.h"
 
-/* One a (name, value): 24 bytes. */
+/* One a (name, value): 24 bytes. A pair goes when no series, dead or alive, has it any
+ * more (registry_jobs.c); then its row is used for another one. */
 struct pair {
-    uint32_t name, value; /* dictionary ids; never change */
+    uint32_t name, value; /* dictionary ids; name PAIR_FREE: an unused row */
     struct postings series;
 };
 _Static_assert(sizeof(struct pair) == 24, "a value unique to one series costs this");
 
-/* One a label name: the ids of its pairs, in order of birth. */
+enum { PAIR_FREE = UINT32_MAX };
+
+/* One a label name: the ids of its pairs. */
 struct name_row {
     struct postings pairs;
 };
@@ -37,7 +41,7 @@ struct registry {
     /* Birth i is ordinal i until an ordinal is born again: birth n_linear is the first
      * that stands in births. */
     _Atomic uint64_t n_births, n_linear;
-    struct segvec births;      /* of uint32_t, from n_linear on */
+    struct births births;      /* from n_linear on */
     struct id_table pair_ids;  /* (name, value) -> pair id */
     struct id_table keys;      /* (tenant, key) -> ordinal */
     struct id_pages ids;       /* series id -> ordinal */
@@ -54,6 +58,10 @@ struct registry {
     VEC(uint32_t) quarantine;  /* dead ordinals, oldest first from quarantine_at */
     size_t quarantine_at;
     VEC(uint32_t) free_ordinals;
+    VEC(uint32_t) leaving;     /* pairs that nobody has, still in the lists of their names */
+    VEC(uint32_t) free_pairs;
+    uint32_t n_pairs_gone;     /* leaving, free, or on the way between */
+    unsigned n_waited;         /* times that a purge was not worth it */
 };
 
 static inline struct pair *pair_at(const struct registry *reg, uint32_t id)
@@ -147,6 +155,9 @@ uint32_t registry_value_of(const struct registry *reg, uint32_t ordinal, uint32_
 /* The id of the pair, made when it is new; ID_NONE when refused. Owner. */
 uint32_t registry_intern_pair(struct registry *reg, struct slice name, struct slice value);
 uint32_t registry_intern_ids(struct registry *reg, uint32_t name, uint32_t value);
+
+/* The pair, which no series has, is not found any more. Owner. */
+void registry_unlink_pair(struct registry *reg, uint32_t id);
 
 /* registry_add() with the pair ids in reg->scratch, in the order of the labels; key.ptr
  * NULL: none. make->labels is looked at for the tenant only. Owner. */

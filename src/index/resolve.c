@@ -236,13 +236,14 @@ static status run_test(struct resolver *r, const struct term *term)
 static status find_pairs(struct resolver *r, struct term *term, bool keep)
 {
     struct postings_view view = postings_view(&name_row_at(r->reg, term->name)->pairs);
-    uint32_t *ids = mem_try_array(view.delta_len ? view.delta_len : 1, sizeof(*ids));
+    uint32_t n_all = view.base_len + view.delta_len;
+    uint32_t *ids = mem_try_array(n_all ? n_all : 1, sizeof(*ids));
     if (!ids) return ST_NO_MEMORY;
-    postings_view_delta(&view, ids);
+    postings_view_all(&view, ids);
 
     size_t n = 0;
     status st = ST_OK;
-    for (size_t i = 0; i < view.delta_len && st == ST_OK; i++) {
+    for (size_t i = 0; i < n_all && st == ST_OK; i++) {
         if (!term->all_pairs) {
             struct slice value = dict_text(r->reg->values, pair_at(r->reg, ids[i])->value);
             if (matcher_accepts(term->m, value) != keep) continue;
@@ -257,7 +258,7 @@ static status find_pairs(struct resolver *r, struct term *term, bool keep)
     mem_free(term->pairs);
     term->pairs = ids;
     term->n_pairs = n;
-    term->cap_pairs = view.delta_len;
+    term->cap_pairs = n_all;
     return ST_OK;
 }
 

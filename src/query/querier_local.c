@@ -155,9 +155,9 @@ static status pin_once(struct fetch *fetch, const struct matchers *groups, struc
     int reader = db_reader_enter(db);
     status st = resolve_all(fetch, groups, err);
     if (st == ST_OK) st = db_pin(db, &fetch->view, err);
+    if (st == ST_OK) st = resolve_late(fetch, groups, err); /* old births may be forgotten */
     db_reader_leave(db, reader); /* the view holds everything from here */
     if (st != ST_OK) return st;
-    TRY(resolve_late(fetch, groups, err));
     TRY(gather(fetch, err));
     return view_capture(fetch->view, fetch->series, fetch->n_series, err);
 }

@@ -299,6 +299,7 @@ START_TEST(test_churn_leaves_nothing_behind)
 {
     enum { GENERATIONS = 40, EACH = 100, ALIVE = 2 };
     struct db_rig rig;
+    size_t bytes = 0;
     open_rig(&rig);
     for (int g = 0; g < GENERATIONS; g++) {
         struct batch *batch = db_rig_batch(NULL);
@@ -329,6 +330,10 @@ START_TEST(test_churn_leaves_nothing_behind)
         ck_assert_uint_le(stats.n_series, (ALIVE + 1) * EACH);
         ck_assert_uint_le(stats.n_ordinals, 8 * EACH);
         ck_assert_uint_le(stats.n_series_dead, 4 * EACH);
+        ck_assert_uint_le(stats.n_label_pairs, 8 * EACH);
+        ck_assert_uint_le(stats.n_label_texts, 8 * EACH);
+        if (g == GENERATIONS / 4) bytes = stats.registry_bytes;
+        if (g > GENERATIONS / 4) ck_assert_uint_le(stats.registry_bytes, bytes + bytes / 4);
         if (g == GENERATIONS / 2) reopen_from_log(&rig);
     }
     close_rig(&rig);

@@ -51,7 +51,7 @@ status fixture_try_add(uint32_t *ordinal, struct index_fixture *fx, struct label
                        const struct series_attrs *attrs);
 uint32_t fixture_find(struct index_fixture *fx, struct labels labels);
 
-/* Runs every due rebuild, or one purge, at once. */
+/* Runs every due rebuild at once; every purge that is worth it or becomes so by asking. */
 void fixture_fold(struct index_fixture *fx);
 bool fixture_purge(struct index_fixture *fx);
 

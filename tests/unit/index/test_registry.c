@@ -225,6 +225,70 @@ START_TEST(test_registry_purge_that_fails_keeps_the_quarantine)
 }
 END_TEST
 
+/* Generations that have labels of their own, and share some with all others. A reader of
+ * one generation reads its labels until the grace period is over. */
+START_TEST(test_registry_churn_leaves_nothing_behind)
+{
+    enum { GENERATIONS = 60, EACH = 200, ALIVE = 3, EVER = 6 };
+    static uint32_t ordinals[GENERATIONS][EACH];
+    struct index_fixture fx;
+    size_t bytes = 0;
+    fixture_init(&fx);
+    for (int g = 0; g < GENERATIONS; g++) {
+        for (int i = 0; i < EACH; i++) {
+            char text[96];
+            snprintf(text, sizeof(text), "up,job=j%d,generation=g%d,pod=pod-%d-%d", i % 3, g, g, i);
+            ordinals[g][i] = fixture_add(&fx, text);
+            arena_reset(&fx.arena);
+        }
+        registry_forget_births(fx.reg, registry_n_births(fx.reg));
+        if (g < ALIVE) continue;
+        struct labels labels = registry_labels(fx.reg, ordinals[g - ALIVE][7], &fx.arena);
+        char want[32];
+        snprintf(want, sizeof(want), "pod-%d-7", g - ALIVE);
+        for (int i = 0; i < EACH; i++) registry_remove(fx.reg, ordinals[g - ALIVE][i]);
+        fixture_fold(&fx);
+        (void)fixture_purge(&fx);
+        ck_assert(slice_is(labels_get(labels, SLICE_LIT("pod")), want));
+        fixture_grace(&fx);
+        fixture_grace(&fx); /* texts go after their pairs */
+        if (g % 10 == 0) check_ok(&fx);
+        struct registry_counts counts = registry_counts(fx.reg);
+        ck_assert_uint_le(registry_n_ordinals(fx.reg), EVER * EACH);
+        ck_assert_uint_le(counts.n_dead, EACH);
+        ck_assert_uint_le(counts.n_pairs, EVER * EACH);
+        ck_assert_uint_le(counts.n_values, EVER * EACH);
+        if (g == GENERATIONS / 3) bytes = counts.n_bytes;
+        if (g > GENERATIONS / 3) ck_assert_uint_le(counts.n_bytes, bytes + bytes / 8);
+    }
+    fixture_release(&fx);
+}
+END_TEST
+
+/* A pair that is found again before it left is the same; one that has left is another. */
+START_TEST(test_registry_pairs_are_born_again)
+{
+    struct index_fixture fx;
+    fixture_init(&fx);
+    registry_remove(fx.reg, fixture_add(&fx, "up,pod=a"));
+    uint32_t back = fixture_add(&fx, "up,pod=a");
+    ck_assert(fixture_purge(&fx));
+    check_ok(&fx);
+    ck_assert_uint_eq(registry_counts(fx.reg).n_pairs, 2);
+    registry_remove(fx.reg, back);
+    ck_assert(fixture_purge(&fx));
+    ck_assert_uint_eq(registry_counts(fx.reg).n_pairs, 0);
+    uint32_t again = fixture_add(&fx, "up,pod=a"); /* before the grace is over */
+    check_ok(&fx);
+    fixture_grace(&fx);
+    fixture_grace(&fx);
+    check_ok(&fx);
+    ck_assert_uint_eq(registry_counts(fx.reg).n_pairs, 2);
+    ck_assert_uint_eq(fixture_find(&fx, fixture_labels(&fx, "up,pod=a")), again);
+    fixture_release(&fx);
+}
+END_TEST
+
 START_TEST(test_registry_random_history)
 {
     enum { NAMES = 3000 };
@@ -307,6 +371,8 @@ Suite *suite_registry(void)
     tcase_add_test(tc, test_registry_attrs_are_copied);
     tcase_add_test(tc, test_registry_ordinals_return_after_purge_and_grace);
     tcase_add_test(tc, test_registry_purge_that_fails_keeps_the_quarantine);
+    tcase_add_test(tc, test_registry_churn_leaves_nothing_behind);
+    tcase_add_test(tc, test_registry_pairs_are_born_again);
     tcase_add_test(tc, test_registry_random_history);
     tcase_add_test(tc, test_registry_refused_add_leaves_no_series);
     suite_add_tcase(suite, tc);
