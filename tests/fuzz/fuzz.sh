@@ -19,7 +19,8 @@ for source in "$top"/src/base/*.c "$top"/src/model/*.c "$top"/src/codec/*.c "$to
     "$top"/src/storage/*.c "$top"/src/engine/*.c "$top"/src/promql/*.c \
     "$top"/src/query/query_budget.c "$top"/src/ingest/*.c "$top"/src/net/*.c "$top"/tests/lib/clock_sim.c \
     "$top"/tests/lib/db_*.c "$top"/tests/lib/exec_sim.c "$top"/tests/lib/histogram_parse.c \
-    "$top"/tests/lib/mem_fault.c "$top"/tests/lib/querier_mem.c "$top"/tests/lib/series_text.c \
+    "$top"/tests/lib/mem_fault.c "$top"/tests/lib/pb_write.c "$top"/tests/lib/querier_mem.c \
+    "$top"/tests/lib/series_text.c \
     "$top"/tests/lib/model_db.c "$top"/tests/lib/tree_text.c "$top"/tests/lib/vfs_*.c; do
     object=$(basename "$source" .c).o
     [ "$object" -nt "$source" ] || $cc -std=gnu11 $flags -c "$source" -o "$object" || exit 1

@@ -619,6 +619,20 @@ def snappy(data):
     return bytes(out)
 
 
+def zstd(data, run=0):
+    """A zstd frame of raw blocks: any reader must take it. The last `run` bytes, which are
+    all the same, are a block of one byte and how often."""
+    parts = [(0, data[at:at + 65536]) for at in range(0, len(data) - run, 65536)]
+    if run:
+        check(data[-run:] == data[-1:] * run, "not a run")
+        parts = [(0, data[:-run]), (1, data[-1:])]
+    out = b"\x28\xb5\x2f\xfd\xa0" + struct.pack("<I", len(data))
+    for i, (kind, part) in enumerate(parts):
+        size = run if kind else len(part)
+        out += struct.pack("<I", (i == len(parts) - 1) | kind << 1 | size << 3)[:3] + part
+    return out
+
+
 # ---- remote read ------------------------------------------------------------------------------
 
 READ_SAMPLES, READ_STREAMED = 0, 1
