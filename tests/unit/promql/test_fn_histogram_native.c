@@ -15,8 +15,8 @@ static const char *const lines[] = {
     "m 1 2 {{count:2 sum:2 buckets:[2]}} {{count:5 sum:5 buckets:[5]}} 3 stale",
     "e{k=\"exp\"} {{count:2 sum:2 buckets:[2]}}x5",
     "e{k=\"nhcb\"} {{schema:-53 count:2 sum:2 custom_values:[1 2] buckets:[1 1]}}x5",
-    "n{k=\"a\"} {{schema:-53 count:2 sum:2 custom_values:[1 2] buckets:[1 1]}} {{schema:-53 count:3 "
-    "sum:4 custom_values:[2] buckets:[3]}}x4",
+    "n{k=\"a\"} {{schema:-53 count:2 sum:2 custom_values:[1 2] buckets:[1 1]}} {{schema:-53 "
+    "count:3 sum:4 custom_values:[2] buckets:[3]}}x4",
     "f 3x5",
     "h_bucket{le=\"1\"} 1x5",
     "h_bucket{le=\"+Inf\"} 2x5",
@@ -66,7 +66,8 @@ static const struct eval_case cases[] = {
     /* both kinds in one series */
     {"m", 0, 300000, 60000, "m 1 2 {count:2, sum:2, (0.5,1]:2} {count:5, sum:5, (0.5,1]:5} 3 _\n"},
     {"m[5m]", 240000, 0, 0,
-     "m 1@0 2@60000 {count:2, sum:2, (0.5,1]:2}@120000 {count:5, sum:5, (0.5,1]:5}@180000 3@240000\n"},
+     "m 1@0 2@60000 {count:2, sum:2, (0.5,1]:2}@120000 {count:5, sum:5, (0.5,1]:5}@180000 "
+     "3@240000\n"},
     {"rate(m[4m])", 180000, 0, 0, MIX("m", "1:6")},
     {"increase(m[2m])", 180000, 0, 0, "{} {count:5, sum:5, (0.5,1]:5}\n"},
     {"irate(m[4m])", 120000, 0, 0, MIX("m", "1:7")},
