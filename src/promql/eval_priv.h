@@ -187,7 +187,8 @@ CHECKED status matrix_join_same(struct eval *ev, const struct frame *f, struct m
 enum select_what {
     SELECT_VALUE,
     SELECT_TIME,  /* the sample's time in seconds */
-    SELECT_INFO,  /* the same; a histogram fails the query */
+    SELECT_START, /* its start timestamp in seconds, 0 when it has none */
+    SELECT_INFO,  /* the time; a histogram fails the query */
 };
 
 /* An instant selector: at each step the newest sample inside the look-back window, or

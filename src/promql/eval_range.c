@@ -87,6 +87,7 @@ static bool find_resets(const struct samples *s)
 {
     for (size_t i = 1; i < s->t.len; i++) {
         if (s->v.ptr[i] < s->v.ptr[i - 1]) return true;
+        if (samples_restarted(s, s->t.ptr[i - 1], s->t.ptr[i])) return true;
     }
     return false;
 }
@@ -201,6 +202,7 @@ static status run_selector(struct range_pass *p)
     for (size_t i = 0, next; i < set->n; i = next) {
         TRY(samples_read(ev, set, i, &next, vec, false, &p->samples));
         if (p->samples.t.len + p->samples.ht.len == 0) continue;
+        if (p->kernel->starts) TRY(samples_read_starts(ev, set, i, next, &p->samples));
         TRY(range_series(p, &p->samples, set->labels[i], false));
     }
     return ST_OK;

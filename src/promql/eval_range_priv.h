@@ -17,6 +17,7 @@ struct samples {
     VEC(ts_time) ht;
     VEC(const struct histogram *) h;
     VEC(uint8_t) hist_reset;       /* samples_is_reset()'s memory */
+    struct points starts;          /* samples_read_starts(): times and starts, query ticks */
     struct points raw;             /* read buffer */
 };
 
@@ -30,6 +31,17 @@ void samples_release(struct samples *s);
 CHECKED status samples_read(struct eval *ev, struct series_set *set, size_t i, size_t *next,
                             const struct vector_expr *vec, bool keep_stale,
                             struct samples *out);
+
+/* Reads the start timestamps of the same series, where they are kept: a sample's start is
+ * when what it counts began. */
+CHECKED status samples_read_starts(struct eval *ev, struct series_set *set, size_t i, size_t next,
+                                   struct samples *out);
+
+/* The start of the sample at t; false when it has none. */
+bool samples_start(const struct samples *s, ts_time t, ts_time *out);
+
+/* Whether a counter that was seen at prev began anew before it was seen at t. */
+bool samples_restarted(const struct samples *s, ts_time prev, ts_time t);
 
 static inline bool double_is_stale(double v)
 {
@@ -74,7 +86,8 @@ struct range_call {
     struct labels labels;          /* of the series at hand */
     double args[RANGE_ARGS_MAX];   /* scalar arguments at the step at hand */
     double *scratch;               /* room for the floats of any window of the series */
-    bool has_resets;               /* some float of the series is below the one before */
+    bool has_resets;               /* some float of the series is below the one before, or
+                                      began anew after it */
     bool failed;                   /* a kernel was refused memory: the call fails */
 };
 
@@ -85,6 +98,7 @@ struct range_kernel {
     range_fn fn;
     bool keeps_name;               /* first_over_time, last_over_time */
     bool is_rate;                  /* rate, increase: only counters make sense */
+    bool starts;                   /* looks at start timestamps */
     bool anchored, smoothed;       /* the modifiers that it understands */
 };
 

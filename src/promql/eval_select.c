@@ -19,6 +19,7 @@ void samples_clear(struct samples *s)
     vec_clear(&s->ht);
     vec_clear(&s->h);
     vec_clear(&s->hist_reset);
+    s->starts.n = 0;
     s->raw.n = 0;
 }
 
@@ -29,6 +30,7 @@ void samples_release(struct samples *s)
     vec_release(&s->ht);
     vec_release(&s->h);
     vec_release(&s->hist_reset);
+    points_release(&s->starts);
     points_release(&s->raw);
 }
 
@@ -137,6 +139,53 @@ status samples_read(struct eval *ev, struct series_set *set, size_t i, size_t *n
     return ST_OK;
 }
 
+/* ---- start timestamps ------------------------------------------------------------- */
+
+static void order_points(struct points *pts)
+{
+    for (size_t i = 1; i < pts->n; i++) {
+        for (size_t k = i; k > 0 && pts->ts[k - 1] > pts->ts[k]; k--) {
+            ts_time t = pts->ts[k];
+            union value v = pts->val[k];
+            pts->ts[k] = pts->ts[k - 1];
+            pts->val[k] = pts->val[k - 1];
+            pts->ts[k - 1] = t;
+            pts->val[k - 1] = v;
+        }
+    }
+}
+
+status samples_read_starts(struct eval *ev, struct series_set *set, size_t i, size_t next,
+                           struct samples *out)
+{
+    struct points *pts = &out->starts;
+
+    if (!set->ops->starts) return ST_OK;
+    for (; i < next; i++) TRY(set->ops->starts(set, i, pts, ev->err));
+    order_points(pts); /* in order already, unless there were two series */
+    for (size_t k = 0; k < pts->n; k++) {
+        pts->ts[k] = plan_sample_time(ev->plan, pts->ts[k]);
+        pts->val[k].bits = (uint64_t)plan_sample_time(ev->plan, (ts_time)pts->val[k].bits);
+    }
+    return ST_OK;
+}
+
+bool samples_start(const struct samples *s, ts_time t, ts_time *out)
+{
+    size_t at = points_seek(&s->starts, t);
+
+    if (at == s->starts.n || s->starts.ts[at] != t) return false;
+    *out = (ts_time)s->starts.val[at].bits;
+    return true;
+}
+
+bool samples_restarted(const struct samples *s, ts_time prev, ts_time t)
+{
+    ts_time start;
+
+    return s->starts.n && samples_start(s, t, &start) && start >= prev && start < t;
+}
+
 /* ---- instant selectors ------------------------------------------------------------ */
 
 struct select_pass {
@@ -147,11 +196,20 @@ struct select_pass {
     struct text_pos pos;           /* of a smoothed selector */
     struct column col;
     const struct histogram **hist; /* kept for the next series that needs it */
+    const struct samples *samples; /* of the series at hand */
 };
 
 static void put_value(struct select_pass *p, size_t i, ts_time ts, double v)
 {
-    p->col.val[i] = p->what == SELECT_VALUE ? v : plan_seconds(p->ev->plan, ts);
+    ts_time start;
+
+    if (p->what == SELECT_START) {
+        bool found = samples_start(p->samples, ts, &start);
+        v = found ? plan_seconds(p->ev->plan, start) : 0;
+    } else if (p->what != SELECT_VALUE) {
+        v = plan_seconds(p->ev->plan, ts);
+    }
+    p->col.val[i] = v;
     bit_set(p->col.has, i);
     p->ev->n_total++;
 }
@@ -162,7 +220,7 @@ static status put_hist(struct select_pass *p, size_t i, ts_time ts, const struct
     if (p->what == SELECT_INFO) {
         return err_set(p->ev->err, ST_EXECUTION, "info sample should be float");
     }
-    if (p->what == SELECT_TIME) return ST_OK;
+    if (p->what != SELECT_VALUE) return ST_OK;
     if (!p->col.hist && p->hist) {
         memset(p->hist, 0, p->frame->n * sizeof(*p->hist));
         p->col.hist = p->hist;
@@ -291,9 +349,13 @@ status eval_select_set(struct eval *ev, const struct frame *f, const struct sele
     struct samples samples = {0};
     status st = column_init(ev, f, &pass.col);
 
+    pass.samples = &samples;
     if (args->vec) pass.pos = expr_pos(args->vec);
     for (size_t i = 0, next; st == ST_OK && i < set->n; i = next) {
         st = samples_read(ev, set, i, &next, vec, !smoothed, &samples);
+        if (st == ST_OK && args->what == SELECT_START) {
+            st = samples_read_starts(ev, set, i, next, &samples);
+        }
         if (st != ST_OK) break;
         memset(pass.col.has, 0, bitmap_words(f->n) * sizeof(*pass.col.has));
         pass.col.hist = NULL;

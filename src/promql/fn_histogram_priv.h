@@ -22,6 +22,9 @@ bool hist_instant_change(struct range_call *rc, const struct window *w, size_t a
 /* Over an anchored or smoothed range; fn_histogram_extended.c. */
 bool hist_extended_change(struct range_call *rc, const struct window *w, bool counter);
 
+/* Adds to the change. */
+bool hist_change_add(struct range_call *rc, const struct histogram *h);
+
 /* The change as a gauge. */
 bool hist_take(struct range_call *rc, const struct histogram **out);
 

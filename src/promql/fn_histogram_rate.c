@@ -35,7 +35,11 @@ bool samples_is_reset(struct range_call *rc, const struct samples *s, size_t i)
         own->hist_reset.len = s->ht.len;
     }
     uint8_t *known = &own->hist_reset.ptr[i];
-    if (*known == UNKNOWN) *known = reset_between(rc, s->h.ptr[i - 1], s->h.ptr[i]) ? YES : NO;
+    if (*known == UNKNOWN) {
+        bool reset = samples_restarted(s, s->ht.ptr[i - 1], s->ht.ptr[i]) ||
+                     reset_between(rc, s->h.ptr[i - 1], s->h.ptr[i]);
+        *known = reset ? YES : NO;
+    }
     return *known == YES;
 }
 
@@ -70,6 +74,11 @@ static bool add_change(struct range_call *rc, const struct histogram *h, int sig
     if (outcome == HIST_REFUSED) return no_memory(rc);
     note_sum(rc->ev, rc->pos, rc->labels, outcome, sign, &notes);
     return outcome == HIST_DONE;
+}
+
+bool hist_change_add(struct range_call *rc, const struct histogram *h)
+{
+    return add_change(rc, h, 1);
 }
 
 bool hist_take(struct range_call *rc, const struct histogram **out)

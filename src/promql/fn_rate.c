@@ -4,7 +4,9 @@
  * ends, as if the samples went on at their average distance: to the very end when the
  * outermost sample is closer than 1.1 distances, else by half a distance. A counter
  * starts at zero, so it is not extrapolated to before where its line meets zero. A value
- * below the one before is a reset, after which a counter counts from zero.
+ * below the one before is a reset, after which a counter counts from zero; so is one that
+ * says it began after the one before (start timestamps). One whose first sample says that it
+ * began inside the window was zero there.
  *
  * anchored and smoothed ranges do not extrapolate. They see samples within look-back
  * outside of the window: anchored takes the newest at or before its start as the first
@@ -30,12 +32,19 @@ static double to_seconds(const struct range_call *rc, int64_t ticks)
 
 /* ---- extrapolated ----------------------------------------------------------------- */
 
-static double reset_correction(const double *v, size_t n)
+/* Between floats i - 1 and i of the samples. */
+static bool float_is_reset(struct range_call *rc, const struct samples *s, size_t i)
+{
+    (void)rc;
+    return s->v.ptr[i] < s->v.ptr[i - 1] || samples_restarted(s, s->t.ptr[i - 1], s->t.ptr[i]);
+}
+
+static double reset_correction(struct range_call *rc, const struct window *w)
 {
     double sum = 0;
 
-    for (size_t i = 1; i < n; i++) {
-        if (v[i] < v[i - 1]) sum += v[i - 1];
+    for (size_t i = w->lo + 1; i < w->hi; i++) {
+        if (float_is_reset(rc, w->all, i)) sum += w->all->v.ptr[i - 1];
     }
     return sum;
 }
@@ -67,6 +76,19 @@ static double extrapolation(const struct range_call *rc, const struct window *w,
     return (sampled + to_start + to_end) / sampled;
 }
 
+/* A counter that began inside the window, before its first sample: from zero, then. */
+static bool begin_inside(const struct window *w, struct change *c, double first)
+{
+    ts_time start;
+
+    if (!samples_start(w->all, c->t0, &start) || start <= w->start || start >= c->t0) return false;
+    c->v += first;
+    c->first = 0;
+    c->t0 = start;
+    c->n++;
+    return true;
+}
+
 static bool extrapolated_hist(struct range_call *rc, const struct window *w, bool counter,
                               bool rate, struct range_out *out)
 {
@@ -76,6 +98,9 @@ static bool extrapolated_hist(struct range_call *rc, const struct window *w, boo
                             .t0 = w->ht[0],
                             .t1 = w->ht[w->hn - 1],
                             .n = w->hn};
+    if (counter && begin_inside(w, &change, w->h[0]->count) && !hist_change_add(rc, w->h[0])) {
+        return false;
+    }
     double factor = extrapolation(rc, w, &change, counter);
     if (rate) factor /= rc->seconds;
     hist_sum_scale(&rc->ev->hist_change, factor);
@@ -93,7 +118,8 @@ static bool extrapolated(struct range_call *rc, const struct window *w, bool cou
                             .t0 = w->t[0],
                             .t1 = w->t[w->n - 1],
                             .n = w->n};
-    if (counter && rc->has_resets) change.v += reset_correction(w->v, w->n);
+    if (counter && rc->has_resets) change.v += reset_correction(rc, w);
+    if (counter) (void)begin_inside(w, &change, w->v[0]);
     double factor = extrapolation(rc, w, &change, counter);
     if (rate) factor /= rc->seconds;
     out->val = change.v * factor;
@@ -249,7 +275,8 @@ static bool instant(struct range_call *rc, const struct window *w, bool rate,
     double a = w->v[n - 2], b = w->v[n - 1];
     int64_t ticks = w->t[n - 1] - w->t[n - 2];
     if (ticks == 0) return false;
-    out->val = rate && b < a ? b : b - a; /* after a reset a counter counts from zero */
+    /* after a reset a counter counts from zero */
+    out->val = rate && float_is_reset(rc, w->all, w->hi - 1) ? b : b - a;
     if (rate) out->val /= to_seconds(rc, ticks);
     return true;
 }
@@ -266,16 +293,16 @@ static bool idelta_kernel(struct range_call *rc, const struct window *w, struct 
 
 /* ---- changes, resets -------------------------------------------------------------- */
 
-/* Walks floats and histograms of a window in time order and counts where `differs`. */
+/* Walks floats and histograms of a window in time order and counts where neighbours differ,
+ * as floats and hists say of samples i - 1 and i. */
 static bool count_steps(struct range_call *rc, const struct window *w,
-                        bool (*floats)(double a, double b),
+                        bool (*floats)(struct range_call *rc, const struct samples *s, size_t i),
                         bool (*hists)(struct range_call *rc, const struct samples *s, size_t i),
                         struct range_out *out)
 {
     const struct samples *s = w->all;
     size_t i = w->lo, k = w->hlo;
-    double prev_v = 0;
-    const struct histogram *prev_h = NULL;
+    bool was_hist = false;
 
     if (w->n + w->hn == 0) return false;
     if (rc->anchored) { /* from the newest sample at or before the start */
@@ -287,20 +314,22 @@ static bool count_steps(struct range_call *rc, const struct window *w,
     }
     for (bool first = true; i < w->hi || k < w->hhi; first = false) {
         bool is_hist = i == w->hi || (k < w->hhi && s->ht.ptr[k] < s->t.ptr[i]);
-        const struct histogram *h = is_hist ? s->h.ptr[k++] : NULL;
-        double v = is_hist ? 0 : s->v.ptr[i++];
         if (!first) {
-            if (!h != !prev_h) out->val++;
-            else if (h ? hists(rc, s, k - 1) : floats(prev_v, v)) out->val++;
+            if (is_hist != was_hist) out->val++;
+            else if (is_hist ? hists(rc, s, k) : floats(rc, s, i)) out->val++;
         }
-        prev_v = v;
-        prev_h = h;
+        if (is_hist) k++;
+        else i++;
+        was_hist = is_hist;
     }
     return true;
 }
 
-static bool floats_changed(double a, double b)
+static bool floats_changed(struct range_call *rc, const struct samples *s, size_t i)
 {
+    double a = s->v.ptr[i - 1], b = s->v.ptr[i];
+
+    (void)rc;
     return a != b && !(isnan(a) && isnan(b));
 }
 
@@ -311,11 +340,6 @@ static bool hists_changed(struct range_call *rc, const struct samples *s, size_t
     return !histogram_same(s->h.ptr[i - 1], s->h.ptr[i]);
 }
 
-static bool floats_reset(double a, double b)
-{
-    return b < a;
-}
-
 static bool changes_kernel(struct range_call *rc, const struct window *w, struct range_out *out)
 {
     return count_steps(rc, w, floats_changed, hists_changed, out);
@@ -323,13 +347,13 @@ static bool changes_kernel(struct range_call *rc, const struct window *w, struct
 
 static bool resets_kernel(struct range_call *rc, const struct window *w, struct range_out *out)
 {
-    return count_steps(rc, w, floats_reset, samples_is_reset, out);
+    return count_steps(rc, w, float_is_reset, samples_is_reset, out);
 }
 
-RANGE_FUNCTION(rate, .is_rate = true, .anchored = true, .smoothed = true)
-RANGE_FUNCTION(increase, .is_rate = true, .anchored = true, .smoothed = true)
+RANGE_FUNCTION(rate, .is_rate = true, .starts = true, .anchored = true, .smoothed = true)
+RANGE_FUNCTION(increase, .is_rate = true, .starts = true, .anchored = true, .smoothed = true)
 RANGE_FUNCTION(delta, .anchored = true, .smoothed = true)
-RANGE_FUNCTION(irate)
+RANGE_FUNCTION(irate, .starts = true)
 RANGE_FUNCTION(idelta)
 RANGE_FUNCTION(changes, .anchored = true)
-RANGE_FUNCTION(resets, .anchored = true)
+RANGE_FUNCTION(resets, .starts = true, .anchored = true)

@@ -172,32 +172,15 @@ status fn_timestamp(struct eval *ev, const struct frame *f, const struct expr *c
     return eval_select(ev, f, arg, SELECT_TIME, &put.sink);
 }
 
-/* Start timestamps are not stored yet, and a sample without one has 0. */
-struct start_sink {
-    struct sink sink;
-    struct eval *ev;
-    const struct frame *frame;
-    struct sink *to;
-};
-
-static status start_put(struct sink *sink, struct column *col)
-{
-    struct start_sink *s = container_of(sink, struct start_sink, sink);
-
-    col->hist = NULL;
-    FOR_EACH_BIT(i, col->has, s->frame->n) col->val[i] = 0;
-    TRY(column_drop_name(s->ev, col));
-    return sink_put(s->to, col);
-}
-
+/* Samples have starts, what an expression made has none. */
 status fn_start_timestamp(struct eval *ev, const struct frame *f, const struct expr *call,
                           struct sink *sink)
 {
-    struct start_sink put = {{start_put}, ev, f, sink};
+    struct timestamp_sink put = {{timestamp_put}, ev, f, false, sink};
     const struct expr *arg = expr_unwrap(call->call.args[0]);
 
-    /* What an expression made has no start. */
-    return arg->kind == EXPR_VECTOR ? eval_vector(ev, f, arg, &put.sink) : ST_OK;
+    if (arg->kind != EXPR_VECTOR) return ST_OK;
+    return eval_select(ev, f, arg, SELECT_START, &put.sink);
 }
 
 /* ---- the query's frame ------------------------------------------------------------ */

@@ -69,6 +69,10 @@ struct series_set_ops {
      * whether there is one. Worker. */
     status (*last)(struct series_set *set, size_t i, struct point *out, bool *found,
                    struct err *err);
+    /* Start timestamps: for each of series i's samples in the range that has one a point at
+     * the sample's time whose bits are the start (an int64 of ticks), appended to out in
+     * time order. NULL: what is behind the set keeps none. Worker. */
+    status (*starts)(struct series_set *set, size_t i, struct points *out, struct err *err);
 };
 
 /* The series of one select, sorted by labels (labels_cmp). Two neighbours have the same

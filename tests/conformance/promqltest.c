@@ -19,8 +19,7 @@
  * `expect string "..."` and the older eval_fail, eval_ordered, eval_warn and eval_info.
  * An instant query is also asked as the middle step of a range query and must give the
  * same. Of histograms the API's form is compared: count, sum, buckets that are not empty.
- * What has start timestamps in it is skipped, and so is what follows in its block; after
- * load_with_nhcb only what asks for classic buckets by name runs.
+ * After load_with_nhcb only what asks for classic buckets by name runs.
  */
 #include <errno.h>
 #include <glob.h>
@@ -77,7 +76,6 @@ struct script {
     size_t n_lines, at;
     struct querier_mem mem;
     struct arena arena;  /* of one eval */
-    bool skipping;       /* up to the next clear: something was not loaded */
     bool classic_only;   /* up to the next clear: custom-bucket twins were not made */
     size_t n_cases, n_failed, n_skipped;
 };
@@ -144,10 +142,6 @@ static void run_load(struct script *s, struct slice rest)
         struct slice line = s->lines[s->at + 1];
         struct err err = {0};
 
-        if (memmem(line.ptr, line.len, "@st", 3)) { /* start timestamps */
-            s->skipping = true;
-            continue;
-        }
         char *text = arena_printf(&s->arena, SLICE_FMT, SLICE_ARG(line));
 
         if (!text) fatal(s, "out of memory");
@@ -554,7 +548,7 @@ static void run_eval(struct script *s, struct slice word, struct slice rest)
     if (!c) fatal(s, "out of memory");
     read_eval(s, c, word, rest);
     s->n_cases++;
-    bool readable = read_expected(s, c) && !s->skipping;
+    bool readable = read_expected(s, c);
     if (s->classic_only && !names_buckets(c->expr)) readable = false;
     if (!readable) {
         s->n_skipped++;
@@ -590,7 +584,7 @@ static void run_script(struct script *s)
         arena_reset(&s->arena);
         if (slice_is(word, "clear")) {
             querier_mem_clear(&s->mem);
-            s->skipping = s->classic_only = false;
+            s->classic_only = false;
         } else if (slice_is(word, "load")) {
             run_load(s, rest);
         } else if (slice_is(word, "load_with_nhcb")) {

@@ -9,7 +9,9 @@
 
 #include <stdlib.h>
 
+#include "base/duration.h"
 #include "base/mem.h"
+#include "base/numfmt.h"
 #include "base/panic.h"
 #include "tests/lib/series_text.h"
 
@@ -69,7 +71,22 @@ static status mem_last(struct series_set *set, size_t i, struct point *out, bool
     return st;
 }
 
-static const struct series_set_ops mem_set_ops = {.read = mem_read, .last = mem_last};
+static status mem_starts(struct series_set *set, size_t i, struct points *out, struct err *err)
+{
+    const struct backing *b = (const void *)((const char *)set->types -
+                                             offsetof(struct backing, types));
+    const struct points *pts = &b->series[i]->starts;
+
+    for (size_t at = points_seek(pts, b->range.from); at < pts->n; at++) {
+        if (pts->ts[at] > b->range.to) break;
+        if (!points_push(out, pts->ts[at], pts->val[at]))
+            return err_set(err, ST_NO_MEMORY, "reading starts");
+    }
+    return ST_OK;
+}
+
+static const struct series_set_ops mem_set_ops = {
+    .read = mem_read, .last = mem_last, .starts = mem_starts};
 
 static status fill_set(struct series_set *set, struct mem_fetch *fetch,
                        const struct select *select, struct query_budget *budget, struct err *err)
@@ -208,7 +225,12 @@ void querier_mem_init(struct querier_mem *mem)
 void querier_mem_clear(struct querier_mem *mem)
 {
     ASSERT(mem->n_open == 0);
-    for (size_t i = 0; i < mem->series.len; i++) points_release(&mem->series.ptr[i].points);
+    for (size_t i = 0; i < mem->series.len; i++) {
+        points_release(&mem->series.ptr[i].points);
+        points_release(&mem->series.ptr[i].starts);
+    }
+    points_release(&mem->pending.starts);
+    mem->pending = (struct mem_series){0};
     vec_clear(&mem->series);
     arena_reset(&mem->arena);
 }
@@ -276,6 +298,82 @@ status querier_mem_add(struct querier_mem *mem, struct labels labels, enum value
     return ST_OK;
 }
 
+/* An offset: a duration with a sign. */
+static bool parse_offset(int64_t *out, struct slice *text)
+{
+    bool negative = text->len > 0 && text->ptr[0] == '-';
+    size_t len = 0;
+
+    if (text->len > 0 && (negative || text->ptr[0] == '+')) *text = slice_skip(*text, 1);
+    while (len < text->len && text->ptr[len] != '-' && text->ptr[len] != '+' &&
+           text->ptr[len] != 'x')
+        len++;
+    if (len == 0 || !duration_parse_ms(out, slice_of(text->ptr, len))) return false;
+    if (negative) *out = -*out;
+    *text = slice_skip(*text, len);
+    return true;
+}
+
+/* One word of an @st line: `_`, or an offset with a step and repetitions. */
+static bool load_start(struct points *out, struct slice word, int64_t step, size_t *at)
+{
+    int64_t offset, change = 0;
+    uint64_t n = 0;
+    bool gap = word.ptr[0] == '_';
+
+    if (gap) {
+        offset = 0;
+        word = slice_skip(word, 1);
+    } else if (!parse_offset(&offset, &word)) {
+        return false;
+    }
+    if (word.len > 0 && word.ptr[0] != 'x' && !parse_offset(&change, &word)) return false;
+    if (word.len > 0 && (word.ptr[0] != 'x' || !parse_u64(&n, slice_skip(word, 1)))) return false;
+    for (uint64_t i = gap && n ? 1 : 0; i <= n; i++, offset += change) {
+        ts_time t = (ts_time)(*at)++ * step;
+        union value v = {.bits = (uint64_t)(t + offset)};
+        if (!gap && !points_push(out, t, v)) return false;
+    }
+    return true;
+}
+
+static status load_starts(struct querier_mem *mem, struct labels labels, int64_t step,
+                          struct slice text, struct err *err)
+{
+    size_t at = 0;
+
+    mem->pending.labels = labels;
+    mem->pending.starts.n = 0;
+    while (text.len > 0) {
+        size_t len = 0;
+        if (text.ptr[0] == ' ' || text.ptr[0] == '\t') {
+            text = slice_skip(text, 1);
+            continue;
+        }
+        while (len < text.len && text.ptr[len] != ' ' && text.ptr[len] != '\t') len++;
+        if (!load_start(&mem->pending.starts, slice_of(text.ptr, len), step, &at))
+            return err_set(err, ST_INVALID, "\"%.*s\" is no start", (int)len, text.ptr);
+        text = slice_skip(text, len);
+    }
+    return ST_OK;
+}
+
+/* The starts that wait for a sample of these labels at p.ts go to its series. */
+static status take_start(struct querier_mem *mem, struct labels labels, enum value_type type,
+                         ts_time ts, struct err *err)
+{
+    const struct points *from = &mem->pending.starts;
+    size_t at = points_seek(from, ts);
+    struct mem_series *series = NULL;
+
+    if (at == from->n || from->ts[at] != ts || !labels_eq(mem->pending.labels, labels))
+        return ST_OK;
+    TRY(find_series(&series, mem, labels, type, err));
+    if (!put_point(&series->starts, (struct point){ts, from->val[at]}))
+        return err_set(err, ST_NO_MEMORY, "starts");
+    return ST_OK;
+}
+
 status querier_mem_load(struct querier_mem *mem, int64_t step, const char *line, struct err *err)
 {
     struct labels labels;
@@ -284,6 +382,9 @@ status querier_mem_load(struct querier_mem *mem, int64_t step, const char *line,
     size_t n;
 
     TRY(series_text_labels(&labels, &rest, slice_str(line), &mem->arena, err));
+    if (slice_starts(rest, SLICE_LIT("@st"))) {
+        return load_starts(mem, labels, step, slice_skip(rest, 3), err);
+    }
     TRY(series_text_values(&values, &n, rest, &mem->arena, err));
     for (size_t i = 0; i < n; i++) {
         struct point p = {.ts = (ts_time)i * step};
@@ -292,6 +393,7 @@ status querier_mem_load(struct querier_mem *mem, int64_t step, const char *line,
         else memcpy(&p.val.bits, &values[i].value, sizeof(p.val.bits));
         enum value_type type = values[i].hist ? VALUE_HISTOGRAM : VALUE_F64;
         TRY(querier_mem_add(mem, labels, type, &p, 1, err));
+        TRY(take_start(mem, labels, type, p.ts, err));
     }
     return ST_OK;
 }

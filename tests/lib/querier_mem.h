@@ -24,12 +24,14 @@ struct mem_series {
     struct labels labels; /* canonical, in the arena */
     enum value_type type;
     struct points points;
+    struct points starts; /* start timestamps: see series_set_ops.starts */
 };
 
 struct querier_mem {
     struct querier base;
     struct arena arena;
     VEC(struct mem_series) series;
+    struct mem_series pending; /* labels and starts of a line with @st; for the next one */
     size_t n_fetches, n_open; /* fetch() calls; those without their done() */
     status fail_with;         /* unless ST_OK: fetch() fails with it */
 };
@@ -48,7 +50,11 @@ CHECKED status querier_mem_add(struct querier_mem *mem, struct labels labels,
 /* A line of promqltest's `load`: a metric and its values, step apart, from time 0:
  *     m{a="b"} 1 2 _ stale 0+10x5 7x3 _x4 -Inf NaN {{count:3 buckets:[1 2]}}
  * ST_INVALID names what is wrong. Numbers are f64; histograms go to a series of the same
- * labels and their own type, as the database has them. */
+ * labels and their own type, as the database has them.
+ *
+ * A line that says where samples of the next line of the same labels start, relative to
+ * their times: an offset, a step and repetitions, or nothing:
+ *     m{a="b"}@st _ -30s-1mx2 0 1ms */
 CHECKED status querier_mem_load(struct querier_mem *mem, int64_t step, const char *line,
                                 struct err *err);
 

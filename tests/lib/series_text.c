@@ -46,6 +46,8 @@ static size_t metric_len(struct slice line)
             struct slice after = skip_spaces(slice_skip(line, i));
             bool histogram = after.len > 1 && after.ptr[1] == '{';
             if (after.len == 0 || after.ptr[0] != '{' || histogram) return i;
+        } else if (c == '@' && !in_braces) { /* starts follow: querier_mem.h */
+            return i;
         }
     }
     return line.len;
