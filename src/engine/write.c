@@ -223,6 +223,20 @@ static enum slice_end write_one_slice(struct cell *cell, struct batch *batch, bo
 
 /* --- a batch --------------------------------------------------------------------- */
 
+static void end_batch(struct cell *cell, struct batch *batch)
+{
+    struct write_state *state = write_state(batch);
+    if (state) {
+        write_let_go(cell, batch);
+        vec_release(&state->needs);
+        vec_release(&state->lookups);
+        vec_release(&state->held);
+        mem_free(state);
+        batch->engine = NULL;
+    }
+    batch->done(batch);
+}
+
 void write_finish(struct cell *cell, struct batch *batch)
 {
     struct write_state *state = write_state(batch);
@@ -237,13 +251,19 @@ void write_finish(struct cell *cell, struct batch *batch)
     cell->stats.n_batches++;
     /* An answer that says "this was there already" is as durable as what was there. */
     if (batch->durable_at == 0 || state->n_rounds) batch->durable_at = wal_head(cell->wal);
-    write_let_go(cell, batch);
-    vec_release(&state->needs);
-    vec_release(&state->lookups);
-    vec_release(&state->held);
-    mem_free(state);
-    batch->engine = NULL;
-    batch->done(batch);
+    end_batch(cell, batch);
+}
+
+/* Nothing of the batch is applied, and a series died that it knows by a probe alone: it
+ * goes back uncounted, for its sender decodes it once more. */
+static bool comes_back(struct cell *cell, struct batch *batch)
+{
+    const struct write_state *state = write_state(batch);
+    if (state && (batch->at > 0 || state->run)) return false;
+    if (write_probes_hold(cell, batch)) return false;
+    list_remove(&batch->link);
+    end_batch(cell, batch);
+    return true;
 }
 
 static void begin_batch(struct batch *batch)
@@ -348,11 +368,7 @@ static void step_back(struct batch *batch)
  * whatever waits for the encoders. */
 static bool pump_once(struct cell *cell, struct batch *batch, bool urgent)
 {
-    if (!batch->engine && !write_probes_hold(cell, batch)) {
-        list_remove(&batch->link);
-        batch->done(batch);
-        return true;
-    }
+    if (comes_back(cell, batch)) return true;
     if (!batch->engine) begin_batch(batch);
     if (!write_state(batch)->admitted) {
         status st;

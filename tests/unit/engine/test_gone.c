@@ -295,6 +295,43 @@ START_TEST(test_a_death_waits_for_the_names_of_a_snapshot)
 END_TEST
 
 /* Births and deaths, generation after generation, with flushes and restarts between. */
+/* A batch knows a series by a probe alone, waits for an older value of another, and the
+ * series dies meanwhile: it goes back whole and uncounted, for its sender has the labels. */
+START_TEST(test_a_batch_that_waits_comes_back_when_a_probe_goes_stale)
+{
+    const char *keyed = "k{__key__=\"k\"}";
+    struct db_rig rig;
+    open_rig(&rig);
+    put(&rig, NAME, 100, 10);
+    put(&rig, keyed, 100, 6);
+    ck_assert_int_eq(db_rig_flush(&rig), ST_OK);
+    struct cell *cell = &rig.db->cell;
+    uint32_t ordinal = db_rig_ordinal(&rig, NAME);
+    uint64_t n_rows = stats_of(&rig).n_rows;
+    struct batch *batch = db_rig_batch(keyed);
+    bool done = false;
+    ck_assert(batch_add_row(batch, 0, 102, (union value){.bits = f64_bits(7)}, 0));
+    ck_assert(batch_add_known(batch, ordinal, cell_head(cell, ordinal)->gen, 500,
+                              (union value){.bits = 0}));
+    batch->n_deaths = db_deaths(rig.db) + 1;
+    batch->done = db_rig_done;
+    batch->ctx = &done;
+    batch->deferrable = true;
+    sink_write(db_sink(rig.db), batch);
+    while (list_empty(&cell->deferred)) ck_assert(!done && exec_sim_step(rig.exec));
+    erase(&rig, NAME, all);
+    while (db_rig_ordinal(&rig, NAME) != ORDINAL_NONE) turn(&rig);
+    ck_assert(!done);
+    db_rig_settle(&rig);
+    ck_assert(done && !batch->engine);
+    ck_assert_int_eq(batch->series[1].st, ST_AGAIN);
+    ck_assert(batch->n_stored == 0 && batch->n_refused == 0);
+    ck_assert_uint_eq(stats_of(&rig).n_rows, n_rows);
+    batch_free(batch);
+    close_rig(&rig);
+}
+END_TEST
+
 START_TEST(test_churn_leaves_nothing_behind)
 {
     enum { GENERATIONS = 40, EACH = 100, ALIVE = 2 };
@@ -352,6 +389,7 @@ Suite *suite_gone(void)
     tcase_add_test(tc, test_doom_ends_with_a_write);
     tcase_add_loop_test(tc, test_a_death_waits_for_the_flush_that_has_the_series, 0, 12);
     tcase_add_test(tc, test_a_death_waits_for_the_names_of_a_snapshot);
+    tcase_add_test(tc, test_a_batch_that_waits_comes_back_when_a_probe_goes_stale);
     tcase_add_test(tc, test_churn_leaves_nothing_behind);
     suite_add_tcase(s, tc);
     return s;
