@@ -15,6 +15,10 @@ void http_series(struct http_call *call);
 void http_labels(struct http_call *call);
 void http_label_values(struct http_call *call);
 void http_metadata(struct http_call *call);
+/* http_export.c */
+void http_export(struct http_call *call);
+/* http_federate.c */
+void http_federate(struct http_call *call);
 /* http_queries.c */
 void http_active_queries(struct http_call *call);
 void http_cancel_query(struct http_call *call);
@@ -52,6 +56,7 @@ void http_metrics(struct http_call *call);
 /* http_ingest.c */
 void http_remote_write(struct http_call *call);
 void http_import_text(struct http_call *call);
+void http_import_lines(struct http_call *call);
 /* http_remote_read.c */
 void http_remote_read(struct http_call *call);
 /* http_admin_data.c */

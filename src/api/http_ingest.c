@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "base/panic.h"
 #include "ingest/body.h"
+#include "ingest/json_lines.h"
 #include "ingest/prom_text.h"
 #include "ingest/prom_write.h"
 #include "ingest/prom_write2.h"
@@ -260,6 +261,11 @@ void http_remote_write(struct http_call *call)
         return;
     }
     start_write(call, format->decode);
+}
+
+void http_import_lines(struct http_call *call)
+{
+    start_write(call, json_lines_decode);
 }
 
 void http_import_text(struct http_call *call)

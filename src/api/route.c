@@ -309,6 +309,33 @@ void http_call_empty_at(struct http_call *call, int code, uint64_t gate)
     reply_slot_finish_at(slot, gate);
 }
 
+void http_call_stream_begin(struct http_call *call, const char *type)
+{
+    const struct http_answer *answer = reply_slot_answer(call->slot);
+    struct http_reply reply = {.status = 200, .type = type};
+    http_stream_begin(reply_slot_out(call->slot), answer, &reply);
+    if (answer->minor == 0) reply_slot_close_after(call->slot); /* its end is the end */
+}
+
+void http_call_stream_part(struct http_call *call, struct iobuf *part, void (*drained)(void *arg),
+                           void *arg)
+{
+    http_stream_part(reply_slot_out(call->slot), reply_slot_answer(call->slot), part);
+    if (drained) (void)reply_slot_stream(call->slot, drained, arg);
+}
+
+void http_call_stream_end(struct http_call *call)
+{
+    http_stream_end(reply_slot_out(call->slot), reply_slot_answer(call->slot));
+    end_call(call, 200);
+}
+
+void http_call_stream_abort(struct http_call *call)
+{
+    conn_kill(call->conn);
+    end_call(call, 500);
+}
+
 /* Prometheus' words for a status; the code is the status table's unless it says other. */
 static const struct error_row {
     status st;

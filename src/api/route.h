@@ -95,6 +95,15 @@ void http_call_empty(struct http_call *call, int code);
 /* As http_call_empty, once the WAL is durable up to gate. */
 void http_call_empty_at(struct http_call *call, int code, uint64_t gate);
 
+/* An answer in parts. begin gives the head (once); each part takes a chain and calls
+ * drained(arg) when the client has taken most of it, unless it is gone; end is the last.
+ * abort ends a begun answer that cannot be finished: the connection breaks off. */
+void http_call_stream_begin(struct http_call *call, const char *type);
+void http_call_stream_part(struct http_call *call, struct iobuf *part, void (*drained)(void *arg),
+                           void *arg);
+void http_call_stream_end(struct http_call *call);
+void http_call_stream_abort(struct http_call *call);
+
 /* The error envelope; err may be NULL. The code and type follow from st. */
 void http_call_error(struct http_call *call, status st, const struct err *err);
 void http_call_bad(struct http_call *call, const char *fmt, ...) PRINTF_LIKE(2, 3);

@@ -13,6 +13,7 @@ static void client_gone(struct reply_slot *slot, void *arg)
     (void)slot;
     job_cancel(&work->job);
     counter_add(&work->app->stats.n_queries_cancelled, 1);
+    query_work_resume(work); /* nobody takes the part that it waits with */
 }
 
 static status run_job(struct job *job)
@@ -20,8 +21,12 @@ static status run_job(struct job *job)
     struct query_work *work = container_of(job, struct query_work, job);
     atomic_store_explicit(&work->note.started, clock_mono(work->app->clock),
                           memory_order_relaxed);
-    TRY(budget_poll(&work->budget, &work->err)); /* it may have waited too long */
-    return work->run(work);
+    work->more = false;
+    status st = budget_poll(&work->budget, &work->err); /* it may have waited too long */
+    if (st == ST_OK) st = work->run(work);
+    if (st != ST_OK) work->more = false;
+    if (!work->more && work->leave) work->leave(work);
+    return st;
 }
 
 static void finish_at_home(struct task *task)
@@ -43,13 +48,30 @@ static void finish_at_home(struct task *task)
     work->finish(work);
 }
 
+static void part_at_home(struct task *task)
+{
+    struct query_work *work = container_of(task, struct query_work, task);
+    work->idle = true;
+    work->part(work);
+    if (job_cancelled(&work->job)) query_work_resume(work);
+}
+
+void query_work_resume(struct query_work *work)
+{
+    if (!work->idle) return;
+    work->idle = false;
+    list_init(&work->job.link);
+    list_init(&work->job.done.link);
+    exec_submit(work->app->exec, &work->job);
+}
+
 static void publish_job(struct job *job, status st)
 {
     struct query_work *work = container_of(job, struct query_work, job);
     work->st = st;
     if (st != ST_OK && !work->err.text[0])
         (void)err_set(&work->err, st, "%s", err_text(&job->err, st));
-    work->task.fn = finish_at_home;
+    work->task.fn = work->more ? part_at_home : finish_at_home;
     app_to_loop(work->home, &work->task);
 }
 
@@ -70,6 +92,8 @@ void query_work_init(struct query_work *work, struct app *app, struct reply_slot
     work->home = conn_loop_loop(conn_home(reply_slot_conn(slot)));
     work->run = run;
     work->finish = finish;
+    work->more = work->idle = false;
+    work->part = work->leave = NULL;
     work->st = ST_OK;
     work->err = (struct err){.st = ST_OK};
     work->began = clock_mono(app->clock);

@@ -35,6 +35,19 @@ struct query_work {
     /* The connection's loop: hands out to the slot or writes the error; releases and
      * frees the work. */
     void (*finish)(struct query_work *work);
+
+    /* A query whose answer goes out in parts; else all this is zero.
+     *
+     *     run, more set -> part -> query_work_resume() -> run ... run, more not set -> finish
+     *
+     * It is under way all the time: cancelled when its client goes away, also between. */
+    bool more;                     /* set by run() when there is another part to come */
+    bool idle;                     /* private: between a part and its resumption */
+    /* The loop: takes out, and resumes some time later. */
+    void (*part)(struct query_work *work);
+    /* Worker: after the last run(), also when that failed or was not reached: gives back
+     * what run() holds between parts. */
+    void (*leave)(struct query_work *work);
 };
 
 /* Readies work for a request of slot's connection; call on its loop. timeout_ms: of this
@@ -50,6 +63,9 @@ void query_work_describe(struct query_work *work, struct slice text, int64_t sta
 /* Submits it; run and finish follow, also when the server is stopping. When more queries
  * wait than the settings allow it is refused instead: finish comes with ST_OVERLOAD. */
 void query_work_start(struct query_work *work);
+
+/* The loop, after part(): runs again. */
+void query_work_resume(struct query_work *work);
 
 /* Frees arena and chain; for finish(). */
 void query_work_release(struct query_work *work);

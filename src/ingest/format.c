@@ -6,6 +6,7 @@
 
 #include "base/panic.h"
 #include "ingest/format_priv.h"
+#include "ingest/json_lines.h"
 #include "ingest/prom_text.h"
 #include "ingest/prom_write.h"
 #include "ingest/prom_write2.h"

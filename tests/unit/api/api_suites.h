@@ -7,6 +7,7 @@
 Suite *suite_args(void);
 Suite *suite_cmd_server(void);
 Suite *suite_command(void);
+Suite *suite_export_line(void);
 Suite *suite_expr_json(void);
 Suite *suite_http_args(void);
 Suite *suite_metadata_store(void);

@@ -1,5 +1,6 @@
 /* Goal: a content type finds its decoder, or none. */
 #include "base/panic.h"
+#include "ingest/json_lines.h"
 #include "ingest/prom_text.h"
 #include "ingest/prom_write.h"
 #include "ingest/prom_write2.h"
@@ -43,6 +44,7 @@ START_TEST(test_rows_name_their_decoders)
     ck_assert(format_get(FORMAT_PROM_WRITE2)->decode == prom_write2_decode);
     ck_assert(format_get(FORMAT_PROM_TEXT)->decode == prom_text_decode);
     ck_assert(format_get(FORMAT_OPENMETRICS)->decode == openmetrics_decode);
+    ck_assert(format_get(FORMAT_JSON_LINES)->decode == json_lines_decode);
     ck_assert_str_eq(format_get(FORMAT_PROM_WRITE)->name, "remote-write-1.0");
 }
 END_TEST
