@@ -87,7 +87,7 @@ static bool find_resets(const struct samples *s)
 {
     for (size_t i = 1; i < s->t.len; i++) {
         if (s->v.ptr[i] < s->v.ptr[i - 1]) return true;
-        if (samples_restarted(s, s->t.ptr[i - 1], s->t.ptr[i])) return true;
+        if (s->starts.n && samples_restarted(s, s->t.ptr[i - 1], s->t.ptr[i])) return true;
     }
     return false;
 }

@@ -183,7 +183,7 @@ bool samples_restarted(const struct samples *s, ts_time prev, ts_time t)
 {
     ts_time start;
 
-    return s->starts.n && samples_start(s, t, &start) && start >= prev && start < t;
+    return samples_start(s, t, &start) && start >= prev && start < t;
 }
 
 /* ---- instant selectors ------------------------------------------------------------ */

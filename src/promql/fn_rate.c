@@ -36,7 +36,8 @@ static double to_seconds(const struct range_call *rc, int64_t ticks)
 static bool float_is_reset(struct range_call *rc, const struct samples *s, size_t i)
 {
     (void)rc;
-    return s->v.ptr[i] < s->v.ptr[i - 1] || samples_restarted(s, s->t.ptr[i - 1], s->t.ptr[i]);
+    if (s->v.ptr[i] < s->v.ptr[i - 1]) return true;
+    return s->starts.n && samples_restarted(s, s->t.ptr[i - 1], s->t.ptr[i]);
 }
 
 static double reset_correction(struct range_call *rc, const struct window *w)
@@ -81,6 +82,7 @@ static bool begin_inside(const struct window *w, struct change *c, double first)
 {
     ts_time start;
 
+    if (w->all->starts.n == 0) return false;
     if (!samples_start(w->all, c->t0, &start) || start <= w->start || start >= c->t0) return false;
     c->v += first;
     c->first = 0;
