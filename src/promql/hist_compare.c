@@ -61,10 +61,9 @@ static enum hist_outcome custom_reset(struct hist_work *w, const struct histogra
     struct hist_sum *now = &w->other, *old = &w->before;
 
     if (!hist_bounds_equal(h->custom, h->n_custom, prev->custom, prev->n_custom)) {
-        size_t n = h->n_custom < prev->n_custom ? h->n_custom : prev->n_custom;
-        double *bounds = arena_try_array(w->arena, n + 1, sizeof(*bounds));
+        size_t n;
+        const double *bounds = hist_common_bounds(w->arena, now, old, &n);
         if (!bounds) return HIST_REFUSED;
-        n = hist_common_bounds(h->custom, h->n_custom, prev->custom, prev->n_custom, bounds);
         hist_sum_map_custom(now, bounds, n);
         hist_sum_map_custom(old, bounds, n);
     }

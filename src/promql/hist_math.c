@@ -188,21 +188,30 @@ void hist_sum_map_custom(struct hist_sum *sum, const double *bounds, size_t n)
     sum->n_custom = n;
 }
 
-size_t hist_common_bounds(const double *a, size_t n_a, const double *b, size_t n_b, double *out)
+/* How many bounds both have, and which, unless out is NULL. */
+static size_t intersect(const struct hist_sum *a, const struct hist_sum *b, double *out)
 {
     size_t n = 0, i = 0, k = 0;
 
-    while (i < n_a && k < n_b) {
-        if (a[i] == b[k]) {
-            out[n++] = a[i++];
-            k++;
-        } else if (a[i] < b[k]) {
-            i++;
-        } else {
-            k++;
-        }
+    while (i < a->n_custom && k < b->n_custom) {
+        double x = a->custom[i], y = b->custom[k];
+        if (x == y && out) out[n] = x;
+        n += x == y;
+        i += x <= y;
+        k += y <= x;
     }
     return n;
+}
+
+const double *hist_common_bounds(struct arena *arena, const struct hist_sum *a,
+                                 const struct hist_sum *b, size_t *n)
+{
+    *n = intersect(a, b, NULL);
+    if (*n && *n == a->n_custom) return a->custom;
+    if (*n && *n == b->n_custom) return b->custom;
+    double *out = arena_try_array(arena, *n + 1, sizeof(*out));
+    if (out) (void)intersect(a, b, out);
+    return out;
 }
 
 bool hist_bounds_equal(const double *a, size_t n_a, const double *b, size_t n_b)
@@ -290,10 +299,9 @@ static bool meet_custom(struct hist_work *w, struct hist_sum *sum, struct hist_s
                         struct hist_notes *notes)
 {
     if (hist_bounds_equal(sum->custom, sum->n_custom, other->custom, other->n_custom)) return true;
-    size_t n = sum->n_custom < other->n_custom ? sum->n_custom : other->n_custom;
-    double *bounds = arena_try_array(w->arena, n + 1, sizeof(*bounds));
+    size_t n;
+    const double *bounds = hist_common_bounds(w->arena, sum, other, &n);
     if (!bounds) return false;
-    n = hist_common_bounds(sum->custom, sum->n_custom, other->custom, other->n_custom, bounds);
     hist_sum_map_custom(sum, bounds, n);
     hist_sum_map_custom(other, bounds, n);
     notes->reconciled = true;

@@ -115,8 +115,10 @@ void hist_sum_widen_zero(struct hist_sum *sum, double threshold);
 /* To custom bounds that the sum's own include. */
 void hist_sum_map_custom(struct hist_sum *sum, const double *bounds, size_t n);
 
-/* The bounds that both have, into out (room for the smaller number); how many. */
-size_t hist_common_bounds(const double *a, size_t n_a, const double *b, size_t n_b, double *out);
+/* The bounds that both have: those of one of them where it has no others, else in the
+ * arena; NULL when refused. */
+const double *hist_common_bounds(struct arena *arena, const struct hist_sum *a,
+                                 const struct hist_sum *b, size_t *n);
 
 bool hist_bounds_equal(const double *a, size_t n_a, const double *b, size_t n_b);
 
