@@ -15,6 +15,11 @@ void http_series(struct http_call *call);
 void http_labels(struct http_call *call);
 void http_label_values(struct http_call *call);
 void http_metadata(struct http_call *call);
+/* http_cardinality.c */
+void http_series_count(struct http_call *call);
+void http_cardinality_names(struct http_call *call);
+void http_cardinality_values(struct http_call *call);
+void http_active_series(struct http_call *call);
 /* http_export.c */
 void http_export(struct http_call *call);
 /* http_federate.c */
