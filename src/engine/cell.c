@@ -366,6 +366,16 @@ void cell_hold(struct cell *cell, struct epoch_hold *hold)
     list_push(&cell->holds, &hold->link);
 }
 
+void cell_hold_since(struct cell *cell, struct epoch_hold *hold, uint64_t since)
+{
+    struct list *behind = cell->holds.prev; /* the oldest come first */
+    hold->epoch = since - 1; /* a reader keeps what is unlinked at its epoch, a hold not */
+    while (behind != &cell->holds &&
+           container_of(behind, struct epoch_hold, link)->epoch > hold->epoch)
+        behind = behind->prev;
+    list_push(behind->next, &hold->link);
+}
+
 void cell_unhold(struct epoch_hold *hold)
 {
     list_remove(&hold->link);

@@ -223,6 +223,8 @@ bool cell_job_pauses(const struct cell *cell, enum db_job_kind kind); /* after a
 
 /* Begins a new epoch and holds the one before. */
 void cell_hold(struct cell *cell, struct epoch_hold *hold);
+/* Goes on with what a reader that entered at this epoch holds, when that one leaves. */
+void cell_hold_since(struct cell *cell, struct epoch_hold *hold, uint64_t since);
 void cell_unhold(struct epoch_hold *hold);
 
 /* Manifest version of the oldest live view, UINT64_MAX when there is none. */

@@ -88,7 +88,7 @@ static status pin(struct db *db, const struct delete_look *look, captured_vec *s
     vec_clear(series);
     int slot = db_reader_enter(db);
     status st = gather(db, look, series, err);
-    if (st == ST_OK) st = db_pin(db, view, err); /* from here on it holds everything */
+    if (st == ST_OK) st = db_pin_found(db, slot, view, err);
     db_reader_leave(db, slot);
     if (st != ST_OK) return st;
     st = view_capture(*view, series->ptr, series->len, err);

@@ -178,6 +178,11 @@ void reader_leave(struct retire_list *list, int slot)
     atomic_store_explicit(&list->readers[slot].epoch, 0, memory_order_release);
 }
 
+uint64_t reader_since(const struct retire_list *list, int slot)
+{
+    return atomic_load_explicit(&list->readers[slot].epoch, memory_order_relaxed);
+}
+
 void reader_renew(struct retire_list *list, int slot)
 {
     uint64_t epoch = atomic_load_explicit(&list->epoch, memory_order_acquire);

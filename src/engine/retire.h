@@ -71,6 +71,9 @@ size_t retire_collect(struct retire_list *list, uint64_t oldest_view, size_t max
 int reader_enter(struct retire_list *list);
 void reader_leave(struct retire_list *list, int slot);
 
+/* The epoch at which the reader entered. The reader itself. */
+uint64_t reader_since(const struct retire_list *list, int slot);
+
 /* As leaving and entering at once: what was read before may be gone now. */
 void reader_renew(struct retire_list *list, int slot);
 

@@ -23,6 +23,7 @@ struct view *view_pin(struct db *db)
     view->manifest = cell->manifest;
     manifest_ref(view->manifest);
     cell_hold(cell, &view->hold);
+    list_init(&view->resolved.link);
     view->n_births = registry_n_births(cell->registry);
     view->journal_from = segvec_len(&cell->journal.rows);
     view->capturing = true;
@@ -49,6 +50,7 @@ void view_unpin(struct view *view)
     end_capture(view);
     list_remove(&view->link);
     cell_unhold(&view->hold);
+    cell_unhold(&view->resolved);
     manifest_unref(view->manifest);
     mem_free(view);
     flush_step(cell); /* unlinking may have waited for this view */
@@ -88,6 +90,7 @@ static void answer_pin(struct pin_wait *wait)
     struct cell *cell = wait->cell;
     struct view *view = cell->closing ? NULL : view_pin(cell->db);
     status st = cell->closing ? ST_CLOSED : view ? ST_OK : ST_NO_MEMORY;
+    if (view && wait->since) cell_hold_since(cell, &view->resolved, wait->since);
 
     mutex_lock(&wait->lock);
     wait->view = view;
@@ -119,9 +122,10 @@ static void pin_on_owner(struct task *task)
     answer_pin(wait);
 }
 
-status db_pin(struct db *db, struct view **out, struct err *err)
+static status pin(struct db *db, uint64_t since, struct view **out, struct err *err)
 {
-    struct pin_wait wait = {.cell = db_cell(db), .task = {.fn = pin_on_owner}};
+    struct pin_wait wait = {
+        .cell = db_cell(db), .task = {.fn = pin_on_owner}, .since = since};
     list_init(&wait.link);
     list_init(&wait.task.link);
     mutex_init(&wait.lock, LOCK_LEAF);
@@ -136,6 +140,16 @@ status db_pin(struct db *db, struct view **out, struct err *err)
     if (wait.st != ST_OK) return err_set(err, wait.st, "pin: %s", status_text(wait.st));
     *out = wait.view;
     return ST_OK;
+}
+
+status db_pin(struct db *db, struct view **out, struct err *err)
+{
+    return pin(db, 0, out, err);
+}
+
+status db_pin_found(struct db *db, int reader, struct view **out, struct err *err)
+{
+    return pin(db, reader_since(&db_cell(db)->retire, reader), out, err);
 }
 
 static void unpin_on_owner(struct task *task)

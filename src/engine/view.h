@@ -29,6 +29,11 @@ struct captured {
  * and waits for it; never between the slices of a batch. ST_CLOSED, ST_NO_MEMORY. */
 CHECKED status db_pin(struct db *db, struct view **out, struct err *err);
 
+/* The same for a reader (db_reader_enter()) that found ordinals: they stay what they are
+ * until the view is unpinned, those of series that died before the pin among them. The
+ * reader leaves when it likes. */
+CHECKED status db_pin_found(struct db *db, int reader, struct view **out, struct err *err);
+
 /* Any thread but the owner in the server; returns at once. */
 void db_unpin(struct db *db, struct view *view);
 

@@ -11,6 +11,7 @@ struct view {
     struct cell *cell;
     struct manifest *manifest; /* referenced */
     struct epoch_hold hold;
+    struct epoch_hold resolved; /* since the reader that the pin came from; or empty */
     uint64_t n_births;
     _Atomic bool overflow;     /* set by the owner while capturing: the journal lost a row */
     _Atomic bool cancelled;    /* set by the owner: it held back too much memory */
@@ -27,6 +28,7 @@ struct pin_wait {
     struct list link;          /* of cell->pins while a batch is half applied */
     struct cell *cell;
     struct task task;
+    uint64_t since;            /* the epoch of the reader that waits; 0: none */
     struct view *view;
     status st;
     bool done;                 /* under lock */

@@ -154,7 +154,7 @@ static status pin_once(struct fetch *fetch, const struct matchers *groups, struc
     struct db *db = fetch->ql->db;
     int reader = db_reader_enter(db);
     status st = resolve_all(fetch, groups, err);
-    if (st == ST_OK) st = db_pin(db, &fetch->view, err);
+    if (st == ST_OK) st = db_pin_found(db, reader, &fetch->view, err);
     if (st == ST_OK) st = resolve_late(fetch, groups, err); /* old births may be forgotten */
     db_reader_leave(db, reader); /* the view holds everything from here */
     if (st != ST_OK) return st;

@@ -332,6 +332,44 @@ START_TEST(test_a_batch_that_waits_comes_back_when_a_probe_goes_stale)
 }
 END_TEST
 
+/* Makes series until one of them gets the ordinal; false: none did. */
+static bool is_used_again(struct db_rig *rig, uint32_t ordinal, int from, int n)
+{
+    char name[32];
+    for (int i = from; i < from + n; i++) {
+        snprintf(name, sizeof(name), "new{i=\"%d\"}", i);
+        put(rig, name, 100, 1);
+        db_rig_settle(rig);
+        turn(rig);
+        if (db_rig_ordinal(rig, name) == ordinal) return true;
+    }
+    return false;
+}
+
+/* A series that is found and dies before the pin keeps its ordinal for the view: who pins
+ * without having said what it found is the control. */
+START_TEST(test_what_a_reader_found_stays_for_its_view)
+{
+    struct db_rig rig;
+    struct view *view;
+    open_rig(&rig);
+    put(&rig, NAME, 100, 10);
+    int reader = db_reader_enter(rig.db);
+    uint32_t ordinal = db_rig_ordinal(&rig, NAME);
+    erase(&rig, NAME, all);
+    while (db_rig_ordinal(&rig, NAME) != ORDINAL_NONE) turn(&rig);
+    ck_assert(!is_used_again(&rig, ordinal, 0, 100)); /* the lists let it go, the reader not */
+    status st = _i ? db_pin_found(rig.db, reader, &view, &rig.err)
+                   : db_pin(rig.db, &view, &rig.err);
+    ck_assert_int_eq(st, ST_OK);
+    db_reader_leave(rig.db, reader);
+    ck_assert(is_used_again(&rig, ordinal, 100, 100) == !_i);
+    db_unpin(rig.db, view);
+    if (_i) ck_assert(is_used_again(&rig, ordinal, 200, 100));
+    close_rig(&rig);
+}
+END_TEST
+
 START_TEST(test_churn_leaves_nothing_behind)
 {
     enum { GENERATIONS = 40, EACH = 100, ALIVE = 2 };
@@ -389,6 +427,7 @@ Suite *suite_gone(void)
     tcase_add_test(tc, test_doom_ends_with_a_write);
     tcase_add_loop_test(tc, test_a_death_waits_for_the_flush_that_has_the_series, 0, 12);
     tcase_add_test(tc, test_a_death_waits_for_the_names_of_a_snapshot);
+    tcase_add_loop_test(tc, test_what_a_reader_found_stays_for_its_view, 0, 2);
     tcase_add_test(tc, test_a_batch_that_waits_comes_back_when_a_probe_goes_stale);
     tcase_add_test(tc, test_churn_leaves_nothing_behind);
     suite_add_tcase(s, tc);
