@@ -200,6 +200,25 @@ static bool parse_text_value(uint64_t *bits, struct slice text)
     return true;
 }
 
+/* JSON's grammar of numbers: no plus, no leading zeros, digits around the point. */
+static bool is_number(struct slice text)
+{
+    size_t i = text.len && text.ptr[0] == '-', from = i;
+    while (i < text.len && text.ptr[i] >= '0' && text.ptr[i] <= '9') i++;
+    if (i == from || (text.ptr[from] == '0' && i > from + 1)) return false;
+    if (i < text.len && text.ptr[i] == '.') {
+        for (from = ++i; i < text.len && text.ptr[i] >= '0' && text.ptr[i] <= '9'; i++) {
+        }
+        if (i == from) return false;
+    }
+    if (i == text.len || (text.ptr[i] != 'e' && text.ptr[i] != 'E')) return i == text.len;
+    i++;
+    if (i < text.len && (text.ptr[i] == '-' || text.ptr[i] == '+')) i++;
+    for (from = i; i < text.len && text.ptr[i] >= '0' && text.ptr[i] <= '9'; i++) {
+    }
+    return i > from && i == text.len;
+}
+
 static bool read_value(struct lines *t, struct cursor *c)
 {
     struct slice text;
@@ -210,10 +229,8 @@ static bool read_value(struct lines *t, struct cursor *c)
         if (!parse_text_value(&bits, text)) return bad(c, "bad value");
     } else {
         text = take_word(c);
-        char first = text.len ? text.ptr[0] : 0;
-        bool number = first == '-' || (first >= '0' && first <= '9');
         if (slice_is(text, "null")) bits = VALUE_STALE_BITS;
-        else if (number && parse_f64(&v, text) && isfinite(v)) bits = f64_bits(v);
+        else if (is_number(text) && parse_f64(&v, text) && isfinite(v)) bits = f64_bits(v);
         else return bad(c, "bad value");
     }
     return vec_push(&t->values, bits) ? true : refuse(t, c);
@@ -228,11 +245,10 @@ static bool ticks_of_ms(struct stamp *out, struct slice text, enum precision p)
     int digits = p == PRECISION_NS ? 6 : p == PRECISION_US ? 3 : 0;
     int64_t ticks, ms;
     bool neg = text.len && text.ptr[0] == '-';
-    if (!parse_i64(&ms, whole) || (whole.ptr[0] == '+')) return false;
+    if (!is_number(text) || !parse_i64(&ms, whole)) return false;
     if (point) frac = slice_of(point + 1, text.len - whole.len - 1);
-    if (point && frac.len == 0) return false;
     for (size_t i = 0; i < frac.len; i++)
-        if (frac.ptr[i] < '0' || frac.ptr[i] > '9') return false;
+        if (frac.ptr[i] < '0' || frac.ptr[i] > '9') return false; /* an exponent */
     while (frac.len && frac.ptr[frac.len - 1] == '0') frac.len--;
     *out = (struct stamp){0, ST_INVALID};
     if (frac.len > (size_t)digits) return true;
