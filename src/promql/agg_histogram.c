@@ -40,8 +40,8 @@ status hist_fold_add(struct eval *ev, struct hist_fold *fold, const struct histo
     return outcome == HIST_REFUSED ? eval_oom(ev) : ST_OK;
 }
 
-status hist_fold_finish(struct eval *ev, struct hist_fold *fold, struct text_pos pos,
-                        const struct histogram **out)
+status hist_fold_finish(struct eval *ev, struct arena *arena, struct hist_fold *fold,
+                        struct text_pos pos, const struct histogram **out)
 {
     if (fold->reset_seen && fold->no_reset_seen) {
         annotations_warn(&ev->annos, pos,
@@ -49,8 +49,8 @@ status hist_fold_finish(struct eval *ev, struct hist_fold *fold, struct text_pos
     }
     *out = NULL;
     if (fold->failed) return ST_OK;
-    *out = fold->is_mean ? hist_mean_value(ev->arena, &fold->mean)
-                         : hist_sum_value(ev->arena, &fold->mean.sum);
+    *out = fold->is_mean ? hist_mean_value(arena, &fold->mean)
+                         : hist_sum_value(arena, &fold->mean.sum);
     return *out ? ST_OK : eval_oom(ev);
 }
 

@@ -18,9 +18,9 @@ struct hist_fold {
 CHECKED status hist_fold_add(struct eval *ev, struct hist_fold *fold, const struct histogram *h,
                              struct text_pos pos, struct slice metric);
 
-/* The result of at least one histogram, NULL when the fold has failed. Once. */
-CHECKED status hist_fold_finish(struct eval *ev, struct hist_fold *fold, struct text_pos pos,
-                                const struct histogram **out);
+/* The result of at least one histogram, in the arena; NULL when the fold has failed. Once. */
+CHECKED status hist_fold_finish(struct eval *ev, struct arena *arena, struct hist_fold *fold,
+                                struct text_pos pos, const struct histogram **out);
 
 /* Empty again; keeps its room. */
 void hist_fold_reset(struct hist_fold *fold);

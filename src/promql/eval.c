@@ -115,6 +115,12 @@ bool column_drop_hist(const struct frame *f, struct column *c)
     return any;
 }
 
+status histogram_keep(struct eval *ev, const struct histogram **h)
+{
+    *h = histogram_copy(ev->arena, *h);
+    return *h ? ST_OK : eval_oom(ev);
+}
+
 status matrix_add(struct eval *ev, const struct frame *f, struct matrix *m,
                   const struct column *col)
 {
@@ -139,6 +145,11 @@ status matrix_add(struct eval *ev, const struct frame *f, struct matrix *m,
     if (col->hist) {
         TRY(column_need_hist(ev, f, &copy));
         memcpy(copy.hist, col->hist, f->n * sizeof(*copy.hist));
+    }
+    if (col->hist && col->hist_temp) {
+        FOR_EACH_BIT(i, copy.has, f->n) {
+            if (copy.hist[i]) TRY(histogram_keep(ev, &copy.hist[i]));
+        }
     }
     m->s[m->n++] = copy;
     return ST_OK;
@@ -242,6 +253,7 @@ static status repeat_put(struct sink *sink, struct column *col)
     s->col.labels = col->labels;
     s->col.drop_name = col->drop_name;
     s->col.hist = NULL;
+    s->col.hist_temp = col->hist_temp;
     memset(s->col.has, 0, bitmap_words(n) * sizeof(*s->col.has));
     if (h) TRY(column_need_hist(s->ev, s->frame, &s->col));
     for (size_t i = 0; i < n; i++) {
@@ -524,8 +536,11 @@ status promql_eval(struct promql_result *out, const struct plan *plan, struct sl
         ev.delayed = !opt->stable;
     }
     annotations_init(&ev.annos, arena, text, plan->ticks_per_ms * 1000);
-    TRY(eval_poll(&ev));
-    TRY(eval_root(&ev, &frame, &result));
+    arena_init(&ev.temp, arena->account, 0);
+    status st = eval_poll(&ev);
+    if (st == ST_OK) st = eval_root(&ev, &frame, &result);
+    arena_release(&ev.temp);
+    if (st != ST_OK) return st;
     annotations_texts(&ev.annos, true, &result.warnings, &result.n_warnings);
     annotations_texts(&ev.annos, false, &result.infos, &result.n_infos);
     result.peak_samples = ev.n_peak;

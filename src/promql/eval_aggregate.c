@@ -237,7 +237,7 @@ static status finish_hists(struct aggregation *a, struct group *g, struct column
             bit_clear(g->has, i);
             continue;
         }
-        TRY(hist_fold_finish(a->ev, g->hist[i], pos, &col->hist[i]));
+        TRY(hist_fold_finish(a->ev, a->ev->arena, g->hist[i], pos, &col->hist[i]));
         if (col->hist[i]) bit_set(g->has, i);
     }
     return ST_OK;

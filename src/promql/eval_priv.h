@@ -62,6 +62,10 @@ struct eval {
     const struct histogram **hist_run;
     size_t hist_run_cap;
     struct hist_fold *fold;        /* of the range function at hand; made when needed */
+    /* Histograms that a range function makes for one series: gone when the series has been
+     * put, which is when the outermost of those under way has. */
+    struct arena temp;
+    unsigned temp_depth;
     uint64_t n_held, n_peak;       /* values in columns that are kept */
     uint64_t n_total;
     uint64_t n_unpolled;           /* values looked at since the budget was polled */
@@ -76,6 +80,7 @@ struct column {
     uint64_t *has;                 /* a bit a step */
     const struct histogram **hist; /* NULL: floats only. Non-NULL entries where has is set
                                       are histograms */
+    bool hist_temp;                /* some are in eval.temp: who keeps them copies them */
 };
 
 static inline size_t bitmap_words(size_t n)
@@ -170,6 +175,9 @@ CHECKED status eval_scalar(struct eval *ev, const struct frame *f, const struct 
 
 /* The text of a string expression. */
 struct slice eval_string(const struct expr *e);
+
+/* Moves a histogram out of eval.temp. */
+CHECKED status histogram_keep(struct eval *ev, const struct histogram **h);
 
 /* Keeps a copy of the column. */
 CHECKED status matrix_add(struct eval *ev, const struct frame *f, struct matrix *m,

@@ -136,8 +136,8 @@ static void check_counter(struct range_call *rc)
 }
 
 /* One series: samples to a column, and on. */
-static status range_series(struct range_pass *p, const struct samples *s, struct labels labels,
-                           bool drop_name)
+static status range_steps(struct range_pass *p, const struct samples *s, struct labels labels,
+                          bool drop_name)
 {
     struct range_call *rc = &p->call;
     size_t n = rc->frame->n;
@@ -146,6 +146,7 @@ static status range_series(struct range_pass *p, const struct samples *s, struct
 
     memset(p->col.has, 0, bitmap_words(n) * sizeof(*p->col.has));
     p->col.hist = NULL;
+    p->col.hist_temp = true;
     p->col.labels = labels;
     p->col.drop_name = drop_name;
     rc->labels = labels;
@@ -170,6 +171,17 @@ static status range_series(struct range_pass *p, const struct samples *s, struct
     if (p->kernel->is_rate && floats) check_counter(rc);
     if (!p->kernel->keeps_name) TRY(column_drop_name(rc->ev, &p->col));
     return sink_put(p->to, &p->col);
+}
+
+static status range_series(struct range_pass *p, const struct samples *s, struct labels labels,
+                           bool drop_name)
+{
+    struct eval *ev = p->call.ev;
+
+    ev->temp_depth++;
+    status st = range_steps(p, s, labels, drop_name);
+    if (--ev->temp_depth == 0) arena_reset(&ev->temp);
+    return st;
 }
 
 /* ---- where the samples come from -------------------------------------------------- */
@@ -316,6 +328,9 @@ static status gather_put(struct sink *sink, struct column *col)
     struct labels labels = col->labels;
 
     TRY(samples_from_column(g->ev, &g->inner, col, &g->samples));
+    for (size_t i = 0; col->hist_temp && i < g->samples.h.len; i++) {
+        TRY(histogram_keep(g->ev, &g->samples.h.ptr[i]));
+    }
     if (col->drop_name) labels = labels_without_meta(g->ev->arena, labels);
     if (labels.n && !labels.ptr) return eval_oom(g->ev);
     return gather_series(g, &g->samples, labels);

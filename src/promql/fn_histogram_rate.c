@@ -86,7 +86,7 @@ bool hist_take(struct range_call *rc, const struct histogram **out)
     struct hist_sum *sum = &rc->ev->hist_change;
 
     sum->reset = HIST_GAUGE;
-    *out = hist_sum_value(rc->ev->arena, sum);
+    *out = hist_sum_value(&rc->ev->temp, sum);
     return *out ? true : no_memory(rc);
 }
 

@@ -40,7 +40,7 @@ static bool fold_hists(struct range_call *rc, const struct window *w, bool is_me
     for (size_t i = 0; st == ST_OK && i < w->hn; i++) {
         st = hist_fold_add(ev, ev->fold, w->h[i], rc->pos, metric);
     }
-    if (st == ST_OK) st = hist_fold_finish(ev, ev->fold, rc->pos, &out->hist);
+    if (st == ST_OK) st = hist_fold_finish(ev, &ev->temp, ev->fold, rc->pos, &out->hist);
     if (st != ST_OK) rc->failed = true;
     return out->hist != NULL;
 }

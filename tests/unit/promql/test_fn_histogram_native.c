@@ -250,6 +250,35 @@ START_TEST(test_refused_memory)
 }
 END_TEST
 
+/* What a range function makes of one series is gone when the series has been put. */
+START_TEST(test_memory_grows_with_groups)
+{
+    enum { SERIES = 300, STEPS = 60, MEMORY_MAX = 1 << 20 }; /* results alone: 5 MB */
+    static const char *const none[] = {NULL};
+    struct querier_mem mem;
+    struct account account;
+    struct strbuf out;
+    struct err err = {0};
+    struct eval_case c = {"sum(rate(h[5m]))", 300000, 300000 + STEPS * 60000, 60000, NULL};
+    struct rig_options opt = {.account = &account};
+
+    rig_load(&mem, (struct eval_data){60000, none});
+    for (int i = 0; i < SERIES; i++) {
+        char line[200];
+        snprintf(line, sizeof(line),
+                 "h{i=\"%d\"} {{count:4 buckets:[1 1 1 1]}}+{{count:4 buckets:[1 1 1 1]}}x70", i);
+        ck_assert_int_eq(querier_mem_load(&mem, 60000, line, &err), ST_OK);
+    }
+    account_init(&account, "eval", NULL, MEMORY_MAX);
+    strbuf_init(&out, 0);
+    ck_assert_msg(rig_run(&mem, &c, &opt, &out) == ST_OK, "%s", strbuf_cstr(&out));
+    c.query = "rate(h[5m])"; /* all of it is wanted: more than there may be */
+    ck_assert_int_eq(rig_run(&mem, &c, &opt, &out), ST_NO_MEMORY);
+    strbuf_release(&out);
+    querier_mem_release(&mem);
+}
+END_TEST
+
 #define N(a) (int)(sizeof(a) / sizeof((a)[0]))
 
 Suite *suite_fn_histogram_native(void)
@@ -260,6 +289,7 @@ Suite *suite_fn_histogram_native(void)
     tcase_add_loop_test(tc, test_native, 0, N(cases));
     tcase_add_test(tc, test_conflicting_resets);
     tcase_add_test(tc, test_refused_memory);
+    tcase_add_test(tc, test_memory_grows_with_groups);
     suite_add_tcase(s, tc);
     return s;
 }
