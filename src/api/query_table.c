@@ -91,7 +91,7 @@ void query_note_fill(struct query_note *note, struct reply_slot *slot)
     conn_info(reply_slot_conn(slot), &info);
     copy_text(note->client, sizeof(note->client), slice_str(info.addr));
     if (req) take_request(note, req);
-    else copy_text(note->kind, sizeof(note->kind), slice_str(info.command));
+    else if (!note->kind[0]) copy_text(note->kind, sizeof(note->kind), slice_str(info.command));
 }
 
 void query_table_enter(struct query_table *table, struct query_note *note, struct job *job)

@@ -57,7 +57,8 @@ struct query_outcome {
 struct query_table *query_table_new(void); /* NULL when memory is refused */
 void query_table_free(struct query_table *table); /* empty; accepts NULL */
 
-/* The loop of slot's connection: who asks and how, from the request. */
+/* The loop of slot's connection: who asks and how, from the request; a kind that is there
+ * stays. */
 void query_note_fill(struct query_note *note, struct reply_slot *slot);
 
 /* Enters the note under a new id; cancelling the query cancels the job. */

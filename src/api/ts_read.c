@@ -1,6 +1,9 @@
 /* Reads of TS.* commands. See ts_read.h. */
 #include "api/ts_read.h"
 
+#include <stdio.h>
+
+#include "api/command.h"
 #include "api/ts_turn.h"
 #include "base/mem.h"
 #include "base/panic.h"
@@ -33,6 +36,9 @@ static void finish_work(struct query_work *work)
 static void start_work(struct call *call)
 {
     struct ts_read *read = call->state;
+    struct query_note *note = &read->work.note;
+    snprintf(note->kind, sizeof(note->kind), "%s", call->cmd->name);
+    if (call->argc > 1) note->text = call->argv[1]; /* key, filter or expression */
     query_work_start(&read->work);
 }
 

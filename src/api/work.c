@@ -132,7 +132,7 @@ void query_work_start(struct query_work *work)
     gauge_add(&app->stats.n_queries_running, 1);
     query_note_fill(&work->note, work->slot);
     query_table_enter(app->queries, &work->note, &work->job);
-    if (n >= n_max) {
+    if (n >= n_max && reply_slot_request(work->slot)) {
         counter_add(&app->stats.n_queries_refused, 1);
         work->st = err_set(&work->err, ST_OVERLOAD, "too many queries are waiting");
         work->task.fn = finish_at_home;

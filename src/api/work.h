@@ -61,7 +61,8 @@ void query_work_describe(struct query_work *work, struct slice text, int64_t sta
                          int64_t end_ms, int64_t step_ms);
 
 /* Submits it; run and finish follow, also when the server is stopping. When more queries
- * wait than the settings allow it is refused instead: finish comes with ST_OVERLOAD. */
+ * wait than the settings allow, one over HTTP is refused instead: finish comes with
+ * ST_OVERLOAD. RESP's are bounded by their pipelines, whose clients do not ask again. */
 void query_work_start(struct query_work *work);
 
 /* The loop, after part(): runs again. */

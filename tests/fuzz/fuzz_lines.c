@@ -33,7 +33,8 @@ static void check_json(struct slice line)
     struct json *doc;
     if (json_doc_parse(&doc, line, 1 << 24, &err) == ST_OK) {
         ASSERT(json_count(doc) == 3);
-        ASSERT(json_count(json_member(doc, "values")) == json_count(json_member(doc, "timestamps")));
+        size_t n = json_count(json_member(doc, "values"));
+        ASSERT(n == json_count(json_member(doc, "timestamps")));
         json_doc_free(doc);
         return;
     }
