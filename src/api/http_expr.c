@@ -14,7 +14,7 @@ struct expr_question {
     struct query_work work;
     struct http_call *call;
     struct slice query;
-    bool as_tree, parse_failed;
+    bool as_tree;
 };
 
 static void put_answer(struct strbuf *out, const struct expr_question *q, const struct expr *e)
@@ -41,7 +41,6 @@ static status expr_run(struct query_work *work)
     ast_init(&ast, work->app->query_account);
     strbuf_init(&body, work->budget.bytes_max);
     status st = promql_parse(&ast, q->query, NULL, &work->err);
-    q->parse_failed = st != ST_OK;
     if (st == ST_OK) {
         put_answer(&body, q, ast.root);
         if (body.failed) st = err_set(&work->err, ST_LIMIT, "the answer is too large");
@@ -56,7 +55,7 @@ static void expr_finish(struct query_work *work)
 {
     struct expr_question *q = container_of(work, struct expr_question, work);
     if (work->st == ST_OK) http_call_chain(q->call, 200, &work->out);
-    else http_query_failed(q->call, q->parse_failed, work->st, &work->err);
+    else http_query_failed(q->call, work->st, &work->err);
     query_work_release(work);
     mem_free(q);
 }

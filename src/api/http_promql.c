@@ -13,7 +13,6 @@ struct http_eval {
     struct http_call *call;
     struct promql_call query;
     size_t limit;
-    bool parse_failed;
     bool want_stats, per_step;
     mono_ns started;           /* on its worker */
     struct promql_times times;
@@ -28,10 +27,9 @@ bool http_query_text(struct http_call *call, struct slice *out)
     return false;
 }
 
-void http_query_failed(struct http_call *call, bool parse_failed, status st,
-                       const struct err *err)
+void http_query_failed(struct http_call *call, status st, const struct err *err)
 {
-    if (parse_failed && st == ST_INVALID)
+    if (st == ST_INVALID)
         http_call_bad(call, "invalid parameter \"query\": %s", err_text(err, st));
     else
         http_call_error(call, st, err);
@@ -64,8 +62,9 @@ static status eval_run(struct query_work *work)
     struct http_eval *ev = container_of(work, struct http_eval, work);
     ev->started = clock_mono(work->app->clock);
     ev->query.times = &ev->times;
+    bool parse_failed; /* the status says it, too */
     return op_promql(work->app, &ev->query, &work->budget, &work->arena, print_json, ev,
-                     &ev->parse_failed, &work->err);
+                     &parse_failed, &work->err);
 }
 
 static void eval_finish(struct query_work *work)
@@ -75,7 +74,7 @@ static void eval_finish(struct query_work *work)
     if (work->st == ST_OK)
         http_call_chain(call, 200, &work->out);
     else
-        http_query_failed(call, ev->parse_failed, work->st, &work->err);
+        http_query_failed(call, work->st, &work->err);
     query_work_release(work);
     mem_free(ev);
 }

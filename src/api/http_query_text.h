@@ -8,9 +8,8 @@
 /* False: there is none, and the call is answered. */
 CHECKED bool http_query_text(struct http_call *call, struct slice *out);
 
-/* Answers a call whose query failed: a text that is no expression is bad_data of the
- * parameter, the rest as http_call_error() says. */
-void http_query_failed(struct http_call *call, bool parse_failed, status st,
-                       const struct err *err);
+/* Answers a call whose query failed: a text that is no expression, or none that can be asked
+ * like that (ST_INVALID), is bad_data of the parameter, the rest as http_call_error() says. */
+void http_query_failed(struct http_call *call, status st, const struct err *err);
 
 #endif
