@@ -9,11 +9,12 @@
  * clock_guard_now() is the time by which retention is judged: the wall clock, or, while
  * it is not believed, the time at which the jump was seen, going on.
  *
- * Pure; owner.
+ * The owner's, but for clock_guard_now(): any thread.
  */
 #ifndef TSINK_ENGINE_CLOCK_GUARD_H
 #define TSINK_ENGINE_CLOCK_GUARD_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 
 #include "base/clock.h"
@@ -25,6 +26,8 @@ struct clock_guard {
     wall_ms jumped_to;     /* suspended: what the clock has shown since... */
     mono_ns jumped_at;     /* ...then, steadily */
     uint64_t n_jumps;
+    _Atomic int64_t shown; /* for other threads: twice what the high water would be at
+                            * monotonic time 0, plus 1 when suspended; INT64_MIN: unknown */
 };
 
 /* high: as persisted; 0: unknown. */
@@ -36,7 +39,8 @@ void clock_guard_look(struct clock_guard *guard, wall_ms wall, mono_ns mono);
 /* The wall clock is right. */
 void clock_guard_confirm(struct clock_guard *guard, wall_ms wall, mono_ns mono);
 
-/* The time by which retention is judged; at least every few minutes after a look. */
+/* The time by which retention is judged; at least every few minutes after a look. Any
+ * thread. */
 wall_ms clock_guard_now(const struct clock_guard *guard, wall_ms wall, mono_ns mono);
 
 #endif

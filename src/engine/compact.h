@@ -52,6 +52,7 @@ void compact_release(struct cell *cell);
 
 /* Forgets delete records that can hide nothing any more, in a job. */
 void compact_deletes_begin(struct cell *cell);
+int64_t compact_deletes_wait_ms(const struct cell *cell); /* until it may begin */
 
 /* --- compact_gone.c ----------------------------------------------------------------- */
 

@@ -9,7 +9,9 @@
  *
  *   plan      owner    a manifest, and what the store has of its deletes
  *   run       worker   which records stay; the store is rewritten when half of it goes
- *   publish   owner    the next manifest, unless a delete came meanwhile: then never mind
+ *   publish   owner    the next manifest; deletes that came meanwhile are put on top
+ *
+ * The same job folds the set when many deletes have made many runs of it (tombstone.h).
  */
 #include "base/log.h"
 #include "base/mem.h"
@@ -18,6 +20,7 @@
 
 enum {
     FORGET_MS = 60 * 1000,      /* between two looks */
+    FOLD_MS = 1000,             /* while there are many runs */
     SHRINK_SHARE = 2,           /* the store is rewritten when it can be half as long */
     CHECK_MASK = 1023,
     DEAD_LOOKS = 1 << 18,       /* blocks of indices: below a second */
@@ -31,6 +34,7 @@ struct forgetting {
     uint64_t stored_gen;        /* records below this generation are in the store */
     struct tombstones *left;    /* what stays */
     struct tombstones *stored;  /* of that, what the store had */
+    bool swap;                  /* left is worth it */
     struct seeker seeker;
     struct dead_ids dead;
     bool dead_known;            /* every segment was looked through for them */
@@ -110,7 +114,9 @@ static status forget_run(struct job *job)
     TRY(seeker_init(&fg->seeker, fg->manifest));
     TRY(look_for_dead(fg));
     TRY(tombstones_filter(&fg->left, all, may_hide, fg));
-    if (tombstones_count(fg->left) == tombstones_count(all)) return ST_OK;
+    bool fewer = tombstones_count(fg->left) < tombstones_count(all);
+    fg->swap = fewer || tombstones_runs(all) > TOMBSTONES_RUNS_MANY;
+    if (!fewer) return ST_OK;
     TRY(tombstones_filter(&fg->stored, fg->left, is_stored, fg));
     fg->n_stored = tombstone_file_records(file);
     if (tombstones_count(fg->stored) > fg->n_stored / SHRINK_SHARE) return ST_OK;
@@ -120,13 +126,15 @@ static status forget_run(struct job *job)
 
 static void swap_deletes(struct cell *cell, struct forgetting *fg)
 {
-    struct manifest_change change = {.deletes = fg->left,
-                                     .mem_deletes = cell->manifest->mem_deletes};
-    if (cell->manifest->deletes != fg->manifest->deletes) return;
+    struct manifest_change change = {.mem_deletes = cell->manifest->mem_deletes};
+    size_t n_before = tombstones_count(cell->manifest->deletes);
+    if (tombstones_rebase(&change.deletes, fg->manifest->deletes, fg->left,
+                          cell->manifest->deletes) != ST_OK)
+        return; /* no memory: next time */
     struct manifest *next = manifest_next(cell->manifest, &change);
-    if (!next) return; /* next time */
-    cell->stats.n_deletes_forgotten +=
-        tombstones_count(cell->manifest->deletes) - tombstones_count(fg->left);
+    cell->stats.n_deletes_forgotten += next ? n_before - tombstones_count(change.deletes) : 0;
+    tombstones_unref(change.deletes);
+    if (!next) return;
     bool seen = cell->compact_seen == cell->manifest->version;
     struct manifest *old = cell->manifest;
     cell->manifest = next;
@@ -145,8 +153,7 @@ static void forget_publish(struct job *job, status st)
     } else {
         cell_job_done(cell, DB_JOB_DELETES);
         cell->forget_seen = fg->manifest->version;
-        if (tombstones_count(fg->left) < tombstones_count(fg->manifest->deletes))
-            swap_deletes(cell, fg);
+        if (fg->swap) swap_deletes(cell, fg);
     }
     seeker_release(&fg->seeker);
     dead_ids_release(&fg->dead);
@@ -160,6 +167,14 @@ static const struct job_ops forget_ops = {.name = "deletes",
                                           .lane = JOB_MAINTENANCE,
                                           .run = forget_run,
                                           .publish = forget_publish};
+
+int64_t compact_deletes_wait_ms(const struct cell *cell)
+{
+    int64_t wait_ms = (cell->next_forget - clock_mono(db_clock(cell->db))) / 1000000;
+    bool many = tombstones_runs(cell->manifest->deletes) > TOMBSTONES_RUNS_MANY;
+    if (many && cell->next_forget) wait_ms -= FORGET_MS - FOLD_MS;
+    return wait_ms > 0 ? wait_ms : 0;
+}
 
 void compact_deletes_begin(struct cell *cell)
 {
@@ -175,6 +190,7 @@ void compact_deletes_begin(struct cell *cell)
     manifest_ref(fg->manifest);
     fg->keep_order = cell->flush ? cell->flush_order : UINT64_MAX;
     fg->stored_gen = cell->pending_deletes.len ? cell->pending_deletes.ptr[0].gen : UINT64_MAX;
+    tombstones_seal(cell->manifest->deletes);
     cell->forgetting = true;
     db->catalog_busy = true; /* the store belongs to whoever has the catalog */
     job_init(&fg->job, &forget_ops);

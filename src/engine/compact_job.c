@@ -459,5 +459,5 @@ void compact_situation(const struct cell *cell, struct situation *out)
     out->n_deletes = tombstones_count(cell->manifest->deletes);
     out->deletes_news = cell->manifest->version != cell->forget_seen &&
                         list_empty(&cell->removals) && !cell->forgetting && !cell->db->snapshot;
-    out->forget_wait_ms = cell->next_forget > now ? (cell->next_forget - now) / 1000000 : 0;
+    out->forget_wait_ms = compact_deletes_wait_ms(cell);
 }

@@ -1,11 +1,13 @@
 /* Sets of delete records. See tombstone.h.
  *
- *     set -> { run, run, run }        newest last; sizes fall, so there are O(log n)
+ *     set -> { run, run, run }        newest last
  *     run -> sorted (id, gen) entries {id, range, order, gen}, counted, shared by sets
  *
  * Adding makes a run of the new record's entries and merges it with the last ones while
- * they are not at least twice as large, as a binary counter does. Runs and sets never
- * change; a new set copies the list of runs.
+ * they are not at least twice as large, as a binary counter does; but what is larger than
+ * ADD_MERGE_MAX together is left to who filters, on another thread: there sizes fall from
+ * run to run, so that O(log n) are left. Runs and sets never change; a new set copies the
+ * list of runs.
  */
 #include "storage/tombstone.h"
 
@@ -17,7 +19,7 @@
 #include "base/panic.h"
 #include "base/vec.h"
 
-enum { RUNS_MAX = 64 }; /* sizes at least double from run to run */
+enum { ADD_MERGE_MAX = 8192 }; /* entries: 0.4 MB, some 200 us */
 
 struct entry {
     uint64_t id;
@@ -28,7 +30,7 @@ struct entry {
 struct run {
     _Atomic uint32_t refs;
     size_t n;
-    uint64_t order_max;        /* of all entries */
+    uint64_t order_min, order_max; /* of all entries */
     struct time_range range;   /* around all entries */
     struct entry entries[];    /* sorted by id, then gen */
 };
@@ -36,8 +38,9 @@ struct run {
 struct tombstones {
     _Atomic uint32_t refs;
     uint64_t gen;
+    size_t n_sealed;           /* of the first runs; whoever adds looks at it and sets it */
     size_t n_runs;
-    struct run *runs[RUNS_MAX];
+    struct run *runs[];        /* room for as many as set_new() was asked for */
 };
 
 /* ---- runs ---- */
@@ -51,6 +54,7 @@ static struct run *run_new(size_t n)
     if (!run) return NULL;
     atomic_store_explicit(&run->refs, 1, memory_order_relaxed);
     run->n = 0;
+    run->order_min = UINT64_MAX;
     run->order_max = 0;
     run->range = (struct time_range){TS_MAX, TS_MIN};
     return run;
@@ -59,6 +63,7 @@ static struct run *run_new(size_t n)
 static void run_put(struct run *run, const struct entry *e)
 {
     run->entries[run->n++] = *e;
+    if (e->order < run->order_min) run->order_min = e->order;
     if (e->order > run->order_max) run->order_max = e->order;
     if (e->range.from < run->range.from) run->range.from = e->range.from;
     if (e->range.to > run->range.to) run->range.to = e->range.to;
@@ -107,10 +112,11 @@ static size_t run_seek(const struct run *run, uint64_t id)
 
 /* ---- sets ---- */
 
-static struct tombstones *set_new(void)
+/* With room for n_runs. */
+static struct tombstones *set_new(size_t n_runs)
 {
-    struct tombstones *set = mem_zalloc(sizeof(*set));
-    atomic_store_explicit(&set->refs, 1, memory_order_relaxed);
+    struct tombstones *set = mem_try_zero(sizeof(*set) + n_runs * sizeof(set->runs[0]));
+    if (set) atomic_store_explicit(&set->refs, 1, memory_order_relaxed);
     return set;
 }
 
@@ -127,11 +133,20 @@ void tombstones_unref(struct tombstones *set)
     mem_free(set);
 }
 
-/* Adds a run (taken, also on failure), merging it with the last ones of like size. */
-static status push_run(struct tombstones *set, struct run *run)
+/* Appends base's runs from the first one on; NULL has none. */
+static void share_runs(struct tombstones *set, const struct tombstones *base, size_t first)
 {
-    while (set->n_runs > 0 && set->runs[set->n_runs - 1]->n < 2 * run->n) {
+    for (size_t i = first; i < tombstones_runs(base); i++)
+        set->runs[set->n_runs++] = run_ref(base->runs[i]);
+}
+
+/* Adds a run (taken, also on failure), merging it with the last ones of like size as long
+ * as no more than most entries are together. There is room. */
+static status push_run(struct tombstones *set, struct run *run, size_t most)
+{
+    while (set->n_runs > set->n_sealed && set->runs[set->n_runs - 1]->n < 2 * run->n) {
         struct run *last = set->runs[set->n_runs - 1];
+        if (last->n + run->n > most) break;
         struct run *both = run_merge(last, run);
         run_unref(run);
         if (!both) return ST_NO_MEMORY;
@@ -139,7 +154,6 @@ static status push_run(struct tombstones *set, struct run *run)
         set->n_runs--;
         run = both;
     }
-    ASSERT(set->n_runs < RUNS_MAX);
     set->runs[set->n_runs++] = run;
     return ST_OK;
 }
@@ -168,16 +182,16 @@ status tombstones_add(struct tombstones **out, const struct tombstones *base,
                       const struct delete_rec *rec)
 {
     TRY(check_rec(rec));
-    struct tombstones *set = set_new();
-    for (size_t i = 0; base && i < base->n_runs; i++) {
-        set->runs[set->n_runs++] = run_ref(base->runs[i]);
-    }
+    struct tombstones *set = set_new(tombstones_runs(base) + 1);
+    if (!set) return ST_NO_MEMORY;
+    share_runs(set, base, 0);
     set->gen = base ? base->gen : 0;
+    set->n_sealed = base ? base->n_sealed : 0;
     if (rec->gen > set->gen) set->gen = rec->gen;
     status st = ST_OK;
     if (rec->n_ids > 0) {
         struct run *run = run_of(rec);
-        st = run ? push_run(set, run) : ST_NO_MEMORY;
+        st = run ? push_run(set, run, ADD_MERGE_MAX) : ST_NO_MEMORY;
     }
     if (st != ST_OK) {
         tombstones_unref(set);
@@ -192,13 +206,13 @@ static status trim_run(struct run **out, struct run *run, uint64_t order_floor)
 {
     size_t n = 0;
 
-    for (size_t i = 0; i < run->n; i++) n += run->entries[i].order >= order_floor;
     *out = NULL;
-    if (n == 0) return ST_OK;
-    if (n == run->n) {
+    if (run->order_max < order_floor) return ST_OK;
+    if (run->order_min >= order_floor) {
         *out = run_ref(run);
         return ST_OK;
     }
+    for (size_t i = 0; i < run->n; i++) n += run->entries[i].order >= order_floor;
     struct run *left = run_new(n);
     if (!left) return ST_NO_MEMORY;
     for (size_t i = 0; i < run->n; i++) {
@@ -211,13 +225,14 @@ static status trim_run(struct run **out, struct run *run, uint64_t order_floor)
 status tombstones_trim(struct tombstones **out, const struct tombstones *base,
                        uint64_t order_floor)
 {
-    struct tombstones *set = set_new();
+    struct tombstones *set = set_new(tombstones_runs(base));
 
+    if (!set) return ST_NO_MEMORY;
     set->gen = base ? base->gen : 0;
     for (size_t i = 0; base && i < base->n_runs; i++) {
         struct run *left;
         status st = trim_run(&left, base->runs[i], order_floor);
-        if (st == ST_OK && left) st = push_run(set, left);
+        if (st == ST_OK && left) st = push_run(set, left, ADD_MERGE_MAX);
         if (st != ST_OK) {
             tombstones_unref(set);
             return st;
@@ -236,9 +251,10 @@ status tombstones_filter(struct tombstones **out, const struct tombstones *base,
                          status (*keep)(void *ctx, const struct delete_rec *rec, bool *stays),
                          void *ctx)
 {
-    struct tombstones *set = set_new();
+    struct tombstones *set = set_new(tombstones_runs(base));
     status st = ST_OK;
 
+    if (!set) return ST_NO_MEMORY;
     set->gen = base ? base->gen : 0;
     for (size_t i = 0; base && i < base->n_runs && st == ST_OK; i++) {
         const struct run *run = base->runs[i];
@@ -250,13 +266,33 @@ status tombstones_filter(struct tombstones **out, const struct tombstones *base,
             st = keep(ctx, &rec, &stays);
             if (st == ST_OK && stays) run_put(left, &run->entries[k]);
         }
-        if (st == ST_OK && left->n) st = push_run(set, left);
+        if (st == ST_OK && left->n) st = push_run(set, left, SIZE_MAX);
         else run_unref(left);
     }
     if (st != ST_OK) {
         tombstones_unref(set);
         return st;
     }
+    *out = set;
+    return ST_OK;
+}
+
+void tombstones_seal(struct tombstones *set)
+{
+    set->n_sealed = set->n_runs;
+}
+
+status tombstones_rebase(struct tombstones **out, const struct tombstones *old,
+                         const struct tombstones *left, const struct tombstones *now)
+{
+    if (now->n_runs < old->n_runs) return ST_AGAIN;
+    for (size_t i = 0; i < old->n_runs; i++)
+        if (now->runs[i] != old->runs[i]) return ST_AGAIN;
+    struct tombstones *set = set_new(left->n_runs + now->n_runs - old->n_runs);
+    if (!set) return ST_NO_MEMORY;
+    share_runs(set, left, 0);
+    share_runs(set, now, old->n_runs);
+    set->gen = now->gen;
     *out = set;
     return ST_OK;
 }
@@ -306,10 +342,15 @@ size_t tombstones_count(const struct tombstones *set)
     return n;
 }
 
+size_t tombstones_runs(const struct tombstones *set)
+{
+    return set ? set->n_runs : 0;
+}
+
 size_t tombstones_bytes(const struct tombstones *set)
 {
     if (!set) return 0;
-    return sizeof(*set) + set->n_runs * sizeof(struct run) +
+    return sizeof(*set) + set->n_runs * (sizeof(struct run) + sizeof(struct run *)) +
            tombstones_count(set) * sizeof(struct entry);
 }
 

@@ -4,8 +4,12 @@
  * segments with order_max <= order (and memory nodes with del_gen < gen, which is
  * the engine's business). Adding a record makes a new set that shares what it can
  * with the old one: a set is a stack of sorted runs of (id, range, order), merged
- * when two neighbours have like sizes, so n adds cost O(n log n) in all and a
- * look-up searches O(log n) runs.
+ * when two neighbours have like sizes and are small: an add costs a bounded time. A
+ * look-up searches every run, so whoever adds much folds the set now and then:
+ *
+ *     owner    tombstones_seal(set)          what is added from now on stays apart
+ *     worker   tombstones_filter(&left, set, ...)
+ *     owner    tombstones_rebase(&next, set, left, now)
  *
  * Sets are immutable and counted atomically: any thread.
  */
@@ -30,6 +34,9 @@ struct delete_rec {
 
 struct tombstones;
 
+/* More runs than this ask for a fold: a look-up takes some microseconds then. */
+enum { TOMBSTONES_RUNS_MANY = 64 };
+
 /* base may be NULL (the empty set) and stays as it is. Returns owned. ST_NO_MEMORY,
  * ST_INVALID when the ids do not ascend or the range is empty. */
 CHECKED status tombstones_add(struct tombstones **out, const struct tombstones *base,
@@ -43,11 +50,20 @@ CHECKED status tombstones_trim(struct tombstones **out, const struct tombstones 
 struct tombstones *tombstones_ref(struct tombstones *set); /* NULL: NULL */
 void tombstones_unref(struct tombstones *set);             /* accepts NULL */
 
-/* The entries for which keep() says so, as records of one id. Statuses of keep() end it. */
+/* The entries for which keep() says so, as records of one id, in few runs. Statuses of keep()
+ * end it. */
 CHECKED status tombstones_filter(struct tombstones **out, const struct tombstones *base,
                                  status (*keep)(void *ctx, const struct delete_rec *rec,
                                                 bool *stays),
                                  void *ctx);
+
+/* From now on adding leaves the set's runs as they are. Whoever adds (the owner). */
+void tombstones_seal(struct tombstones *set);
+
+/* now, which was made from the sealed old by adding, with left in the place of old.
+ * ST_AGAIN when it was not; ST_NO_MEMORY. */
+CHECKED status tombstones_rebase(struct tombstones **out, const struct tombstones *old,
+                                 const struct tombstones *left, const struct tombstones *now);
 
 /* NULL is the empty set for all that follows. */
 bool tombstones_hides(const struct tombstones *set, uint64_t id, ts_time t, uint64_t order_max);
@@ -60,6 +76,7 @@ CHECKED status tombstones_intervals(struct intervals *out, const struct tombston
 bool tombstones_touch(const struct tombstones *set, uint64_t order_max, struct time_range range);
 
 size_t tombstones_count(const struct tombstones *set);  /* (id, range) entries */
+size_t tombstones_runs(const struct tombstones *set);   /* that a look-up searches */
 size_t tombstones_bytes(const struct tombstones *set);  /* memory, shared runs included */
 uint64_t tombstones_gen(const struct tombstones *set);  /* highest gen; 0 when empty */
 

@@ -124,6 +124,56 @@ START_TEST(test_tombstones_answer_as_a_list)
 }
 END_TEST
 
+static status keep_all(void *ctx, const struct delete_rec *rec, bool *stays)
+{
+    (void)ctx, (void)rec;
+    *stays = true;
+    return ST_OK;
+}
+
+static void add_one(struct tombstones **set, const uint64_t *ids, size_t n, uint64_t gen)
+{
+    struct delete_rec rec = {.ids = ids, .n_ids = n, .range = {1, 2}, .order = gen, .gen = gen};
+    struct tombstones *next;
+    ck_assert_int_eq(tombstones_add(&next, *set, &rec), ST_OK);
+    tombstones_unref(*set);
+    *set = next;
+}
+
+/* Large runs are not merged by who adds; a fold brings them together while more is added. */
+START_TEST(test_tombstones_fold)
+{
+    enum { SLICE = 1024, SLICES = 100, MORE = 10 };
+    static uint64_t ids[(SLICES + MORE) * SLICE];
+    struct tombstones *set = NULL, *old, *left, *next;
+    for (size_t i = 0; i < ARRAY_LEN(ids); i++) ids[i] = i + 1;
+    for (uint64_t i = 0; i < SLICES; i++) add_one(&set, ids + i * SLICE, SLICE, i + 1);
+    ck_assert_uint_eq(tombstones_count(set), SLICES * SLICE);
+    ck_assert_uint_ge(tombstones_runs(set), SLICES / 16); /* none holds more than 16 slices */
+    ck_assert_uint_le(tombstones_runs(set), SLICES / 8 + 4);
+
+    old = tombstones_ref(set);
+    tombstones_seal(set);
+    for (uint64_t i = SLICES; i < SLICES + MORE; i++) add_one(&set, ids + i * SLICE, SLICE, i + 1);
+    ck_assert_int_eq(tombstones_filter(&left, old, keep_all, NULL), ST_OK);
+    ck_assert_uint_le(tombstones_runs(left), 8);
+    ck_assert_int_eq(tombstones_rebase(&next, old, left, set), ST_OK);
+    ck_assert_uint_eq(tombstones_count(next), (SLICES + MORE) * SLICE);
+    ck_assert_uint_eq(tombstones_gen(next), SLICES + MORE);
+    ck_assert_uint_le(tombstones_runs(next), 8 + MORE);
+    for (size_t i = 0; i < ARRAY_LEN(ids); i += 97) {
+        ck_assert(tombstones_hides(next, ids[i], 1, i / SLICE + 1));
+        ck_assert(!tombstones_hides(next, ids[i], 1, i / SLICE + 2));
+    }
+    ck_assert_int_eq(tombstones_rebase(&next, set, left, old), ST_AGAIN); /* not made from it */
+    ck_assert_int_eq(tombstones_rebase(&next, left, old, set), ST_AGAIN);
+    tombstones_unref(next);
+    tombstones_unref(left);
+    tombstones_unref(old);
+    tombstones_unref(set);
+}
+END_TEST
+
 START_TEST(test_tombstones_refuse_broken_records)
 {
     const uint64_t ids[] = {3, 3, 2};
@@ -285,6 +335,7 @@ Suite *suite_tombstone(void)
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_set_timeout(tc, 30);
     tcase_add_test(tc, test_tombstones_answer_as_a_list);
+    tcase_add_test(tc, test_tombstones_fold);
     tcase_add_test(tc, test_tombstones_refuse_broken_records);
     tcase_add_test(tc, test_tombstone_file_keeps_records);
     tcase_add_test(tc, test_tombstone_file_cut_and_flipped);
