@@ -7,6 +7,7 @@
 #include "api/ts_read.h"
 #include "base/numfmt.h"
 #include "base/panic.h"
+#include "promql/hist_quantile.h"
 #include "promql/promvalue.h"
 
 struct query_args {
@@ -17,15 +18,24 @@ struct query_args {
 
 /* --- answers ---------------------------------------------------------------------------- */
 
+/* A native histogram has no single number: its text. */
+static void put_histogram(struct reply *reply, const struct histogram *hist)
+{
+    struct strbuf text;
+    strbuf_init(&text, 0);
+    histogram_text(&text, hist);
+    if (text.failed) reply_null(reply);
+    else reply_bulk(reply, strbuf_view(&text));
+    strbuf_release(&text);
+}
+
 static void put_point(struct reply *reply, const struct promql_result *result,
                       const struct prom_point *point)
 {
     reply_array(reply, 2);
     reply_int(reply, promvalue_ms(result, point->ts));
-    if (point->hist)
-        reply_null(reply); /* a native histogram has no single number */
-    else
-        reply_double(reply, point->val);
+    if (point->hist) put_histogram(reply, point->hist);
+    else reply_double(reply, point->val);
 }
 
 static void put_labels(struct reply *reply, struct labels labels)
