@@ -68,9 +68,9 @@ struct clock *db_clock(struct db *db);
 int db_reader_enter(struct db *db);
 void db_reader_leave(struct db *db, int slot);
 
-/* Any thread. Series that have died in this process. Whoever probes notes it before, plus
- * 1, in batch->n_deaths: a batch of which a probe went stale since, and which cannot tell the
- * labels, comes back as it went, uncounted, with ST_AGAIN at such a series. */
+/* Any thread. Series that have died in this process. Whoever probes notes it, plus 1, in
+ * batch->n_deaths: a batch of which a probe is stale, and which cannot tell the labels,
+ * comes back as it went, uncounted, with ST_AGAIN at such a series. */
 uint64_t db_deaths(const struct db *db);
 
 /* Any thread. What answers wait for: the answer to a batch may go out when

@@ -12,10 +12,15 @@ static bool probe_holds(const struct cell *cell, const struct batch_series *seri
 
 bool write_probes_hold(const struct cell *cell, struct batch *batch)
 {
+    enum { AHEAD = 16 };
     bool hold = true;
-    if (batch->n_deaths == 0 || batch->n_deaths == db_deaths(cell->db) + 1) return true;
+    size_t n_heads = segvec_len(&cell->heads);
+    /* The table keeps what stood for the dead: a probe may have been stale from the first. */
+    if (batch->n_deaths == 0 || db_deaths(cell->db) == 0) return true;
     for (size_t i = 0; i < batch->n_series; i++) {
         struct batch_series *series = &batch->series[i];
+        if (i + AHEAD < batch->n_series && series[AHEAD].ordinal < n_heads)
+            __builtin_prefetch(cell_head(cell, series[AHEAD].ordinal), 1);
         if (series->st != ST_OK || batch_name_of(series)->labels.n) continue;
         if (probe_holds(cell, series)) continue;
         series->st = ST_AGAIN;

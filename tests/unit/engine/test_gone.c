@@ -332,6 +332,34 @@ START_TEST(test_a_batch_that_waits_comes_back_when_a_probe_goes_stale)
 }
 END_TEST
 
+/* The table of names gives a dead series to a probe that comes after its death. */
+START_TEST(test_a_batch_comes_back_when_a_probe_was_stale_from_the_first)
+{
+    struct db_rig rig;
+    open_rig(&rig);
+    put(&rig, NAME, 100, 10);
+    put(&rig, "stays", 100, 1);
+    uint32_t ordinal = db_rig_ordinal(&rig, NAME), stays = db_rig_ordinal(&rig, "stays");
+    uint32_t gen = cell_head(&rig.db->cell, ordinal)->gen;
+    erase(&rig, NAME, all);
+    while (db_rig_ordinal(&rig, NAME) != ORDINAL_NONE) turn(&rig);
+    uint64_t n_rows = stats_of(&rig).n_rows;
+    for (int stale = 1; stale >= 0; stale--) {
+        struct batch *batch = db_rig_batch(NULL);
+        union value zero = {.bits = 0};
+        ck_assert(batch_add_known(batch, stays, cell_head(&rig.db->cell, stays)->gen, 500, zero));
+        if (stale) ck_assert(batch_add_known(batch, ordinal, gen, 500, zero));
+        batch->n_deaths = db_deaths(rig.db) + 1;
+        db_rig_send(&rig, batch);
+        ck_assert_uint_eq(batch->n_stored, !stale);
+        if (stale) ck_assert_int_eq(batch->series[1].st, ST_AGAIN);
+        ck_assert_uint_eq(stats_of(&rig).n_rows, n_rows + !stale);
+        batch_free(batch);
+    }
+    close_rig(&rig);
+}
+END_TEST
+
 /* Makes series until one of them gets the ordinal; false: none did. */
 static bool is_used_again(struct db_rig *rig, uint32_t ordinal, int from, int n)
 {
@@ -427,6 +455,7 @@ Suite *suite_gone(void)
     tcase_add_test(tc, test_doom_ends_with_a_write);
     tcase_add_loop_test(tc, test_a_death_waits_for_the_flush_that_has_the_series, 0, 12);
     tcase_add_test(tc, test_a_death_waits_for_the_names_of_a_snapshot);
+    tcase_add_test(tc, test_a_batch_comes_back_when_a_probe_was_stale_from_the_first);
     tcase_add_loop_test(tc, test_what_a_reader_found_stays_for_its_view, 0, 2);
     tcase_add_test(tc, test_a_batch_that_waits_comes_back_when_a_probe_goes_stale);
     tcase_add_test(tc, test_churn_leaves_nothing_behind);
