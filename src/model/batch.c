@@ -11,6 +11,7 @@ enum {
     ARENA_BLOCK = 4096,
     SERIES_CAP_MIN = 16,
     ROWS_CAP_MIN = 64,
+    EXTRAS_CAP_MIN = 16,
     ROW_BYTES = 2 * sizeof(uint32_t) + sizeof(ts_time) + sizeof(union value) + 2,
 };
 
@@ -181,6 +182,37 @@ bool batch_add_row(struct batch *batch, size_t series, ts_time ts, union value v
     if (s->n_rows == 0) s->first_row = (uint32_t)row;
     else if (s->first_row + s->n_rows != row) s->scattered = true;
     s->n_rows++;
+    return true;
+}
+
+/* Room for one more element in the arena; what it grew out of goes with the arena. */
+static bool grow_in_arena(struct arena *arena, void **ptr, size_t n, size_t *cap, size_t elem)
+{
+    if (n < *cap) return true;
+    size_t more = next_cap(*cap, EXTRAS_CAP_MIN, n + 1);
+    void *grown = more ? arena_try_array(arena, more, elem) : NULL;
+    if (!grown) return false;
+    if (n) memcpy(grown, *ptr, n * elem);
+    *ptr = grown;
+    *cap = more;
+    return true;
+}
+
+bool batch_add_exemplar(struct batch *batch, size_t series, const struct exemplar *ex)
+{
+    if (!grow_in_arena(&batch->arena, (void **)&batch->exemplars, batch->n_exemplars,
+                       &batch->cap_exemplars, sizeof(*batch->exemplars)))
+        return false;
+    batch->exemplars[batch->n_exemplars++] = (struct batch_exemplar){(uint32_t)series, *ex};
+    return true;
+}
+
+bool batch_add_meta(struct batch *batch, const struct metric_meta *meta)
+{
+    if (!grow_in_arena(&batch->arena, (void **)&batch->metas, batch->n_metas, &batch->cap_metas,
+                       sizeof(*batch->metas)))
+        return false;
+    batch->metas[batch->n_metas++] = *meta;
     return true;
 }
 

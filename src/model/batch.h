@@ -1,8 +1,10 @@
 /* Batch: decoded rows, grouped by series. Every writer makes one; the sink applies
  * it; the writer reads the results and answers.
  *
- *     series   one entry per series mentioned, in order of first mention
- *     rows     columns: series index, time, value, policy, result, tag
+ *     series     one entry per series mentioned, in order of first mention
+ *     rows       columns: series index, time, value, policy, result, tag
+ *     exemplars  of those series; one of them may have nothing else
+ *     metas      what metric families are
  *
  * Life: made and filled on the thread that decodes (batch_new ... batch_row), with
  * the series' ordinals probed in the identity table where they are known; handed to
@@ -21,7 +23,9 @@
 #include "base/hash.h"
 #include "base/list.h"
 #include "base/status.h"
+#include "model/exemplar.h"
 #include "model/label.h"
+#include "model/metadata.h"
 #include "model/time.h"
 #include "model/value.h"
 
@@ -81,6 +85,13 @@ struct batch_series {
     uint8_t st;                /* enum status: ST_OK, or why all its rows are refused */
 };
 
+/* An exemplar and whose it is: a series of the batch that exists when the rows are stored,
+ * else it is passed over. */
+struct batch_exemplar {
+    uint32_t series;           /* index */
+    struct exemplar ex;        /* labels in the batch's arena or bytes that outlive it */
+};
+
 struct batch;
 
 struct batch {
@@ -96,6 +107,12 @@ struct batch {
     uint32_t *tag;             /* of the writer: which reply a row belongs to */
     ts_time *applied_ts;       /* with want_applied: the time TS.ADD answers with */
     size_t n_rows, cap_rows;
+    /* In the arena; texts in it or in bytes that outlive the batch. Taken with the last row,
+     * each alone; what is refused of them never fails a row. */
+    struct batch_exemplar *exemplars;
+    size_t n_exemplars, cap_exemplars;
+    struct metric_meta *metas;
+    size_t n_metas, cap_metas;
     bool want_applied;
     bool deferrable;           /* may wait for a lookup of an older value */
     uint64_t n_deaths;         /* db_deaths() before the first probe, plus 1; 0: no probes */
@@ -104,6 +121,7 @@ struct batch {
     struct err err;
     lsn durable_at;            /* the answer may go out when the WAL is durable up to here */
     uint64_t n_stored, n_refused;
+    uint64_t n_exemplars_kept; /* stored, or there already */
     /* Called once, on the owner. It may free the batch or send it home. */
     void (*done)(struct batch *batch);
     void *ctx;                 /* of the writer */
@@ -138,6 +156,10 @@ CHECKED bool batch_add_row(struct batch *batch, size_t series, ts_time ts, union
 /* Adds a series that was probed, of the default kind, with one row; false when refused. */
 CHECKED bool batch_add_known(struct batch *batch, uint32_t ordinal, uint32_t gen, ts_time ts,
                              union value val);
+
+/* Adds an exemplar of a series, an entry about a metric family; false when refused. */
+CHECKED bool batch_add_exemplar(struct batch *batch, size_t series, const struct exemplar *ex);
+CHECKED bool batch_add_meta(struct batch *batch, const struct metric_meta *meta);
 
 /* Room for n more rows at once, for decoders that fill the columns themselves. */
 CHECKED bool batch_reserve_rows(struct batch *batch, size_t n);

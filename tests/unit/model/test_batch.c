@@ -49,6 +49,35 @@ START_TEST(test_growth_keeps_rows)
 }
 END_TEST
 
+START_TEST(test_exemplars_and_metadata_grow)
+{
+    struct account acc;
+    account_init(&acc, "test", NULL, 0);
+    struct batch *b = batch_new(&acc);
+    for (int turn = 0; turn < 2; turn++) {
+        for (int i = 0; i < 1000; i++) {
+            struct exemplar ex = {.ts = i, .value = i};
+            struct metric_meta meta = {.type = (enum metric_type)(i % 8)};
+            ck_assert(batch_add_exemplar(b, (size_t)i, &ex) && batch_add_meta(b, &meta));
+        }
+        ck_assert(b->n_exemplars == 1000 && b->n_metas == 1000);
+        for (int i = 0; i < 1000; i++) {
+            ck_assert(b->exemplars[i].series == (uint32_t)i && b->exemplars[i].ex.ts == i);
+            ck_assert_int_eq(b->metas[i].type, i % 8);
+        }
+        batch_reset(b);
+        ck_assert(b->n_exemplars == 0 && b->cap_exemplars == 0 && b->n_metas == 0);
+    }
+    atomic_store(&acc.limit, account_used(&acc));
+    size_t n = 0;
+    struct exemplar ex = {.ts = 1};
+    while (batch_add_exemplar(b, 0, &ex)) n++;
+    ck_assert_uint_eq(b->n_exemplars, n);
+    batch_free(b);
+    ck_assert_uint_eq(account_used(&acc), 0);
+}
+END_TEST
+
 START_TEST(test_applied_times_when_wanted)
 {
     struct account acc;
@@ -98,6 +127,7 @@ Suite *suite_batch(void)
     TCase *tc = tcase_create("batch");
     tcase_add_test(tc, test_rows_are_adjacent_until_they_are_not);
     tcase_add_test(tc, test_growth_keeps_rows);
+    tcase_add_test(tc, test_exemplars_and_metadata_grow);
     tcase_add_test(tc, test_applied_times_when_wanted);
     tcase_add_test(tc, test_accounts_refuse_and_nothing_is_lost);
     suite_add_tcase(suite, tc);
