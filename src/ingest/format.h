@@ -32,6 +32,7 @@ struct decode_env {
     enum precision precision;  /* of the database */
     struct time_window window; /* rows outside are refused, one by one */
     ts_time now;               /* for samples without a time, in ticks */
+    uint32_t exemplars_max;    /* kept of one request; 0: none */
 
     /* Whether a series with these raw bytes was seen: fills ordinal and gen. A known
      * series needs no labels. NULL: nothing is known. */
@@ -52,10 +53,12 @@ struct decode_report {
     uint64_t n_samples;        /* rows, good or refused, histograms too */
     uint64_t n_refused;        /* rows among them that were refused */
     uint64_t n_bad_lines;      /* text: lines that gave no row */
-    uint64_t n_exemplars;      /* seen and not kept */
+    uint64_t n_exemplars;      /* seen */
+    uint64_t n_exemplars_refused; /* of these, not in the batch */
     uint64_t n_metadata;       /* entries */
     uint64_t n_histograms;     /* rows among n_samples */
     struct err first;          /* the first refusal, in words with its place; st ST_OK: none */
+    struct err exemplar;       /* why the first exemplar was refused; nobody is told */
 };
 
 /* Decodes body into an empty batch. On failure the batch is to be dropped, nothing was

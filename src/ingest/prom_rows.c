@@ -1,7 +1,7 @@
 /* Rows of remote write. See prom_rows_priv.h.
  *
  * Entries of the batch are made with the first row of their kind, so a series without
- * samples leaves nothing.
+ * samples leaves nothing; unless it has exemplars: then an entry that makes no series.
  */
 #include "ingest/prom_rows_priv.h"
 
@@ -9,6 +9,7 @@
 #include <stdio.h>
 
 #include "base/utf8.h"
+#include "ingest/exemplar_row.h"
 #include "ingest/prom_hist.h"
 
 bool prom_damaged(struct prom_ctx *ctx, const char *what, const struct wire *w)
@@ -34,6 +35,7 @@ struct prom_series prom_series_at(uint64_t idx)
         .entry = {.ordinal = ORDINAL_NONE},
         .floats = -1,
         .hists = -1,
+        .bare = -1,
         .st = ST_OK,
     };
 }
@@ -77,9 +79,15 @@ bool prom_name_series(struct prom_ctx *ctx, struct prom_series *s, struct label 
 struct prom_mark prom_mark(const struct prom_ctx *ctx)
 {
     const struct decode_report *r = ctx->report;
-    return (struct prom_mark){ctx->batch->n_series, ctx->batch->n_rows, r->n_samples,
-                              r->n_refused,         r->n_exemplars,     r->n_histograms,
-                              r->first.st};
+    return (struct prom_mark){.n_series = ctx->batch->n_series,
+                              .n_rows = ctx->batch->n_rows,
+                              .n_batch_exemplars = ctx->batch->n_exemplars,
+                              .n_samples = r->n_samples,
+                              .n_refused = r->n_refused,
+                              .n_exemplars = r->n_exemplars,
+                              .n_exemplars_refused = r->n_exemplars_refused,
+                              .n_histograms = r->n_histograms,
+                              .first = r->first.st};
 }
 
 void prom_take_back(struct prom_ctx *ctx, const struct prom_mark *mark)
@@ -87,9 +95,11 @@ void prom_take_back(struct prom_ctx *ctx, const struct prom_mark *mark)
     struct decode_report *r = ctx->report;
     ctx->batch->n_series = mark->n_series;
     ctx->batch->n_rows = mark->n_rows;
+    ctx->batch->n_exemplars = mark->n_batch_exemplars;
     r->n_samples = mark->n_samples;
     r->n_refused = mark->n_refused;
     r->n_exemplars = mark->n_exemplars;
+    r->n_exemplars_refused = mark->n_exemplars_refused;
     r->n_histograms = mark->n_histograms;
     if (mark->first == ST_OK) r->first = (struct err){.st = ST_OK};
 }
@@ -222,6 +232,43 @@ bool prom_read_histogram(struct prom_ctx *ctx, struct prom_series *s, struct sli
     if (st == ST_NO_MEMORY) return prom_fail(ctx, ST_NO_MEMORY, "out of memory");
     ctx->report->n_histograms++;
     return add_row(ctx, s, (struct row){VALUE_HISTOGRAM, ms, {.hist = hist}, st, why.text});
+}
+
+/* ---- exemplars ------------------------------------------------------------ */
+
+/* The entry of its rows, or one without rows. -1: the request has failed. */
+static int64_t exemplar_entry(struct prom_ctx *ctx, struct prom_series *s)
+{
+    if (s->floats >= 0) return s->floats;
+    if (s->hists >= 0) return s->hists;
+    if (s->bare >= 0) return s->bare;
+    int64_t at = batch_add_series(ctx->batch);
+    if (at < 0) {
+        (void)prom_fail(ctx, ST_NO_MEMORY, "out of memory");
+        return -1;
+    }
+    struct batch_series *entry = &ctx->batch->series[at];
+    *entry = s->entry;
+    entry->type = s->known ? s->kind : VALUE_F64;
+    entry->st = s->st;
+    entry->make = MAKE_NEVER;
+    return s->bare = at;
+}
+
+bool prom_add_exemplar(struct prom_ctx *ctx, struct prom_series *s, struct label *ptr, size_t n,
+                       double value, int64_t ms)
+{
+    struct exemplar_row row = {
+        .labels = ptr, .n = n, .value = value, .has_ts = ms != 0, .st = ST_OK};
+    if (s->st != ST_OK) {
+        exemplar_refused(ctx->report, s->st, "its series is refused");
+        return true;
+    }
+    int64_t entry = exemplar_entry(ctx, s);
+    if (entry < 0) return false;
+    if (!time_from_ms(&row.ts, ms, ctx->env->precision)) row.st = ST_INVALID;
+    return exemplar_add(ctx->batch, (size_t)entry, &row, ctx->env, ctx->report) ||
+           prom_fail(ctx, ST_NO_MEMORY, "out of memory");
 }
 
 /* ---- metadata ------------------------------------------------------------- */

@@ -19,6 +19,9 @@ enum {
     EXEMPLAR_TIMESTAMP = 3,
 };
 
+/* Labels of an exemplar: more cannot be, each has two characters at least. */
+enum { PROM_EXEMPLAR_LABELS = 64 };
+
 enum {
     TAG_VALUE = SAMPLE_VALUE << 3 | WIRE_FIXED64,
     TAG_TIMESTAMP = SAMPLE_TIMESTAMP << 3 | WIRE_VARINT,
@@ -49,6 +52,7 @@ struct prom_series {
     struct batch_series entry; /* what both kinds of entry have */
     struct hash128 raw;        /* for whoever makes or finds it to remember; 0,0: nothing */
     int64_t floats, hists;     /* their entries in the batch, or -1 */
+    int64_t bare;              /* the entry of its exemplars when it has no rows yet, or -1 */
     status st;                 /* ST_OK, or why all rows are refused */
     bool one_kind;             /* 2.0: samples or histograms, the first kind holds */
     bool known;                /* entry is the series of this kind, and labels were not read: */
@@ -82,10 +86,15 @@ bool prom_read_histogram(struct prom_ctx *ctx, struct prom_series *s, struct sli
 bool prom_known_row(struct prom_ctx *ctx, uint64_t idx, uint32_t ordinal, uint32_t gen,
                     int64_t ms, uint64_t bits);
 
+/* An exemplar of the series, labels in any order: of its rows' entry or, as senders have
+ * them apart from samples, of an entry without rows. */
+bool prom_add_exemplar(struct prom_ctx *ctx, struct prom_series *s, struct label *ptr, size_t n,
+                       double value, int64_t ms);
+
 /* Where the batch and the report stood before a series, and back to there. */
 struct prom_mark {
-    size_t n_series, n_rows;
-    uint64_t n_samples, n_refused, n_exemplars, n_histograms;
+    size_t n_series, n_rows, n_batch_exemplars;
+    uint64_t n_samples, n_refused, n_exemplars, n_exemplars_refused, n_histograms;
     status first;
 };
 

@@ -22,6 +22,7 @@
 #include "base/numfmt.h"
 #include "base/utf8.h"
 #include "base/vec.h"
+#include "ingest/exemplar_row.h"
 #include "ingest/format_priv.h"
 
 enum { MS_PER_S = 1000 };
@@ -190,6 +191,22 @@ static bool read_item(struct text *t, struct cursor *c, bool *named)
     return push_label(t, c, name, value);
 }
 
+/* Braces and what is in them, added to t->labels; the cursor stands behind them then. */
+static bool read_braces(struct text *t, struct cursor *c, bool named)
+{
+    c->at++;
+    for (;;) {
+        skip_blanks(c);
+        if (at_char(c, '}')) break;
+        if (!read_item(t, c, &named)) return false;
+        skip_blanks(c);
+        if (at_char(c, ',')) c->at++;
+        else if (!at_char(c, '}')) return bad(c, "no comma between labels");
+    }
+    c->at++;
+    return true;
+}
+
 /* The labels of a series' text, in t->labels. */
 static bool read_labels(struct text *t, struct cursor *c)
 {
@@ -201,16 +218,7 @@ static bool read_labels(struct text *t, struct cursor *c)
         if (!push_label(t, c, SLICE_LIT(LABEL_NAME), name)) return false;
     }
     skip_blanks(c);
-    if (!at_char(c, '{')) return true;
-    c->at++;
-    for (;;) {
-        skip_blanks(c);
-        if (at_char(c, '}')) return true;
-        if (!read_item(t, c, &named)) return false;
-        skip_blanks(c);
-        if (at_char(c, ',')) c->at++;
-        else if (!at_char(c, '}')) return bad(c, "no comma between labels");
-    }
+    return !at_char(c, '{') || read_braces(t, c, named);
 }
 
 /* A new entry for the series' text; the labels are read unless it is known. */
@@ -344,6 +352,57 @@ static bool add_row(struct text *t, struct cursor *c, struct slice series, doubl
     return true;
 }
 
+/* The time of an exemplar: whatever a double of seconds says, as Prometheus takes it, for
+ * clients write more digits than a database may hold. */
+static bool exemplar_time(struct exemplar_row *row, const struct text *t, struct slice word)
+{
+    double seconds;
+    int64_t ms;
+    if (t->seconds) {
+        if (!parse_f64(&seconds, word) || !(fabs(seconds) < 9e15)) return false;
+        ms = (int64_t)(seconds * MS_PER_S);
+    } else if (!parse_i64(&ms, word)) {
+        return false;
+    }
+    row->has_ts = true;
+    if (!time_from_ms(&row->ts, ms, t->env->precision)) row->st = ST_INVALID;
+    return true;
+}
+
+/* "# {labels} value [time]", its labels in t->labels. */
+static bool read_exemplar(struct text *t, struct cursor *c, struct exemplar_row *row)
+{
+    c->at++;
+    skip_blanks(c);
+    vec_clear(&t->labels);
+    if (!at_char(c, '{')) return bad(c, "an exemplar without braces");
+    if (!read_braces(t, c, true)) return false;
+    skip_blanks(c);
+    if (!parse_f64(&row->value, take_word(c))) return bad(c, "bad value of an exemplar");
+    skip_blanks(c);
+    if (c->at < c->end && !exemplar_time(row, t, take_word(c)))
+        return bad(c, "bad timestamp of an exemplar");
+    skip_blanks(c);
+    return c->at == c->end ? true : bad(c, "more text behind the exemplar");
+}
+
+/* What stands behind a sample that is in the batch. What is wrong with it does not touch
+ * the sample; false only when memory is refused. */
+static bool add_exemplar(struct text *t, struct cursor *c, ts_time sample_ts)
+{
+    struct exemplar_row row = {.ts = sample_ts, .st = ST_OK};
+    if (!exemplar_wanted(t->batch, t->env, t->report)) return true;
+    if (read_exemplar(t, c, &row)) {
+        row.labels = t->labels.ptr;
+        row.n = t->labels.len;
+        return exemplar_add(t->batch, (size_t)t->last_entry, &row, t->env, t->report) ||
+               refuse(t, c);
+    }
+    if (t->failed != ST_OK) return false;
+    exemplar_refused(t->report, ST_INVALID, c->why);
+    return true;
+}
+
 static bool read_sample(struct text *t, struct cursor *c)
 {
     struct slice series;
@@ -363,8 +422,7 @@ static bool read_sample(struct text *t, struct cursor *c)
     if (c->at < c->end && !exemplar) return bad(c, "more text behind the sample");
     if (isnan(value)) value = bits_f64(VALUE_NAN_BITS);
     if (!add_row(t, c, series, value, ts, st)) return false;
-    t->report->n_exemplars += exemplar;
-    return true;
+    return !exemplar || add_exemplar(t, c, ts);
 }
 
 /* ---- metadata lines ------------------------------------------------------- */

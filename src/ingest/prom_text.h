@@ -10,7 +10,8 @@
  *
  * A bad line is counted, the first with its number and reason kept in report->first, and
  * the good lines stay. A time outside the window refuses its row. Only limits of the
- * whole request and memory make the functions fail. Exemplars are counted and dropped.
+ * whole request and memory make the functions fail. What is wrong with an exemplar costs it
+ * alone: the sample before it stays.
  *
  * Pure, any thread. The body must outlive the batch.
  */

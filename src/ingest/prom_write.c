@@ -26,6 +26,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "ingest/exemplar_row.h"
 #include "ingest/prom_rows_priv.h"
 
 /* Field numbers of the published prometheus messages. */
@@ -126,23 +127,44 @@ static bool read_labels(struct ctx *ctx, struct prom_series *s, struct slice msg
 
 /* ---- rows ----------------------------------------------------------------- */
 
-static bool check_exemplar(struct ctx *ctx, struct slice msg)
+/* Walks an Exemplar; its labels go to ptr, at most n_max of them. False: damaged. */
+static bool walk_exemplar(struct ctx *ctx, struct slice msg, struct label *ptr, size_t n_max,
+                          size_t *n, uint64_t *value, uint64_t *ms)
 {
     struct wire w = wire_of(msg);
     struct wire_field f;
     struct label label;
-    ctx->base.report->n_exemplars++;
+    *n = 0;
+    *value = *ms = 0;
     while (wire_next(&f, &w)) {
         if (f.number == EXEMPLAR_LABELS) {
             if (!wire_is(&w, &f, WIRE_BYTES)) break;
             if (!read_label(&label, ctx, f.bytes)) return false;
+            if (*n < n_max) ptr[*n] = label;
+            ++*n;
         } else if (f.number == EXEMPLAR_VALUE) {
             if (!wire_is(&w, &f, WIRE_FIXED64)) break;
+            *value = f.bits;
         } else if (f.number == EXEMPLAR_TIMESTAMP) {
             if (!wire_is(&w, &f, WIRE_VARINT)) break;
+            *ms = f.bits;
         }
     }
     return w.why ? prom_damaged(&ctx->base, "exemplar", &w) : true;
+}
+
+static bool read_exemplar(struct ctx *ctx, struct prom_series *s, struct slice msg)
+{
+    struct label labels[PROM_EXEMPLAR_LABELS];
+    struct prom_ctx *base = &ctx->base;
+    size_t n;
+    uint64_t value, ms;
+    if (!walk_exemplar(ctx, msg, labels, ARRAY_LEN(labels), &n, &value, &ms)) return false;
+    if (!exemplar_wanted(base->batch, base->env, base->report)) return true;
+    if (n <= ARRAY_LEN(labels))
+        return prom_add_exemplar(base, s, labels, n, bits_f64(value), (int64_t)ms);
+    exemplar_refused(base->report, ST_BAD_LABEL, "too many labels");
+    return true;
 }
 
 /* Everything but labels. *late_label tells that a label stood behind the first row. */
@@ -158,7 +180,7 @@ static bool read_rows(struct ctx *ctx, struct prom_series *s, struct wire *w, bo
             if (!prom_read_sample(&ctx->base, s, f.bytes)) return false;
             break;
         case SERIES_EXEMPLARS:
-            if (!check_exemplar(ctx, f.bytes)) return false;
+            if (!read_exemplar(ctx, s, f.bytes)) return false;
             break;
         case SERIES_HISTOGRAMS:
             if (!prom_read_histogram(&ctx->base, s, f.bytes)) return false;

@@ -32,6 +32,7 @@
 #include <stdio.h>
 
 #include "base/vec.h"
+#include "ingest/exemplar_row.h"
 #include "ingest/prom_rows_priv.h"
 
 enum {
@@ -462,21 +463,54 @@ static void hand_on_metadata(struct ctx *ctx)
 
 /* ---- rows ----------------------------------------------------------------- */
 
-static bool check_exemplar(struct ctx *ctx, struct slice msg)
+/* The references of an Exemplar, as names and values of labels. n counts references. */
+static bool put_exemplar_refs(struct ctx *ctx, const struct wire_field *f, struct label *ptr,
+                              size_t *n, const char **why)
 {
+    struct wire refs = wire_of(f->bytes);
+    uint64_t ref = f->bits;
+    const char *fault;
+    if (f->type == WIRE_VARINT) {
+        fault = put_ref(ptr, (*n)++, PROM_EXEMPLAR_LABELS, ctx, ref);
+        if (!*why) *why = fault;
+        return true;
+    }
+    while (refs.at < refs.end) {
+        if (!next_ref(&ref, ctx, &refs)) return false;
+        fault = put_ref(ptr, (*n)++, PROM_EXEMPLAR_LABELS, ctx, ref);
+        if (!*why) *why = fault;
+    }
+    return true;
+}
+
+static bool read_exemplar(struct ctx *ctx, struct prom_series *s, struct slice msg)
+{
+    struct prom_ctx *base = &ctx->base;
+    struct label labels[PROM_EXEMPLAR_LABELS];
     struct wire w = wire_of(msg);
     struct wire_field f;
-    ctx->base.report->n_exemplars++;
+    const char *why = NULL;
+    size_t n = 0;
+    uint64_t value = 0, ms = 0;
     while (wire_next(&f, &w)) {
         if (f.number == EXEMPLAR_LABELS) {
             if (f.type != WIRE_VARINT && !wire_is(&w, &f, WIRE_BYTES)) break;
+            if (!put_exemplar_refs(ctx, &f, labels, &n, &why)) return false;
         } else if (f.number == EXEMPLAR_VALUE) {
             if (!wire_is(&w, &f, WIRE_FIXED64)) break;
+            value = f.bits;
         } else if (f.number == EXEMPLAR_TIMESTAMP) {
             if (!wire_is(&w, &f, WIRE_VARINT)) break;
+            ms = f.bits;
         }
     }
-    return w.why ? prom_damaged(&ctx->base, "exemplar", &w) : true;
+    if (w.why) return prom_damaged(base, "exemplar", &w);
+    if (!exemplar_wanted(base->batch, base->env, base->report)) return true;
+    if (!why && n % 2) why = "a label has a name and no value";
+    if (!why && n > 2 * (size_t)PROM_EXEMPLAR_LABELS) why = "too many labels";
+    if (!why) return prom_add_exemplar(base, s, labels, n / 2, bits_f64(value), (int64_t)ms);
+    exemplar_refused(base->report, ST_BAD_LABEL, why);
+    return true;
 }
 
 /* Everything but the references. *late tells that some stood behind the first field. */
@@ -496,7 +530,7 @@ static bool read_rows(struct ctx *ctx, struct prom_series *s, const struct peeke
         switch (f.number) {
         case SERIES2_SAMPLES: good = prom_read_sample(&ctx->base, s, f.bytes); break;
         case SERIES2_HISTOGRAMS: good = prom_read_histogram(&ctx->base, s, f.bytes); break;
-        case SERIES2_EXEMPLARS: good = check_exemplar(ctx, f.bytes); break;
+        case SERIES2_EXEMPLARS: good = read_exemplar(ctx, s, f.bytes); break;
         case SERIES2_METADATA:
             good = take_metadata(ctx, peeked->refs, f.bytes, s->idx);
             break;

@@ -37,6 +37,7 @@ void rig_init(struct rig *rig)
         .precision = PRECISION_MS,
         .window = time_window_at(RIG_NOW, 3600000, 60000),
         .now = RIG_NOW,
+        .exemplars_max = 100,
         .known = is_known,
         .metadata = keep_metadata,
         .ctx = rig,
@@ -74,6 +75,28 @@ void rig_learn(struct rig *rig)
         rig->known[rig->n_known].ordinal = 100 + (uint32_t)rig->n_known;
         rig->n_known++;
     }
+}
+
+const char *rig_exemplars(struct rig *rig, struct strbuf *out)
+{
+    const struct batch *b = rig->batch;
+    struct arena arena;
+    arena_init(&arena, NULL, 1024);
+    strbuf_reset(out);
+    for (size_t i = 0; i < b->n_exemplars; i++) {
+        const struct batch_exemplar *e = &b->exemplars[i];
+        ck_assert_uint_lt(e->series, b->n_series);
+        ck_assert(exemplar_packed_valid(e->ex.labels));
+        struct labels set = exemplar_labels(e->ex.labels, &arena);
+        strbuf_printf(out, "%u{", e->series);
+        for (size_t k = 0; k < set.n; k++)
+            strbuf_printf(out, "%s" SLICE_FMT "=" SLICE_FMT, k ? "," : "",
+                          SLICE_ARG(set.ptr[k].name), SLICE_ARG(set.ptr[k].value));
+        strbuf_printf(out, "} %g@%" PRId64 "%s;", e->ex.value, e->ex.ts - RIG_NOW,
+                      e->ex.has_ts ? "" : "?");
+    }
+    arena_release(&arena);
+    return strbuf_cstr(out);
 }
 
 const char *rig_text(struct rig *rig, struct strbuf *out)

@@ -38,4 +38,8 @@ void rig_learn(struct rig *rig);
 /* Series and rows as text, for comparison: "up{job=\"a\"} 1@5 2@6!ST_TOO_NEW; #100 3@7;" */
 const char *rig_text(struct rig *rig, struct strbuf *out);
 
+/* Exemplars as text: "0{trace_id=abc} 1.5@5;" with the series' index, and a '?' behind a
+ * time that is the sample's. */
+const char *rig_exemplars(struct rig *rig, struct strbuf *out);
+
 #endif

@@ -42,6 +42,74 @@ static const struct good {
     {"m 1 -5\n", "m 1@-1700000000005!ST_TOO_OLD;"},
 };
 
+/* Exemplars: want2 as rig_exemplars() has them; the rows stay whatever they are. */
+static const struct exemplars {
+    const char *body, *want;
+    uint64_t n_refused;
+} exemplars[] = {
+    {"m 1 # {trace_id=\"x\"} 0.5 1700000000.005\n", "0{trace_id=x} 0.5@5;", 0},
+    {"m 1 1700000001 # {} 2\n", "0{} 2@1000?;", 0},
+    {"m 1 # {b=\"2\",a=\"1\",c=\"\"} +Inf\n", "0{a=1,b=2} inf@0?;", 0},
+    {"m 1 # {a=\"q\\\"\\n\"} 1 1.7e9\n", "0{a=q\"\n} 1@0;", 0},
+    {"m 1 # {a=\"1\"} 1 1700000000.0059999\n", "0{a=1} 1@5;", 0}, /* more digits than ms */
+    {"a 1 # {t=\"1\"} 1\nb 1\na 2 # {t=\"2\"} 2\n", "0{t=1} 1@0?;2{t=2} 2@0?;", 0},
+    {"m 1 #{t=\"1\"} 1\n", "0{t=1} 1@0?;", 0},
+    {"m 1 # trace_id\n", "", 1},
+    {"m 1 # {t=\"1\"}\n", "", 1},
+    {"m 1 # {t=\"1\"} x\n", "", 1},
+    {"m 1 # {t=\"1\"} 1 y\n", "", 1},
+    {"m 1 # {t=\"1\"} 1 NaN\n", "", 1},
+    {"m 1 # {t=\"1\"} 1 1700000000 z\n", "", 1},
+    {"m 1 # {t=\"1\n", "", 1},
+    {"m 1 # {\"t\"} 1\n", "", 1},
+    {"m 1 # {t=\"1\",t=\"2\"} 1\n", "", 1},
+    {"m 1 # {t=\"\xff\"} 1\n", "", 1},
+    {"m 1 # {t=\"1\"} 1 1600000000\n", "", 1}, /* older than retention */
+    {"m 1 # {t=\"1\"} 1 1800000000\n", "", 1},
+    {"m 1 # {t=\"1\"} 1 1e300\n", "", 1},
+};
+
+START_TEST(test_exemplars_of_text)
+{
+    const struct exemplars *e = &exemplars[_i];
+    struct rig rig;
+    struct strbuf text;
+    rig_init(&rig);
+    strbuf_init(&text, 0);
+    ck_assert_int_eq(rig_decode(&rig, openmetrics_decode, slice_str(e->body)), ST_OK);
+    ck_assert_str_eq(rig_exemplars(&rig, &text), e->want);
+    ck_assert_uint_eq(rig.report.n_exemplars, rig.batch->n_exemplars + e->n_refused);
+    ck_assert_uint_eq(rig.report.n_exemplars_refused, e->n_refused);
+    ck_assert_int_eq(rig.report.exemplar.text[0] != 0, e->n_refused != 0);
+    ck_assert(rig.report.n_bad_lines == 0 && rig.report.n_refused == 0 && rig.batch->n_rows > 0);
+    strbuf_release(&text);
+    rig_release(&rig);
+}
+END_TEST
+
+START_TEST(test_exemplars_of_plain_text_and_their_limit)
+{
+    struct rig rig;
+    struct strbuf text;
+    const char *body = "m 1 # {t=\"1\"} 1 1700000000007\nm 2 1700000000001 # {t=\"2\"} 2\n"
+                       "m 3 1700000000002 # {t=\"3\"} 3 1700000000.5\n";
+    rig_init(&rig);
+    strbuf_init(&text, 0);
+    ck_assert_int_eq(rig_decode(&rig, prom_text_decode, slice_str(body)), ST_OK);
+    ck_assert_str_eq(rig_exemplars(&rig, &text), "0{t=1} 1@7;0{t=2} 2@1?;");
+    rig.env.exemplars_max = 1;
+    ck_assert_int_eq(rig_decode(&rig, prom_text_decode, slice_str(body)), ST_OK);
+    ck_assert_str_eq(rig_exemplars(&rig, &text), "0{t=1} 1@7;");
+    ck_assert(rig.report.n_exemplars == 3 && rig.report.n_exemplars_refused == 2);
+    rig.env.exemplars_max = 0;
+    ck_assert_int_eq(rig_decode(&rig, prom_text_decode, slice_str(body)), ST_OK);
+    ck_assert(rig.batch->n_exemplars == 0 && rig.report.n_exemplars == 3);
+    ck_assert_uint_eq(rig.batch->n_rows, 3);
+    strbuf_release(&text);
+    rig_release(&rig);
+}
+END_TEST
+
 static void check_body(decode_fn *decode_body, const struct good *good)
 {
     struct rig rig;
@@ -250,6 +318,8 @@ Suite *suite_prom_text(void)
     Suite *suite = suite_create("prom_text");
     TCase *tc = tcase_create("prom_text");
     tcase_set_timeout(tc, 30);
+    tcase_add_loop_test(tc, test_exemplars_of_text, 0, ARRAY_LEN(exemplars));
+    tcase_add_test(tc, test_exemplars_of_plain_text_and_their_limit);
     tcase_add_loop_test(tc, test_good_bodies, 0, ARRAY_LEN(goods));
     tcase_add_loop_test(tc, test_openmetrics_times_are_seconds, 0, ARRAY_LEN(openmetrics));
     tcase_add_loop_test(tc, test_bad_lines_cost_themselves_alone, 0, ARRAY_LEN(bads));

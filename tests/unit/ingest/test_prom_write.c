@@ -462,6 +462,92 @@ START_TEST(test_metadata_and_exemplars)
 }
 END_TEST
 
+static void exemplar(const char *name, const char *value, double v, int64_t ms)
+{
+    if (name) pb_label(&fx.child, name, value);
+    pb_double(&fx.child, 2, v);
+    if (ms) pb_varint(&fx.child, 3, (uint64_t)ms);
+    pb_message(&fx.series, 3, &fx.child);
+}
+
+static void expect_exemplars(const char *want, uint64_t n_refused)
+{
+    ck_assert_str_eq(rig_exemplars(&fx.rig, &fx.text), want);
+    ck_assert_uint_eq(fx.rig.report.n_exemplars_refused, n_refused);
+    ck_assert_uint_eq(fx.rig.report.n_exemplars, fx.rig.batch->n_exemplars + n_refused);
+}
+
+/* Prometheus sends samples and exemplars of a series apart from each other. */
+START_TEST(test_exemplars_with_and_without_samples)
+{
+    pb_label(&fx.series, "__name__", "m");
+    pb_sample(&fx.series, 1, RIG_NOW);
+    exemplar("trace_id", "abc", 1.5, RIG_NOW + 1);
+    exemplar(NULL, NULL, 2.5, RIG_NOW + 2);
+    end_series();
+    pb_label(&fx.series, "__name__", "n");
+    exemplar("trace_id", "def", 3.5, RIG_NOW + 3);
+    exemplar("trace_id", "ghi", 4.5, RIG_NOW + 4);
+    end_series();
+    expect_ok("m 1@0;n;");
+    expect_exemplars("0{trace_id=abc} 1.5@1;0{} 2.5@2;1{trace_id=def} 3.5@3;"
+                     "1{trace_id=ghi} 4.5@4;", 0);
+    ck_assert_int_eq(fx.rig.batch->series[0].make, MAKE_ALLOWED);
+    ck_assert_int_eq(fx.rig.batch->series[1].make, MAKE_NEVER);
+    rig_learn(&fx.rig);
+    expect_ok("#100 1@0;#101;"); /* labels are not looked at any more */
+    ck_assert_int_eq(fx.rig.batch->series[1].make, MAKE_NEVER);
+    fx.rig.env.exemplars_max = 3;
+    ck_assert_int_eq(decode(), ST_OK);
+    expect_exemplars("0{trace_id=abc} 1.5@1;0{} 2.5@2;1{trace_id=def} 3.5@3;", 1);
+}
+END_TEST
+
+START_TEST(test_bad_exemplars_cost_themselves_alone)
+{
+    char text[256];
+    memset(text, 'x', sizeof(text));
+    text[121] = '\0';
+    pb_label(&fx.series, "__name__", "m");
+    pb_sample(&fx.series, 1, RIG_NOW);
+    exemplar("trace_id", text, 1, RIG_NOW);             /* 129 characters */
+    exemplar("trace_id", text + 1, 2, RIG_NOW);         /* 128 */
+    exemplar("", "x", 3, RIG_NOW);
+    exemplar("a", "\xff", 4, RIG_NOW);
+    exemplar("a", "b", 5, RIG_NOW - 7200000);           /* older than retention */
+    exemplar("a", "b", 6, RIG_NOW + 120000);
+    exemplar("a", "b", 7, INT64_MAX);
+    for (int i = 0; i < 65; i++) pb_label(&fx.child, "a", "b");
+    exemplar(NULL, NULL, 8, RIG_NOW);
+    end_series();
+    pb_label(&fx.series, "job", "nameless");
+    exemplar("a", "b", 9, RIG_NOW);
+    end_series();
+    ck_assert_int_eq(decode(), ST_OK);
+    ck_assert_uint_eq(fx.rig.batch->n_rows, 1);
+    ck_assert_uint_eq(fx.rig.report.n_refused, 0);
+    ck_assert_uint_eq(fx.rig.batch->n_exemplars, 1);
+    ck_assert_double_eq(fx.rig.batch->exemplars[0].ex.value, 2);
+    ck_assert_uint_eq(fx.rig.report.n_exemplars_refused, 8);
+    ck_assert_ptr_nonnull(strstr(fx.rig.report.exemplar.text, "128 UTF-8 characters"));
+}
+END_TEST
+
+/* A label behind the first exemplar: what was read before it is read again, once. */
+START_TEST(test_exemplars_are_taken_back_with_their_series)
+{
+    pb_label(&fx.series, "__name__", "m");
+    exemplar("t", "1", 1, RIG_NOW);
+    pb_label(&fx.series, "job", "late");
+    pb_sample(&fx.series, 1, RIG_NOW);
+    exemplar("t", "2", 2, RIG_NOW);
+    end_series();
+    ck_assert_int_eq(decode(), ST_OK);
+    ck_assert_str_eq(rig_text(&fx.rig, &fx.text), "m{job=\"late\"};m{job=\"late\"} 1@0;");
+    expect_exemplars("0{t=1} 1@0;1{t=2} 2@0;", 0);
+}
+END_TEST
+
 START_TEST(test_a_body_of_the_other_version_is_no_success)
 {
     pb_text(&fx.req, 4, "");
@@ -664,6 +750,9 @@ Suite *suite_prom_write(void)
     tcase_add_test(tc, test_limits_of_a_request);
     tcase_add_test(tc, test_memory_is_refused_politely);
     tcase_add_test(tc, test_metadata_and_exemplars);
+    tcase_add_test(tc, test_exemplars_with_and_without_samples);
+    tcase_add_test(tc, test_bad_exemplars_cost_themselves_alone);
+    tcase_add_test(tc, test_exemplars_are_taken_back_with_their_series);
     tcase_add_test(tc, test_a_body_of_the_other_version_is_no_success);
     tcase_add_test(tc, test_bad_metadata_is_counted);
     tcase_add_test(tc, test_floats_and_histograms_of_one_series);

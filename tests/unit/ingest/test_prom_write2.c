@@ -366,6 +366,47 @@ START_TEST(test_samples_and_histograms)
 }
 END_TEST
 
+static void exemplar2(uint32_t n_refs, uint32_t a, uint32_t b, double v, int64_t ms)
+{
+    struct strbuf refs;
+    strbuf_init(&refs, 0);
+    if (n_refs > 0) pb_raw_varint(&refs, a);
+    if (n_refs > 1) pb_raw_varint(&refs, b);
+    if (n_refs) pb_message(&fx.child, 1, &refs);
+    pb_double(&fx.child, 2, v);
+    if (ms) pb_varint(&fx.child, 3, (uint64_t)ms);
+    pb_message(&fx.series, 4, &fx.child);
+    strbuf_release(&refs);
+}
+
+START_TEST(test_exemplars)
+{
+    uint32_t name = symbol("trace_id"), value = symbol("abc");
+    ref("__name__", "m");
+    end_refs();
+    pb_sample(&fx.series, 1, RIG_NOW);
+    exemplar2(2, name, value, 1.5, RIG_NOW + 1);
+    exemplar2(0, 0, 0, 2.5, RIG_NOW + 2);
+    exemplar2(1, name, 0, 3, RIG_NOW);       /* a name without a value */
+    exemplar2(2, name, 4000, 4, RIG_NOW);    /* no such symbol */
+    exemplar2(2, name, 0, 5, RIG_NOW + 3);   /* an empty value: no label */
+    exemplar2(2, 0, value, 6, RIG_NOW);
+    end_series();
+    ref("__name__", "n");
+    end_refs();
+    exemplar2(2, name, value, 7, RIG_NOW);
+    end_series();
+    expect_ok("m 1@0;n;");
+    ck_assert_str_eq(rig_exemplars(&fx.rig, &fx.text),
+                     "0{trace_id=abc} 1.5@1;0{} 2.5@2;0{} 5@3;1{trace_id=abc} 7@0;");
+    ck_assert_uint_eq(fx.rig.report.n_exemplars_refused, 3);
+    ck_assert_uint_eq(fx.rig.report.n_refused, 0);
+    ck_assert_int_eq(fx.rig.batch->series[1].make, MAKE_NEVER);
+    rig_learn(&fx.rig);
+    expect_ok("#100 1@0;#101;");
+}
+END_TEST
+
 START_TEST(test_metadata_once_for_a_family)
 {
     static const char *const names[] = {"h_bucket", "h_count", "h_sum", "h_count", "h", "_sum"};
@@ -561,6 +602,7 @@ Suite *suite_prom_write2(void)
     tcase_add_loop_test(tc, test_bad_references_refuse_their_series_only, 0, 5);
     tcase_add_test(tc, test_number_of_labels);
     tcase_add_test(tc, test_samples_and_histograms);
+    tcase_add_test(tc, test_exemplars);
     tcase_add_test(tc, test_metadata_once_for_a_family);
     tcase_add_loop_test(tc, test_damage_refuses_the_whole_request, 0, 14);
     tcase_add_test(tc, test_both_versions_mean_the_same);
