@@ -120,6 +120,7 @@ struct app {
     uint64_t n_query_threads;
     struct ts_turns *turns;        /* of writes, one a loop */
     struct write_spaces *spaces;   /* for bodies of samples */
+    struct keyspace *keyspace;     /* keys that expire; owner */
     _Atomic(const struct app_settings *) settings;
     struct app_ports ports;
     int64_t start_wall_ms;

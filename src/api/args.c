@@ -39,22 +39,22 @@ bool arg_double(double *out, struct slice word)
     return parse_f64(out, word) && !isnan(*out);
 }
 
-static unsigned char lower(char c)
+static unsigned char folded(char c, bool nocase)
 {
-    return (unsigned char)(c >= 'A' && c <= 'Z' ? c + 32 : c);
+    return (unsigned char)(nocase && c >= 'A' && c <= 'Z' ? c + 32 : c);
 }
 
 /* The class that starts behind '[' at *at; *at moves behind its ']'. */
-static bool in_class(struct slice pattern, size_t *at, unsigned char c)
+static bool in_class(struct slice pattern, size_t *at, unsigned char c, bool nocase)
 {
     bool negated = *at < pattern.len && pattern.ptr[*at] == '^', found = false;
     size_t i = *at + negated;
 
     while (i < pattern.len && pattern.ptr[i] != ']') {
         if (pattern.ptr[i] == '\\' && i + 1 < pattern.len) i++;
-        unsigned char low = lower(pattern.ptr[i]), high = low;
+        unsigned char low = folded(pattern.ptr[i], nocase), high = low;
         if (i + 2 < pattern.len && pattern.ptr[i + 1] == '-' && pattern.ptr[i + 2] != ']') {
-            high = lower(pattern.ptr[i + 2]);
+            high = folded(pattern.ptr[i + 2], nocase);
             i += 2;
         }
         if (low > high) {
@@ -70,18 +70,18 @@ static bool in_class(struct slice pattern, size_t *at, unsigned char c)
 }
 
 /* One character of the pattern (not '*') at *at against c; *at moves behind it. */
-static bool match_one(struct slice pattern, size_t *at, unsigned char c)
+static bool match_one(struct slice pattern, size_t *at, unsigned char c, bool nocase)
 {
     char p = pattern.ptr[(*at)++];
 
     if (p == '?') return true;
-    if (p == '[') return in_class(pattern, at, c);
+    if (p == '[') return in_class(pattern, at, c, nocase);
     if (p == '\\' && *at < pattern.len) p = pattern.ptr[(*at)++];
-    return lower(p) == c;
+    return folded(p, nocase) == c;
 }
 
 /* Only the last '*' can need another try: what it swallows grows by one. */
-bool arg_glob(struct slice pattern, struct slice text)
+static bool glob(struct slice pattern, struct slice text, bool nocase)
 {
     size_t p = 0, t = 0, star = SIZE_MAX, star_t = 0;
 
@@ -90,7 +90,8 @@ bool arg_glob(struct slice pattern, struct slice text)
         if (p < pattern.len && pattern.ptr[p] == '*') {
             star = ++p;
             star_t = t;
-        } else if (p < pattern.len && match_one(pattern, &next, lower(text.ptr[t]))) {
+        } else if (p < pattern.len &&
+                   match_one(pattern, &next, folded(text.ptr[t], nocase), nocase)) {
             p = next;
             t++;
         } else if (star != SIZE_MAX) {
@@ -102,6 +103,16 @@ bool arg_glob(struct slice pattern, struct slice text)
     }
     while (p < pattern.len && pattern.ptr[p] == '*') p++;
     return p == pattern.len;
+}
+
+bool arg_glob(struct slice pattern, struct slice text)
+{
+    return glob(pattern, text, true);
+}
+
+bool arg_glob_exact(struct slice pattern, struct slice text)
+{
+    return glob(pattern, text, false);
 }
 
 static bool parse_duration(int64_t *out, struct slice word)

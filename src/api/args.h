@@ -122,6 +122,9 @@ bool arg_int(int64_t *out, struct slice word);
  * of the lengths; no recursion. */
 bool arg_glob(struct slice pattern, struct slice text);
 
+/* The same for keys and channels, where case counts. */
+bool arg_glob_exact(struct slice pattern, struct slice text);
+
 /* strtod's rules without blanks, hex and NaN. */
 bool arg_double(double *out, struct slice word);
 

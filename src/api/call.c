@@ -41,6 +41,7 @@ static struct call *begin(struct conn *conn, struct reply_slot *slot, const stru
     if (session->replies == SESSION_REPLY_SKIP) session->replies = SESSION_REPLY_ON;
     call->state = NULL;
     call->ended = NULL;
+    call->gate = 0;
     arena_init(&call->arena, call->app->net_account, ARENA_BLOCK);
     reply_init(&call->reply, reply_slot_out(slot), session->version);
     return call;
@@ -131,7 +132,7 @@ static void back_home(struct task *task)
         return;
     }
     reply_slot_take(call->slot, &visit->out);
-    call_finish(call);
+    call_finish_at(call, call->gate);
 }
 
 static void on_owner(struct task *task)
@@ -145,11 +146,9 @@ static void on_owner(struct task *task)
     app_to_loop(visit->home, &visit->task);
 }
 
-status call_on_owner(struct call *call, status (*fn)(struct call *call, struct reply *reply))
+static void start_visit(struct owner_visit *visit, struct call *call,
+                        status (*fn)(struct call *call, struct reply *reply))
 {
-    TRY(call_later_alone(call));
-    struct owner_visit *visit = arena_try_zero(&call->arena, sizeof(*visit));
-    if (!visit) return err_set(&call->err, ST_NO_MEMORY, "no memory for the command");
     list_init(&visit->task.link);
     visit->task.fn = on_owner;
     visit->call = call;
@@ -157,7 +156,22 @@ status call_on_owner(struct call *call, status (*fn)(struct call *call, struct r
     visit->fn = fn;
     iobuf_init(&visit->out, NULL, call->app->net_account, 0);
     app_to_owner(call->app, &visit->task);
+}
+
+status call_on_owner(struct call *call, status (*fn)(struct call *call, struct reply *reply))
+{
+    TRY(call_later_alone(call));
+    struct owner_visit *visit = arena_try_zero(&call->arena, sizeof(*visit));
+    if (!visit) return err_set(&call->err, ST_NO_MEMORY, "no memory for the command");
+    start_visit(visit, call, fn);
     return ST_OK;
+}
+
+void call_visit_owner(struct call *call, status (*fn)(struct call *call, struct reply *reply))
+{
+    struct owner_visit *visit = arena_try_zero(&call->arena, sizeof(*visit));
+    if (visit) start_visit(visit, call, fn);
+    else call_fail(call, err_set(&call->err, ST_NO_MEMORY, "no memory for the command"));
 }
 
 /* ---- Failures with words of their own ------------------------------------------------------- */

@@ -42,6 +42,7 @@ struct call {
     bool raw_error;             /* err begins with its own code word */
     bool muted;                 /* CLIENT REPLY: nothing is sent */
     bool later, alone;
+    uint64_t gate;              /* what an answer of call_on_owner() waits for; 0: nothing */
     void *state;                /* the handler's, until it ends the call */
     bool *ended;                /* private: of the dispatcher, while the handler runs */
     _Alignas(16) char args[ARGS_SIZE_MAX];
@@ -63,6 +64,9 @@ void call_fail(struct call *call, status st);
  * read argv and arguments. */
 CHECKED status call_on_owner(struct call *call, status (*fn)(struct call *call,
                                                              struct reply *reply));
+
+/* The same for a call that is call_later_alone() already: nothing is left to return. */
+void call_visit_owner(struct call *call, status (*fn)(struct call *call, struct reply *reply));
 
 /* A failure with a text of its own, after "ERR "; to be returned by the handler. */
 status call_error(struct call *call, const char *fmt, ...) PRINTF_LIKE(2, 3);

@@ -1,5 +1,6 @@
 /* DEBUG: for tests and operators in need; only with enable-debug-command yes. */
 #include "api/cmd_handlers.h"
+#include "api/keyspace.h"
 #include "base/lock.h"
 #include "base/panic.h"
 
@@ -100,12 +101,20 @@ status cmd_debug_panic(struct call *call, const void *args)
     PANIC("DEBUG PANIC by client %llu", (unsigned long long)conn_id(call->conn));
 }
 
+static status set_active_expire(struct call *call, struct reply *reply)
+{
+    keyspace_set_active(call->app, slice_is(call->argv[2], "1"));
+    reply_ok(reply);
+    return ST_OK;
+}
+
 status cmd_debug_set_active_expire(struct call *call, const void *args)
 {
     (void)args;
     TRY(allowed(call));
-    reply_ok(&call->reply);
-    return ST_OK;
+    if (!slice_is(call->argv[2], "0") && !slice_is(call->argv[2], "1"))
+        return call_error(call, "value is not an integer or out of range");
+    return call_on_owner(call, set_active_expire);
 }
 
 /* Nothing signals: the owner really stands still, which is the point. */

@@ -83,4 +83,24 @@ extern const struct arg_shape ts_query_shape, ts_queryrange_shape;
 /* cmd_snapshot.c */
 status cmd_ts_snapshot(struct call *call, const void *args);
 
+/* cmd_keyspace.c */
+status cmd_exists(struct call *call, const void *args);
+status cmd_type(struct call *call, const void *args);
+status cmd_randomkey(struct call *call, const void *args);
+status cmd_object_encoding(struct call *call, const void *args);
+status cmd_object_freq(struct call *call, const void *args);
+status cmd_object_idletime(struct call *call, const void *args);
+status cmd_object_refcount(struct call *call, const void *args);
+status cmd_del(struct call *call, const void *args);
+status cmd_flushall(struct call *call, const void *args);
+
+/* cmd_scan.c */
+status cmd_keys(struct call *call, const void *args);
+status cmd_scan(struct call *call, const void *args);
+
+/* cmd_expire.c */
+status cmd_expire(struct call *call, const void *args);
+status cmd_ttl(struct call *call, const void *args);
+status cmd_persist(struct call *call, const void *args);
+
 #endif

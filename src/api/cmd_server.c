@@ -1,6 +1,7 @@
 /* Commands about the server: INFO CONFIG DBSIZE TIME SHUTDOWN. What they show and change
  * belongs to the owner, so all but TIME run there (call_on_owner). */
 #include "api/cmd_handlers.h"
+#include "api/ts_turn.h"
 #include "base/numfmt.h"
 #include "base/panic.h"
 
@@ -49,7 +50,7 @@ static status put_dbsize(struct call *call, struct reply *reply)
 status cmd_dbsize(struct call *call, const void *args)
 {
     (void)args;
-    return call_on_owner(call, put_dbsize);
+    return ts_turn_on_owner(call, put_dbsize);
 }
 
 /* ---- SHUTDOWN ----------------------------------------------------------- */

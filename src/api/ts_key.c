@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "api/keyspace.h"
 #include "base/utf8.h"
 #include "promql/parser.h"
 
@@ -108,7 +109,9 @@ uint32_t ts_key_find(struct app *app, struct slice key)
 {
     uint32_t ordinal = registry_by_key(db_registry(app->db), (struct slice){"", 0}, key);
     if (ordinal == ORDINAL_NONE && looks_like_selector(key)) ordinal = find_selector(app, key);
-    return ordinal;
+    if (ordinal == ORDINAL_NONE) return ordinal;
+    bool due = keyspace_is_expired(app, registry_entry(db_registry(app->db), ordinal));
+    return due ? ORDINAL_NONE : ordinal;
 }
 
 void ts_key_of_labels(struct strbuf *out, struct labels labels)

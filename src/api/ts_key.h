@@ -14,7 +14,7 @@
 #include "base/arena.h"
 #include "model/batch.h"
 
-/* The live series of a key, or ORDINAL_NONE. */
+/* The live series of a key, or ORDINAL_NONE, also when the key is due (keyspace.h). */
 uint32_t ts_key_find(struct app *app, struct slice key);
 
 /* The key of a series: its `__key__`, or the selector text. */

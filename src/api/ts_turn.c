@@ -219,6 +219,27 @@ void ts_turn_read(struct call *call, void (*fn)(struct call *call))
     call_fail(call, ST_NO_MEMORY);
 }
 
+struct owner_read {
+    status (*fn)(struct call *call, struct reply *reply);
+};
+
+static void visit_now(struct call *call)
+{
+    const struct owner_read *read = call->state;
+    call_visit_owner(call, read->fn);
+}
+
+status ts_turn_on_owner(struct call *call, status (*fn)(struct call *call, struct reply *reply))
+{
+    TRY(call_later_alone(call));
+    struct owner_read *read = arena_try(&call->arena, sizeof(*read));
+    if (!read) return err_set(&call->err, ST_NO_MEMORY, "no memory for the command");
+    read->fn = fn;
+    call->state = read;
+    ts_turn_read(call, visit_now);
+    return ST_OK;
+}
+
 bool ts_turn_idle(struct call *call)
 {
     struct ts_turn *turn = turn_of(call);

@@ -46,6 +46,11 @@ void ts_turn_end(struct call *call, struct ts_part *part);
  * when nothing waits. fn ends the call, which has been made call_later(). */
 void ts_turn_read(struct call *call, void (*fn)(struct call *call));
 
+/* call_on_owner() after every write of this loop that came before: for commands that look
+ * at series, or change them, on the owner's loop. */
+CHECKED status ts_turn_on_owner(struct call *call, status (*fn)(struct call *call,
+                                                                struct reply *reply));
+
 /* Sends what this turn holds; whether no write of this loop is on its way any more, so
  * that a read may be answered at once. */
 bool ts_turn_idle(struct call *call);

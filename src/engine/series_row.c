@@ -17,8 +17,8 @@ status series_row(struct segment_series *out, uint8_t attrs_bytes[ATTRS_BYTES],
         .labels_version = entry->label_version,
         .identity = slice_of(identity, labels_identity(identity, labels))};
     if (attrs) {
-        attrs_put(attrs_bytes, attrs);
-        out->attrs = slice_of(attrs_bytes, ATTRS_BYTES);
+        size_t len = attrs_put(attrs_bytes, attrs);
+        out->attrs = slice_of(attrs_bytes, len);
     }
     return ST_OK;
 }

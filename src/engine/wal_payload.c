@@ -43,27 +43,41 @@ static const uint8_t *take(struct cursor *cur, uint64_t len)
 
 /* --- attributes ------------------------------------------------------------------ */
 
-void attrs_put(uint8_t dst[ATTRS_BYTES], const struct series_attrs *attrs)
+enum { ATTRS_PLAIN = 32 }; /* without an expiry, which byte 30 announces */
+
+size_t attrs_put(uint8_t dst[ATTRS_BYTES], const struct series_attrs *attrs)
 {
-    memset(dst, 0, ATTRS_BYTES);
+    memset(dst, 0, ATTRS_PLAIN);
     store_i64(dst, attrs->retention_ms);
     store_i64(dst + 8, attrs->ignore_max_ms);
     store_u64(dst + 16, f64_bits(attrs->ignore_max_val));
     store_u32(dst + 24, attrs->chunk_bytes);
     dst[28] = (uint8_t)attrs->policy;
     dst[29] = attrs->uncompressed;
+    if (!attrs->expire_ms) return ATTRS_PLAIN;
+    dst[30] = 1;
+    store_i64(dst + ATTRS_PLAIN, attrs->expire_ms);
+    return ATTRS_BYTES;
+}
+
+/* How many bytes attributes have that begin with these ATTRS_PLAIN. */
+static size_t attrs_len(const uint8_t *at)
+{
+    return at[30] ? ATTRS_BYTES : ATTRS_PLAIN;
 }
 
 status attrs_get(struct series_attrs *out, struct slice src)
 {
     const uint8_t *at = (const uint8_t *)src.ptr;
-    if (src.len != ATTRS_BYTES || at[28] > DUP_SUM || at[29] > 1) return ST_CORRUPT;
+    if (src.len < ATTRS_PLAIN || src.len != attrs_len(at)) return ST_CORRUPT;
+    if (at[28] > DUP_SUM || at[29] > 1 || at[30] > 1 || at[31]) return ST_CORRUPT;
     *out = (struct series_attrs){.retention_ms = load_i64(at),
                                  .ignore_max_ms = load_i64(at + 8),
                                  .ignore_max_val = bits_f64(load_u64(at + 16)),
                                  .chunk_bytes = load_u32(at + 24),
                                  .policy = (enum dup_policy)at[28],
                                  .uncompressed = at[29] != 0};
+    if (at[30]) out->expire_ms = load_i64(at + ATTRS_PLAIN);
     return attrs_valid(out) ? ST_OK : ST_CORRUPT;
 }
 
@@ -78,8 +92,7 @@ size_t wal_series_put(uint8_t *dst, const struct wal_series *series)
     at[17] = series->has_attrs;
     at += 18;
     if (series->has_attrs) {
-        attrs_put(at, &series->attrs);
-        at += ATTRS_BYTES;
+        at += attrs_put(at, &series->attrs);
     }
     at += varint_put(at, series->identity.len);
     memcpy(at, series->identity.ptr, series->identity.len);
@@ -91,7 +104,8 @@ static status get_series(struct wal_series *out, struct cursor *cur)
     const uint8_t *head = take(cur, 18), *attrs = NULL, *identity;
     uint64_t len;
     if (!head || !value_type_valid(head[16]) || head[17] > 1) return ST_CORRUPT;
-    if (head[17] && !(attrs = take(cur, ATTRS_BYTES))) return ST_CORRUPT;
+    if (head[17] && !(attrs = take(cur, ATTRS_PLAIN))) return ST_CORRUPT;
+    if (attrs && !take(cur, attrs_len(attrs) - ATTRS_PLAIN)) return ST_CORRUPT;
     if (!take_varint(cur, &len) || !(identity = take(cur, len))) return ST_CORRUPT;
 
     *out = (struct wal_series){.id = load_u64(head),
@@ -100,7 +114,7 @@ static status get_series(struct wal_series *out, struct cursor *cur)
                                .has_attrs = head[17] != 0,
                                .identity = slice_of(identity, len)};
     if (out->id == 0) return ST_CORRUPT;
-    return attrs ? attrs_get(&out->attrs, slice_of(attrs, ATTRS_BYTES)) : ST_OK;
+    return attrs ? attrs_get(&out->attrs, slice_of(attrs, attrs_len(attrs))) : ST_OK;
 }
 
 status wal_series_each(struct slice payload,
@@ -254,13 +268,12 @@ status wal_samples_each(struct slice payload,
 size_t wal_attrs_put(uint8_t *dst, series_id id, const struct series_attrs *attrs)
 {
     store_u64(dst, id);
-    attrs_put(dst + 8, attrs);
-    return 8 + ATTRS_BYTES;
+    return 8 + attrs_put(dst + 8, attrs);
 }
 
 status wal_attrs_get(series_id *id, struct series_attrs *attrs, struct slice payload)
 {
-    if (payload.len != 8 + ATTRS_BYTES) return ST_CORRUPT;
+    if (payload.len < 8) return ST_CORRUPT;
     *id = load_u64(payload.ptr);
     return attrs_get(attrs, slice_skip(payload, 8));
 }

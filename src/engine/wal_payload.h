@@ -10,17 +10,18 @@
 #include "model/batch.h"
 #include "model/point.h"
 
-enum { ATTRS_BYTES = 32, WAL_ROW_BYTES = 40, WAL_SERIES_BYTES = 64 };
+enum { ATTRS_BYTES = 40, WAL_ROW_BYTES = 40, WAL_SERIES_BYTES = 64 };
 
 /* Whether attributes may be logged: what attrs_get() takes. */
 static inline bool attrs_valid(const struct series_attrs *attrs)
 {
-    return attrs->retention_ms >= 0 && attrs->ignore_max_ms >= 0 &&
+    return attrs->retention_ms >= 0 && attrs->ignore_max_ms >= 0 && attrs->expire_ms >= 0 &&
            (unsigned)attrs->policy <= DUP_SUM;
 }
 
-/* Attributes as 32 bytes; also what a segment keeps for a series. */
-void attrs_put(uint8_t dst[ATTRS_BYTES], const struct series_attrs *attrs);
+/* Attributes as 32 bytes, or 40 with an expiry; also what a segment keeps for a series.
+ * Returns the bytes written. */
+size_t attrs_put(uint8_t dst[ATTRS_BYTES], const struct series_attrs *attrs);
 CHECKED status attrs_get(struct series_attrs *out, struct slice src);
 
 /* A series definition. */
@@ -53,7 +54,7 @@ CHECKED status wal_samples_each(struct slice payload,
                                 status (*each)(void *ctx, const struct wal_row *row), void *ctx);
 
 /* A change of attributes. */
-size_t wal_attrs_put(uint8_t *dst, series_id id, const struct series_attrs *attrs); /* 40 */
+size_t wal_attrs_put(uint8_t *dst, series_id id, const struct series_attrs *attrs); /* <= 48 */
 CHECKED status wal_attrs_get(series_id *id, struct series_attrs *attrs, struct slice payload);
 
 /* A delete: ids ascending. At most 40 + 10 * n bytes. */

@@ -343,7 +343,8 @@ static void put_attrs(struct save *s, const struct series_attrs *attrs)
     put_u64(s, f64_bits(attrs->ignore_max_val));
     put_varint(s, attrs->chunk_bytes);
     strbuf_char(&s->raw, (char)attrs->policy);
-    strbuf_char(&s->raw, (char)attrs->uncompressed);
+    strbuf_char(&s->raw, (char)(attrs->uncompressed | (attrs->expire_ms ? 2 : 0)));
+    if (attrs->expire_ms) put_varint(s, zigzag(attrs->expire_ms));
 }
 
 static status put_dead(struct save *s)

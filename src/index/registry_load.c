@@ -98,19 +98,21 @@ static bool get_text(struct cursor *c, struct slice *out)
 
 static bool get_attrs(struct cursor *c, struct series_attrs *attrs)
 {
-    uint64_t retention, max_ms, max_val, chunk;
-    uint8_t policy, uncompressed;
+    uint64_t retention, max_ms, max_val, chunk, expire = 0;
+    uint8_t policy, flags; /* 1 uncompressed, 2 an expiry follows */
     if (!get_varint(c, &retention) || !get_varint(c, &max_ms) || !get_u64(c, &max_val) ||
-        !get_varint(c, &chunk) || !get_u8(c, &policy) || !get_u8(c, &uncompressed)) {
+        !get_varint(c, &chunk) || !get_u8(c, &policy) || !get_u8(c, &flags)) {
         return false;
     }
-    if (chunk > UINT32_MAX || policy > DUP_SUM || uncompressed > 1) return false;
+    if (chunk > UINT32_MAX || policy > DUP_SUM || flags > 3) return false;
+    if ((flags & 2) && !get_varint(c, &expire)) return false;
     *attrs = (struct series_attrs){.retention_ms = unzigzag(retention),
                                    .ignore_max_ms = unzigzag(max_ms),
                                    .ignore_max_val = bits_f64(max_val),
                                    .chunk_bytes = (uint32_t)chunk,
                                    .policy = policy,
-                                   .uncompressed = uncompressed};
+                                   .uncompressed = flags & 1,
+                                   .expire_ms = unzigzag(expire)};
     return true;
 }
 

@@ -49,6 +49,7 @@ enum dup_policy {
 struct series_attrs {
     int64_t retention_ms;      /* 0: for ever */
     int64_t ignore_max_ms;     /* IGNORE: maxTimeDiff */
+    int64_t expire_ms;         /* EXPIRE: wall ms at which the key goes; 0: never */
     double ignore_max_val;     /* IGNORE: maxValDiff */
     uint32_t chunk_bytes;      /* remembered and reported only */
     enum dup_policy policy;

@@ -3,6 +3,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "api/keyspace.h"
 #include "api/version.h"
 #include "base/panic.h"
 #include "server/server_stats.h"
@@ -112,7 +113,8 @@ static void section_stats(const struct info *info)
     LINE(info, "keyspace_hits:0");
     LINE(info, "keyspace_misses:0");
     LINE(info, "evicted_keys:0");
-    LINE(info, "expired_keys:0");
+    LINE(info, "expired_keys:%llu",
+         (unsigned long long)keyspace_n_expired(&info->srv->app));
 }
 
 static void section_replication(const struct info *info)
@@ -136,8 +138,9 @@ static void section_cluster(const struct info *info)
 static void section_keyspace(const struct info *info)
 {
     if (info->now->db.n_series)
-        LINE(info, "db0:keys=%llu,expires=0,avg_ttl=0",
-             (unsigned long long)info->now->db.n_series);
+        LINE(info, "db0:keys=%llu,expires=%llu,avg_ttl=0",
+             (unsigned long long)info->now->db.n_series,
+             (unsigned long long)keyspace_n_expires(&info->srv->app));
 }
 
 static void section_jobs(const struct info *info)

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "api/handlers.h"
+#include "api/keyspace.h"
 #include "api/metadata_store.h"
 #include "api/query_table.h"
 #include "api/ts_turn.h"
@@ -206,7 +207,9 @@ static status open_listeners(struct server *srv, struct err *err)
     srv->app.queries = query_table_new();
     srv->app.turns = ts_turns_new(&srv->app);
     srv->app.spaces = write_spaces_new(&srv->app);
-    if (!srv->app.metadata || !srv->app.queries || !srv->app.turns || !srv->app.spaces)
+    srv->app.keyspace = keyspace_new(&srv->app);
+    if (!srv->app.metadata || !srv->app.queries || !srv->app.turns || !srv->app.spaces ||
+        !srv->app.keyspace)
         return err_set(err, ST_NO_MEMORY, "starting");
     api_set_handlers(&srv->app);
     const char *cors = server_config(srv)->cors;
@@ -274,6 +277,7 @@ static status open_database(struct server *srv, struct err *err)
     atomic_store_explicit(&srv->db_for_wal, db, memory_order_release);
     wal_durable(srv);
     if (!srv->app.querier) return err_set(err, ST_NO_MEMORY, "the querier");
+    keyspace_begin(&srv->app);
     atomic_store_explicit(&srv->app.ready, true, memory_order_release);
     return ST_OK;
 }
@@ -435,6 +439,7 @@ status server_run(struct server *srv, struct err *err)
     cut_off(srv);
 
     timer_cancel(loop_wheel(srv->owner), &srv->cron);
+    keyspace_end(&srv->app);
     atomic_store_explicit(&srv->app.ready, false, memory_order_release);
     atomic_store_explicit(&srv->db_for_wal, NULL, memory_order_release);
     querier_local_free(srv->app.querier);
@@ -455,6 +460,7 @@ void server_close(struct server *srv)
     listener_close(srv->http);
     if (srv->app.db) (void)db_close(srv->app.db, 0, NULL, NULL, NULL);
     workers_close(srv->workers);
+    keyspace_free(srv->app.keyspace);
     ts_turns_free(srv->app.turns);
     write_spaces_free(srv->app.spaces);
     metadata_store_free(srv->app.metadata);

@@ -67,7 +67,10 @@ static void print_commands(void)
     static const struct {
         const char *group, *title;
     } groups[] = {
-        {"timeseries", "Time series"}, {"connection", "Connection"}, {"server", "Server"}};
+        {"timeseries", "Time series"},
+        {"generic", "Keys"},
+        {"connection", "Connection"},
+        {"server", "Server"}};
     size_t n_printed = 0, n_containers = 0;
 
     for (size_t g = 0; g < ARRAY_LEN(groups); g++) {

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "api/handlers.h"
+#include "api/keyspace.h"
 #include "api/query_table.h"
 #include "api/write_space.h"
 #include "net/listener.h"
@@ -46,6 +47,8 @@ static void start(enum conn_proto proto, size_t n_io)
     ck_assert_ptr_nonnull(app->queries);
     app->spaces = write_spaces_new(app);
     ck_assert_ptr_nonnull(app->spaces);
+    app->keyspace = keyspace_new(app);
+    ck_assert_ptr_nonnull(app->keyspace);
     struct conn_loops deal =
         proto == CONN_RESP ? io_threads_for_resp(io) : io_threads_for_http(io);
     opts.hub = app->hub;
@@ -74,6 +77,7 @@ void fixture_stop(void)
     listener_close(listener);
     io_threads_close(io);
     write_spaces_free(fixture_app.spaces);
+    keyspace_free(fixture_app.keyspace);
     query_table_free(fixture_app.queries);
     loop_close(fixture_app.owner);
     conn_hub_close(fixture_app.hub);

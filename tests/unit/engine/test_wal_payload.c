@@ -15,6 +15,7 @@ static const struct series_attrs attrs = {.retention_ms = 5,
                                           .chunk_bytes = 4096,
                                           .policy = DUP_SUM,
                                           .uncompressed = true};
+static const struct series_attrs mortal_attrs = {.expire_ms = INT64_MAX};
 
 static void make_rows(struct wal_row *rows, struct rng *rng)
 {
@@ -95,6 +96,7 @@ static status same_series(void *ctx, const struct wal_series *got)
         ck_assert_uint_eq(got->attrs.chunk_bytes, want->attrs.chunk_bytes);
         ck_assert_int_eq(got->attrs.policy, want->attrs.policy);
         ck_assert_int_eq(got->attrs.uncompressed, want->attrs.uncompressed);
+        ck_assert_int_eq(got->attrs.expire_ms, want->attrs.expire_ms);
     }
     return ST_OK;
 }
@@ -104,7 +106,7 @@ static size_t put_series(uint8_t *dst, struct wal_series *series)
     series[0] = (struct wal_series){.id = 1, .place = UINT64_MAX, .type = VALUE_HISTOGRAM,
                                     .identity = SLICE_LIT("an identity")};
     series[1] = (struct wal_series){.id = UINT64_MAX, .type = VALUE_F64, .has_attrs = true,
-                                    .attrs = attrs, .identity = SLICE_LIT("x")};
+                                    .attrs = mortal_attrs, .identity = SLICE_LIT("x")};
     size_t len = wal_series_put(dst, &series[0]);
     return len + wal_series_put(dst + len, &series[1]);
 }
@@ -125,6 +127,13 @@ START_TEST(test_definitions_attributes_and_deletes_round_trip)
     ck_assert_int_eq(wal_attrs_get(&id, &back, slice_of(bytes, len)), ST_OK);
     ck_assert_uint_eq(id, 77);
     ck_assert_int_eq(back.policy, DUP_SUM);
+    struct series_attrs mortal = attrs;
+    mortal.expire_ms = 1700000000123;
+    size_t longer = wal_attrs_put(bytes, 77, &mortal);
+    ck_assert_uint_eq(longer, len + 8);
+    ck_assert_int_eq(wal_attrs_get(&id, &back, slice_of(bytes, longer)), ST_OK);
+    ck_assert_int_eq(back.expire_ms, mortal.expire_ms);
+    ck_assert_int_eq(wal_attrs_get(&id, &back, slice_of(bytes, len)), ST_CORRUPT);
     struct series_attrs negative = {.retention_ms = -1};
     ck_assert(attrs_valid(&attrs) && !attrs_valid(&negative));
     len = wal_attrs_put(bytes, 77, &negative);

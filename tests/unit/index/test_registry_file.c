@@ -60,6 +60,7 @@ static void check_same(struct index_fixture *a, struct index_fixture *b)
         ck_assert(ax->ignore_max_ms == ay->ignore_max_ms);
         ck_assert(ax->ignore_max_val == ay->ignore_max_val);
         ck_assert(ax->chunk_bytes == ay->chunk_bytes && ax->uncompressed == ay->uncompressed);
+        ck_assert_int_eq(ax->expire_ms, ay->expire_ms);
     }
 }
 
