@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """make bench: tsink and its peers on the same requests in the same run, one table.
 
-Goal: the rows of the performance targets that concern storage and ingest, as ratios, because
+Goal: the rows of the performance targets that concern storage, ingest and queries, as ratios, because
 absolute times on a shared machine say little. Method: tsink-benchmark encodes requests by seed
 and sends the very same bytes over two connections to each contender in turn; what counts is
 CPU time of the whole process, bytes of all files after everything is merged, resident memory
@@ -24,6 +24,7 @@ import tempfile
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import bench_query  # pylint: disable=wrong-import-position
 import contenders as co  # pylint: disable=wrong-import-position
 
 tt = co.tt
@@ -295,7 +296,13 @@ def durable(table, _args):
               ">= 5 M/s", None, figures["rate"] >= 5e6, "client on the same two cores")
 
 
-ROWS = {"1": known_series, "6": new_series, "7": disk, "11": two_hours, "17": durable}
+def queries(table, args):
+    """Rows 12 to 14 and 18: bench_query.py."""
+    bench_query.query_rows(table, args, load)
+
+
+ROWS = {"1": known_series, "6": new_series, "7": disk, "11": two_hours, "12": queries,
+        "17": durable}
 
 
 def main():
@@ -303,6 +310,7 @@ def main():
     parser.add_argument("--long", action="store_true")
     parser.add_argument("--rows", default=",".join(ROWS), help="of " + ", ".join(ROWS))
     parser.add_argument("--recording", help="scrapes of a node exporter for row 7")
+    parser.set_defaults(only=None, no_peers=False, repeat=3)  # of bench_query.py
     args = parser.parse_args()
     if not co.Tsink.available() or not Bare.available():
         sys.exit("bench_table.py: build tsink-server and tsink-benchmark first")

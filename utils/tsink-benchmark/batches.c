@@ -35,7 +35,7 @@ static int64_t time_of(const struct maker *m, uint64_t series, uint64_t round)
     int64_t ms = m->start_ms + (int64_t)(round * m->opt->step_ms);
     int64_t jitter = (int64_t)m->opt->jitter_ms;
     if (jitter == 0) return ms;
-    uint64_t chance = hash_mix(hash_mix(m->opt->seed + series / BENCH_METRICS) + round);
+    uint64_t chance = hash_mix(hash_mix(m->opt->seed + series / m->opt->metrics) + round);
     return ms - jitter + (int64_t)(chance % (uint64_t)(2 * jitter + 1));
 }
 
@@ -185,7 +185,8 @@ static bool make_connection(struct batches *b, struct maker *m, int64_t now_ms)
     uint64_t span_max = SPAN_DAYS_MAX * UINT64_C(86400000) / m->opt->step_ms;
     if (rounds > span_max) rounds = span_max;
 
-    m->start_ms = now_ms - ROUND_MARGIN_MS - (int64_t)(rounds * m->opt->step_ms);
+    int64_t end_ms = m->opt->end_ms ? (int64_t)m->opt->end_ms : now_ms - ROUND_MARGIN_MS;
+    m->start_ms = end_ms - (int64_t)(rounds * m->opt->step_ms);
     b->bytes.len = 0;
     b->n = b->n_raw = b->n_body = 0;
     for (uint64_t round = 0; round <= rounds; round++)

@@ -25,7 +25,7 @@
 #include "base/strbuf.h"
 
 enum { BENCH_TEXT_MAX = 256 };
-enum { BENCH_METRICS = 100 }; /* series of a target, scraped together */
+enum { BENCH_METRICS = 100 }; /* of a target, scraped together, unless --metrics says else */
 enum { EXIT_USAGE = 64, EXIT_SERVER = 69, EXIT_REFUSED = 65, EXIT_IO = 74 };
 
 enum bench_mode {
@@ -51,12 +51,15 @@ struct options {
     uint64_t port, http_port;
     uint64_t series;           /* in all */
     uint64_t per_request;      /* samples of a remote write, or of a TS.MADD */
+    uint64_t metrics;          /* series of a target */
     uint64_t labels;           /* of a series, the name among them */
     uint64_t connections;
     uint64_t pipeline;         /* commands sent before their replies are awaited */
     uint64_t seconds;          /* at most, when requests is 0 */
     uint64_t requests;         /* batches in all; 0: by seconds */
     uint64_t step_ms;          /* between the samples of a series */
+    uint64_t end_ms;           /* time of the last sample; 0: a little before now */
+    uint64_t pace;             /* samples a second, at most; 0: as fast as they are taken */
     uint64_t jitter_ms;        /* how far a scrape may be from its time, either way */
     uint64_t memory_mb;        /* of encoded batches, at most */
     uint64_t pid;              /* of the server; 0: asked for by INFO */

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -39,6 +40,7 @@ struct drive {
     size_t n, busy;
     mono_ns deadline;           /* no batch begins after it */
     uint64_t allowed;           /* batches that may still begin */
+    mono_ns due;                /* of the next batch, by --pace; 0: not known yet */
     struct link *links;
     char buffer[READ_BYTES];
 };
@@ -131,10 +133,24 @@ static bool push(struct drive *d, struct link *l)
     return !l->wants_write || watch(d, l, EPOLL_CTL_MOD, false);
 }
 
+/* With --pace, which has one connection: sleeps until the next batch is due. A batch that
+ * had to wait for the one before was begun when it was due, late or not. */
+static mono_ns wait_due(struct drive *d)
+{
+    mono_ns now = clock_mono(clock_system());
+    if (d->opt->pace == 0) return now;
+    if (d->due == 0) d->due = now;
+    mono_ns due = d->due < d->deadline ? d->due : d->deadline;
+    struct timespec rest = {.tv_sec = (due - now) / 1000000000,
+                            .tv_nsec = (due - now) % 1000000000};
+    if (due > now) (void)nanosleep(&rest, NULL);
+    return due;
+}
+
 /* Begins the next batch, if there is one and time for it. */
 static bool begin(struct drive *d, struct link *l)
 {
-    l->begun = clock_mono(clock_system());
+    l->begun = wait_due(d);
     bool repeats = d->opt->mode == BENCH_PING;
     if ((l->next == l->last && !repeats) || d->allowed == 0 || l->begun >= d->deadline) {
         l->now = NULL;
@@ -142,6 +158,7 @@ static bool begin(struct drive *d, struct link *l)
         return true;
     }
     l->now = &l->all->list[repeats ? 0 : l->next++];
+    if (d->due) d->due += (mono_ns)(1e9 * (double)l->now->samples / (double)d->opt->pace);
     d->allowed--;
     l->sent = 0;
     l->done_before = l->reader.n_done;
@@ -196,6 +213,7 @@ static bool begin_all(struct drive *d, enum drive_phase phase)
     d->deadline = by_time ? clock_mono(clock_system()) + (mono_ns)d->opt->seconds * 1000000000
                           : INT64_MAX;
     d->busy = d->n;
+    d->due = 0;
     for (size_t i = 0; i < d->n; i++) {
         struct link *l = &d->links[i];
         l->next = phase == DRIVE_CREATE ? 0 : l->all->n_create;

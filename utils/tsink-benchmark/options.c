@@ -26,6 +26,8 @@ static const struct option_row {
     ROW("--samples-per-request", OPT_NUMBER, per_request, 1, 1000000,
         "samples of a remote write (2000), or of a TS.MADD (10)"),
     ROW("--labels", OPT_NUMBER, labels, 1, 60, "labels of a series, its name among them (9)"),
+    ROW("--metrics", OPT_NUMBER, metrics, 1, BENCH_METRICS,
+        "series of a target, which differ by their metric alone (100)"),
     ROW("--connections", OPT_NUMBER, connections, 1, 10000, "connections (4)"),
     ROW("--pipeline", OPT_NUMBER, pipeline, 1, 100000, "commands in flight on each (16)"),
     ROW("--seconds", OPT_NUMBER, seconds, 1, 86400, "time of the run, at most (5)"),
@@ -34,6 +36,10 @@ static const struct option_row {
     ROW("--step", OPT_NUMBER, step_ms, 1, 86400000, "ms between the samples of a series (1000)"),
     ROW("--jitter", OPT_NUMBER, jitter_ms, 0, 86400000,
         "ms that the samples of a target are early or late, at most (0)"),
+    ROW("--end", OPT_NUMBER, end_ms, 1, INT64_MAX,
+        "time of the last sample, ms since 1970 (a little before now)"),
+    ROW("--pace", OPT_NUMBER, pace, 1, 1000000000,
+        "samples a second, at most; latencies count from when a request was due (no limit)"),
     ROW("--memory", OPT_NUMBER, memory_mb, 1, 1048576, "MB of encoded requests, at most (512)"),
     ROW("--pid", OPT_NUMBER, pid, 1, UINT32_MAX, "process of the server (asked for by INFO)"),
     ROW("--run", OPT_TEXT, run, 0, 0, "name that tells this run's series from others (the time)"),
@@ -193,6 +199,7 @@ static void settle(struct options *opt)
     if (bench_is_http(opt->mode)) opt->pipeline = 1;
     if (opt->mode != BENCH_PING && opt->series < opt->connections)
         complain("there are fewer series than connections", "--series");
+    if (opt->pace && opt->connections != 1) complain("needs --connections 1", "--pace");
     if (opt->jitter_ms * 2 >= opt->step_ms) complain("is not less than half a step", "--jitter");
     if (opt->run[0] == 0)
         snprintf(opt->run, sizeof(opt->run), "%llx", (unsigned long long)time(NULL));
@@ -202,7 +209,7 @@ void options_parse(struct options *opt, int argc, char **argv)
 {
     bool has_mode = false;
     *opt = (struct options){.host = "127.0.0.1", .port = 6380, .http_port = 9201,
-                            .labels = 9, .connections = 4, .pipeline = 16,
+                            .labels = 9, .metrics = BENCH_METRICS, .connections = 4, .pipeline = 16,
                             .seconds = 5, .step_ms = 1000, .memory_mb = 512,
                             .path = "/api/v1/write", .version = 1, .seed = 1,
                             .every_ms = 500, .scrapes = 100};

@@ -62,12 +62,12 @@ static size_t put_label(char *dst, const char *name, const char *value)
 
 static void value_text(char value[64], const struct options *opt, unsigned label, uint64_t series)
 {
-    unsigned long long target = series / BENCH_METRICS;
+    unsigned long long target = series / opt->metrics;
     unsigned long long h = hash_mix(target ^ hash_mix(opt->seed + 1));
     switch (label) {
     case 0:
         snprintf(value, 64, "bench_container_%02u_seconds_total",
-                 (unsigned)(series % BENCH_METRICS));
+                 (unsigned)(series % opt->metrics));
         break;
     case 1: snprintf(value, 64, "%.24s", opt->run); break;
     case 2: snprintf(value, 64, "app-%02llu", h % 97); break;
@@ -102,7 +102,7 @@ static size_t put_labels(char *dst, const struct options *opt, uint64_t series)
             if (pad > sizeof(filler) - 1) pad = sizeof(filler) - 1;
             size_t len = strlen(value);
             snprintf(value + len, sizeof(value) - len, "-%.*s", (int)pad,
-                     filler + (series / BENCH_METRICS) % (sizeof(filler) - pad));
+                     filler + (series / opt->metrics) % (sizeof(filler) - pad));
         }
         if (i < n_names) snprintf(name, sizeof(name), "%s", names[i]);
         else snprintf(name, sizeof(name), "zz_label_%02u", i); /* behind zone: sorted */
