@@ -139,10 +139,16 @@ static void finish_report(struct report *r)
     if (hook) hook(r->text, r->len);
 }
 
+static void on_signal(int sig, siginfo_t *info, void *context);
+
+/* A handler of the program around us, a fuzzer's say, is still asked. */
 static _Noreturn void die(int sig)
 {
-    (void)signal(sig, SIG_DFL);
+    struct sigaction now;
     sigset_t only;
+    if (sigaction(sig, NULL, &now) == 0 && now.sa_flags & SA_SIGINFO &&
+        now.sa_sigaction == on_signal)
+        (void)signal(sig, SIG_DFL);
     (void)sigemptyset(&only);
     (void)sigaddset(&only, sig);
     (void)sigprocmask(SIG_UNBLOCK, &only, NULL);

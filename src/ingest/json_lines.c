@@ -149,6 +149,7 @@ static bool take_text(struct slice *out, struct lines *t, struct cursor *c)
     if (c->at >= c->end) return bad(c, "a text does not end");
     *out = slice_of(from, (size_t)(c->at - from));
     c->at++;
+    if (!utf8_valid(*out)) return bad(c, "a text is not UTF-8");
     return !escaped || unescape(out, t, c);
 }
 
