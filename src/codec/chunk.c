@@ -192,10 +192,15 @@ static size_t find_time(const ts_time *ts, size_t n, ts_time t, bool after)
     return from;
 }
 
+static bool is_sound(const struct chunk_ref *chunk)
+{
+    return chunk->n >= 1 && chunk->n <= CHUNK_POINTS_MAX && !range_empty(chunk->ts);
+}
+
 /* Room for whole sections behind out->n. */
 static status reserve(struct points *out, const struct chunk_ref *chunk)
 {
-    if (chunk->n < 1 || chunk->n > CHUNK_POINTS_MAX || range_empty(chunk->ts)) return ST_CORRUPT;
+    if (!is_sound(chunk)) return ST_CORRUPT;
     return points_reserve(out, value_sections(chunk->n) * SECTION) ? ST_OK : ST_NO_MEMORY;
 }
 
@@ -221,6 +226,27 @@ status chunk_decode_range(struct points *out, struct arena *arena, const struct 
     }
     out->n += n;
     return ST_OK;
+}
+
+status chunk_decode_ticks(ts_time *ts, const struct chunk_ref *chunk)
+{
+    return is_sound(chunk) ? decode_ticks(ts, chunk) : ST_CORRUPT;
+}
+
+size_t chunk_values_room(size_t n)
+{
+    return value_sections(n) * SECTION;
+}
+
+status chunk_decode_values(union value *val, size_t *at, const struct chunk_ref *chunk,
+                           size_t from, size_t to)
+{
+    struct value_column col = values_of(chunk, NULL);
+
+    DASSERT(from < to && to <= chunk->n);
+    if (!is_sound(chunk)) return ST_CORRUPT;
+    *at = from % SECTION;
+    return value_column_decode(val, &col, from / SECTION, (to + SECTION - 1) / SECTION);
 }
 
 status chunk_check(struct arena *arena, const struct chunk_ref *chunk, struct err *err)

@@ -73,6 +73,17 @@ CHECKED status chunk_values_type(enum value_type *out, const uint8_t *values, si
 CHECKED status chunk_decode_range(struct points *out, struct arena *arena,
                                   const struct chunk_ref *chunk, struct time_range range);
 
+/* The columns apart, for who keeps the times of one chunk for others that have the same.
+ *
+ * All n times; ts has room for them. */
+CHECKED status chunk_decode_ticks(ts_time *ts, const struct chunk_ref *chunk);
+
+/* The values [from, to) of a numeric chunk, from < to <= n: *at is where the first of them is
+ * in val, which has room for chunk_values_room() and is written before and behind them. */
+CHECKED status chunk_decode_values(union value *val, size_t *at, const struct chunk_ref *chunk,
+                                   size_t from, size_t to);
+size_t chunk_values_room(size_t n);
+
 /* Decodes everything, and says what is wrong. The arena (may be NULL for numeric
  * types) is where decoded bytes and histograms go. */
 CHECKED status chunk_check(struct arena *arena, const struct chunk_ref *chunk, struct err *err);

@@ -47,6 +47,11 @@ void view_limit_retired(struct cell *cell);
 /* Serves the pins that wait; called between batches and at close. */
 void view_serve_pins(struct cell *cell);
 
+/* Takes what has expired out of the range of a read. */
+CHECKED status view_clip_range(struct view *view, const struct captured *series,
+                               const struct series_entry *entry, struct time_range *range,
+                               struct err *err);
+
 /* Any thread. ST_LIMIT after view_limit_retired() took the view. */
 CHECKED static inline status view_alive(const struct view *view, struct err *err)
 {

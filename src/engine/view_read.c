@@ -126,9 +126,9 @@ static status read_memory(struct reading *rd)
 /* --- retention ------------------------------------------------------------------ */
 
 /* Keyed series count retention from their newest sample, the others from the clock. */
-static status clip_range(struct view *view, const struct captured *series,
-                         const struct series_entry *entry, struct time_range *range,
-                         struct err *err)
+status view_clip_range(struct view *view, const struct captured *series,
+                       const struct series_entry *entry, struct time_range *range,
+                       struct err *err)
 {
     if (!(entry_flags(entry) & SERIES_KEYED)) {
         if (range->from < view->window.oldest) range->from = view->window.oldest;
@@ -150,7 +150,7 @@ status view_read(struct view *view, const struct captured *series, struct time_r
 {
     const struct series_entry *entry = registry_entry(view->cell->registry, series->ordinal);
     TRY(view_alive(view, err));
-    TRY(clip_range(view, series, entry, &range, err));
+    TRY(view_clip_range(view, series, entry, &range, err));
     if (range_empty(range)) return ST_OK;
 
     struct reading rd = {.view = view,

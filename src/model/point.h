@@ -22,6 +22,17 @@ struct points {
     size_t n, cap;
 };
 
+/* Numbers of one series as columns that somebody else owns, ascending in time; not to be
+ * changed. Other types than f64 are converted. */
+struct sample_span {
+    const ts_time *ts;
+    const double *val;
+    size_t n;
+    uint64_t times;   /* which column of times: of one reader, spans with the same number
+                       * have the same n times. Never 0 when there are samples */
+    bool may_be_nan;  /* false: no value is NaN, so none is a stale marker */
+};
+
 CHECKED bool points_reserve(struct points *pts, size_t more);
 CHECKED bool points_push(struct points *pts, ts_time ts, union value val);
 void points_release(struct points *pts); /* accepts a zeroed struct */

@@ -28,6 +28,7 @@ struct histogram;
 /* Which member holds is known from the series' type. */
 union value {
     uint64_t bits; /* f64 bits, i64, u64, bool 0 or 1 */
+    double f64;    /* the same, of an f64 */
     const struct slice *bytes;
     const struct histogram *hist;
 };

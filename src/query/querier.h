@@ -61,6 +61,21 @@ struct select {
 
 struct series_set;
 
+/* One thread's way to read the numbers of a set as columns, without a copy. Several readers
+ * may read one set, or sets of one fetch, at the same time. */
+struct series_reader {
+    const struct series_reader_ops *ops;
+};
+
+struct series_reader_ops {
+    /* The samples of series i, whose type is a number, in the select's range: what read()
+     * would give. The span is valid until the next read with this reader; ask for ascending
+     * i. Polls and charges the budget. */
+    status (*read)(struct series_reader *reader, size_t i, struct sample_span *out,
+                   struct err *err);
+    void (*close)(struct series_reader *reader);
+};
+
 struct series_set_ops {
     /* Series i's samples in the select's range, appended to out in time order.
      * Polls and charges the budget. Worker. */
@@ -73,6 +88,10 @@ struct series_set_ops {
      * the sample's time whose bits are the start (an int64 of ticks), appended to out in
      * time order. NULL: what is behind the set keeps none. Worker. */
     status (*starts)(struct series_set *set, size_t i, struct points *out, struct err *err);
+    /* Opens a reader, to be closed before querier_done(); budget is what it charges. NULL:
+     * the set knows read() alone. Worker. */
+    status (*open_reader)(struct series_set *set, struct query_budget *budget,
+                          struct series_reader **out, struct err *err);
 };
 
 /* The series of one select, sorted by labels (labels_cmp). Two neighbours have the same
@@ -121,6 +140,17 @@ static inline status querier_fetch(struct querier *q, struct fetch **out,
 static inline void querier_done(struct querier *q, struct fetch *fetch)
 {
     if (fetch) q->ops->done(q, fetch);
+}
+
+static inline status series_reader_read(struct series_reader *reader, size_t i,
+                                        struct sample_span *out, struct err *err)
+{
+    return reader->ops->read(reader, i, out, err);
+}
+
+static inline void series_reader_close(struct series_reader *reader)
+{
+    if (reader) reader->ops->close(reader);
 }
 
 static inline status series_read(struct series_set *set, size_t i, struct points *out,

@@ -23,6 +23,7 @@
 #include "base/panic.h"
 #include "base/vec.h"
 #include "engine/view.h"
+#include "engine/view_reader.h"
 #include "index/label_scan.h"
 #include "index/resolve.h"
 
@@ -271,7 +272,10 @@ static status local_read(struct series_set *base, size_t i, struct points *out,
                          struct err *err);
 static status local_last(struct series_set *base, size_t i, struct point *out, bool *found,
                          struct err *err);
-static const struct series_set_ops local_set_ops = {.read = local_read, .last = local_last};
+static status local_open_reader(struct series_set *base, struct query_budget *budget,
+                                struct series_reader **out, struct err *err);
+static const struct series_set_ops local_set_ops = {
+    .read = local_read, .last = local_last, .open_reader = local_open_reader};
 
 static status build_set(struct local_set *set, struct err *err)
 {
@@ -370,6 +374,77 @@ static status local_last(struct series_set *base, size_t i, struct point *out, b
     TRY(budget_poll(fetch->budget, err));
     return view_last(fetch->view, &fetch->series[set->series[i]], set->select->range, out, found,
                      &fetch->arena, err);
+}
+
+/* ---------------------------------------------------------------- readers */
+
+/* Series whose chunks are looked up at once: few at first, for who reads only one. */
+enum { EXPECT_MIN = 16, EXPECT_MAX = 256 };
+
+struct local_reader {
+    struct series_reader base;
+    struct local_set *set;
+    struct query_budget *budget;
+    struct view_reader *columns;
+    size_t first, n, cap;          /* those expected */
+    const struct captured *expected[EXPECT_MAX];
+};
+
+static status expect_from(struct local_reader *rd, size_t i, struct err *err)
+{
+    const struct local_set *set = rd->set;
+    size_t left = set->base.n - i, n = left < rd->cap ? left : rd->cap;
+
+    for (size_t k = 0; k < n; k++) {
+        rd->expected[k] = &set->fetch->series[set->series[i + k]];
+    }
+    rd->n = 0;
+    TRY(view_reader_expect(rd->columns, rd->expected, n, err));
+    rd->first = i;
+    rd->n = n;
+    if (rd->cap < EXPECT_MAX) rd->cap *= 4;
+    return ST_OK;
+}
+
+static status local_reader_read(struct series_reader *base, size_t i, struct sample_span *out,
+                                struct err *err)
+{
+    struct local_reader *rd = container_of(base, struct local_reader, base);
+
+    TRY(budget_poll(rd->budget, err));
+    if (i < rd->first || i - rd->first >= rd->n) TRY(expect_from(rd, i, err));
+    TRY(view_reader_read(rd->columns, i - rd->first, out, err));
+    return budget_samples(rd->budget, out->n, err);
+}
+
+static void local_reader_close(struct series_reader *base)
+{
+    struct local_reader *rd = container_of(base, struct local_reader, base);
+
+    view_reader_close(rd->columns);
+    mem_free(rd);
+}
+
+static const struct series_reader_ops local_reader_ops = {.read = local_reader_read,
+                                                          .close = local_reader_close};
+
+static status local_open_reader(struct series_set *base, struct query_budget *budget,
+                                struct series_reader **out, struct err *err)
+{
+    struct local_set *set = container_of(base, struct local_set, base);
+    struct view_reader *columns;
+
+    DASSERT(!set->select->edges);
+    TRY(view_reader_open(&columns, set->fetch->view, set->select->range, &set->fetch->account,
+                         err));
+    struct local_reader *rd = mem_alloc(sizeof(*rd));
+    *rd = (struct local_reader){.base = {&local_reader_ops},
+                                .set = set,
+                                .budget = budget,
+                                .columns = columns,
+                                .cap = EXPECT_MIN};
+    *out = &rd->base;
+    return ST_OK;
 }
 
 /* ---------------------------------------------------------------- the port */
