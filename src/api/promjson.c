@@ -10,6 +10,8 @@
 #include "base/numfmt.h"
 #include "model/histogram_buckets.h"
 
+enum { FIXED_MAX = 400 }; /* numfmt_fixed() needs 350 */
+
 size_t promjson_time(char *dst, int64_t ms)
 {
     uint64_t size = ms < 0 ? 0 - (uint64_t)ms : (uint64_t)ms;
@@ -142,11 +144,22 @@ static void put_series(struct strbuf *out, const struct promql_result *result,
     strbuf_char(out, '}');
 }
 
+/* [time,"value"]; Prometheus never prints a scalar with an exponent. */
+static void put_scalar(struct strbuf *out, int64_t ms, double v)
+{
+    char text[FIXED_MAX];
+    strbuf_char(out, '[');
+    strbuf_put(out, text, promjson_time(text, ms));
+    strbuf_str(out, ",\"");
+    strbuf_put(out, text, numfmt_fixed(text, v, sizeof(text)));
+    strbuf_str(out, "\"]");
+}
+
 static void put_value(struct strbuf *out, const struct promql_result *result, size_t n)
 {
     char text[NUMFMT_MAX];
     switch (result->type) {
-    case KIND_SCALAR: put_sample(out, promvalue_ms(result, result->start), result->scalar); return;
+    case KIND_SCALAR: put_scalar(out, promvalue_ms(result, result->start), result->scalar); return;
     case KIND_STRING:
         strbuf_char(out, '[');
         strbuf_put(out, text, promjson_time(text, promvalue_ms(result, result->start)));

@@ -202,7 +202,7 @@ static status run_subquery(struct range_pass *p)
 
     TRY(subquery_frame(p->call.ev, p->call.frame, sub, &p->inner, &empty));
     if (empty) return ST_OK;
-    return eval_vector(p->call.ev, &p->inner, sub->subquery.expr, &p->sink);
+    return subquery_columns(p->call.ev, &p->inner, sub, &p->sink);
 }
 
 static status run_selector(struct range_pass *p)
@@ -343,7 +343,7 @@ static status gather_range(struct gather *g, const struct frame *f, const struct
     if (range->kind == EXPR_SUBQUERY) {
         TRY(subquery_frame(g->ev, f, range, &g->inner, &empty));
         if (empty) return ST_OK;
-        return eval_vector(g->ev, &g->inner, range->subquery.expr, &g->sink);
+        return subquery_columns(g->ev, &g->inner, range, &g->sink);
     }
     struct series_set *set = g->ev->sets[range->matrix.vec->vec.select];
     for (size_t i = 0, next; i < set->n; i = next) {

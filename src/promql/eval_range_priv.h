@@ -127,6 +127,11 @@ void range_ignored_hist(struct range_call *rc, const struct window *w);
 CHECKED status subquery_frame(struct eval *ev, const struct frame *f, const struct expr *sub,
                               struct frame *out, bool *empty);
 
+/* The columns of a subquery at its inner steps. Where names go at once, those of the same
+ * labels are one; they fail where they meet. */
+CHECKED status subquery_columns(struct eval *ev, const struct frame *inner, const struct expr *sub,
+                                struct sink *sink);
+
 /* A column's values with their times. */
 CHECKED status samples_from_column(struct eval *ev, const struct frame *f,
                                    const struct column *col, struct samples *out);

@@ -36,6 +36,19 @@ status subquery_frame(struct eval *ev, const struct frame *f, const struct expr 
     return ST_OK;
 }
 
+status subquery_columns(struct eval *ev, const struct frame *inner, const struct expr *sub,
+                        struct sink *sink)
+{
+    const struct expr *e = sub->subquery.expr;
+    struct matrix m;
+
+    if (ev->delayed || e->kind == EXPR_VECTOR) return eval_vector(ev, inner, e, sink);
+    /* Where names go at once, what were two series may be one, if they do not meet. */
+    TRY(eval_matrix(ev, inner, e, &m));
+    TRY(matrix_join_same(ev, inner, &m));
+    return matrix_put(ev, &m, sink);
+}
+
 /* A hint speaks of the sample before, which need not be the one of the step before. */
 static const struct histogram *without_hint(struct eval *ev, const struct histogram *h)
 {

@@ -40,14 +40,14 @@ static bool float_is_reset(struct range_call *rc, const struct samples *s, size_
     return s->starts.n && samples_restarted(s, s->t.ptr[i - 1], s->t.ptr[i]);
 }
 
-static double reset_correction(struct range_call *rc, const struct window *w)
+/* The change of a counter over a window, given the difference of its ends. What resets took
+ * is added one by one, in their order: so is Prometheus' rounding. */
+static double reset_correction(struct range_call *rc, const struct window *w, double change)
 {
-    double sum = 0;
-
     for (size_t i = w->lo + 1; i < w->hi; i++) {
-        if (float_is_reset(rc, w->all, i)) sum += w->all->v.ptr[i - 1];
+        if (float_is_reset(rc, w->all, i)) change += w->all->v.ptr[i - 1];
     }
-    return sum;
+    return change;
 }
 
 /* A change between the first and the last of n samples, and where they begin. */
@@ -120,7 +120,7 @@ static bool extrapolated(struct range_call *rc, const struct window *w, bool cou
                             .t0 = w->t[0],
                             .t1 = w->t[w->n - 1],
                             .n = w->n};
-    if (counter && rc->has_resets) change.v += reset_correction(rc, w);
+    if (counter && rc->has_resets) change.v = reset_correction(rc, w, change.v);
     if (counter) (void)begin_inside(w, &change, w->v[0]);
     double factor = extrapolation(rc, w, &change, counter);
     if (rate) factor /= rc->seconds;

@@ -101,13 +101,21 @@ static status check_factors(struct eval *ev, const struct frame *f, const struct
     return ST_OK;
 }
 
+static bool any_sample_kernel(struct range_call *rc, const struct window *w,
+                              struct range_out *out)
+{
+    (void)rc;
+    out->val = (double)(w->n + w->hn);
+    return out->val > 0;
+}
+
 /* Checks the factors when the first series comes. */
 struct smooth_sink {
     struct sink sink;
     struct eval *ev;
     const struct frame *frame;
     const struct expr *call;
-    struct sink *to;
+    struct sink *to;        /* NULL: columns are only checked */
     bool checked;
 };
 
@@ -117,14 +125,19 @@ static status smooth_put(struct sink *sink, struct column *col)
 
     if (!s->checked) TRY(check_factors(s->ev, s->frame, s->call));
     s->checked = true;
-    return sink_put(s->to, col);
+    return s->to ? sink_put(s->to, col) : ST_OK;
 }
 
 status fn_double_exponential_smoothing(struct eval *ev, const struct frame *f,
                                        const struct expr *call, struct sink *sink)
 {
     static const struct range_kernel kernel = {.fn = double_exponential_smoothing_kernel};
+    static const struct range_kernel any_sample = {.fn = any_sample_kernel};
     struct smooth_sink check = {{smooth_put}, ev, f, call, sink, false};
 
-    return eval_range(ev, f, call, &kernel, &check.sink);
+    TRY(eval_range(ev, f, call, &kernel, &check.sink));
+    if (check.checked) return ST_OK;
+    /* No series has two samples; one asks for the factors already. */
+    check.to = NULL;
+    return eval_range(ev, f, call, &any_sample, &check.sink);
 }

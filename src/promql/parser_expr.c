@@ -391,6 +391,18 @@ static bool parse_fill(struct parser *p, struct vector_matching *m)
     }
 }
 
+/* The labels behind group_left or group_right, which may be missing: what follows must then be
+ * the other operand or a fill modifier. */
+static bool parse_include(struct parser *p, struct vector_matching *m)
+{
+    const struct token *t = parser_peek(p);
+    bool missing = begins_expr(t) || t->kind == TOKEN_FILL || t->kind == TOKEN_FILL_LEFT ||
+                   t->kind == TOKEN_FILL_RIGHT;
+
+    if (missing && t->kind != TOKEN_LPAREN) return true;
+    return parse_label_list(p, &m->include, &m->n_include);
+}
+
 static bool parse_matching(struct parser *p, struct vector_matching *m)
 {
     if (parser_is(p, TOKEN_ON) || parser_is(p, TOKEN_IGNORING)) {
@@ -399,8 +411,7 @@ static bool parse_matching(struct parser *p, struct vector_matching *m)
         if (parser_is(p, TOKEN_GROUP_LEFT) || parser_is(p, TOKEN_GROUP_RIGHT)) {
             bool left = parser_take(p).kind == TOKEN_GROUP_LEFT;
             m->card = left ? CARD_MANY_TO_ONE : CARD_ONE_TO_MANY;
-            if (parser_is(p, TOKEN_LPAREN) && !parse_label_list(p, &m->include, &m->n_include))
-                return false;
+            if (!parse_include(p, m)) return false;
         }
     }
     return parse_fill(p, m);

@@ -12,15 +12,13 @@ Exit 0 the same, 1 not, 77 a program is missing.
 """
 import os
 import random
-import shutil
 import struct
-import subprocess
 import sys
-import tempfile
 import time
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "integration"))
-import tsinktest as tt  # pylint: disable=wrong-import-position
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import peer_prometheus as peer  # pylint: disable=wrong-import-position
+from peer_prometheus import tt  # pylint: disable=wrong-import-position
 
 STALE = 0x7FF0000000000002
 NAN = 0x7FF8000000000001
@@ -195,36 +193,7 @@ def read_chunks(port, queries):
     return out
 
 
-# ---- the peer ------------------------------------------------------------------------------
-
-class Prometheus:
-    def __init__(self, scratch, name, *options, config=""):
-        self.port = tt.free_ports(1)[0]
-        path = os.path.join(scratch, name + ".yml")
-        with open(path, "w", encoding="utf-8") as file:
-            file.write("global: {}\n" + config)
-        self.log = os.path.join(scratch, name + ".log")
-        with open(self.log, "wb") as log:
-            self.process = subprocess.Popen(
-                ["prometheus", "--config.file=" + path, "--log.level=warn",
-                 "--storage.tsdb.path=" + os.path.join(scratch, name),
-                 "--web.listen-address=127.0.0.1:%d" % self.port] + list(options),
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        end = time.monotonic() + tt.PATIENCE_S
-        while True:
-            try:
-                if tt.http_once(self.port, "GET", "/-/ready").code == 200:
-                    return
-            except (OSError, tt.Broken):
-                pass
-            if time.monotonic() > end or self.process.poll() is not None:
-                raise AssertionError("prometheus does not start:\n" + tt.read_text(self.log))
-            time.sleep(0.1)
-
-    def stop(self):
-        self.process.terminate()
-        self.process.wait(tt.PATIENCE_S)
-
+# ---- what is compared ------------------------------------------------------------------------
 
 def hists_between(hists, labels, query):
     """What was written of a series of histograms in the query's range."""
@@ -266,16 +235,21 @@ def compare_chunks(want, got):
             tt.equal(without_end(b[1]), without_end(a[1]), "chunks of %s" % (a[0],))
 
 
-def run(scratch, server):
+def run(scratch):
+    with tt.Server("--retention", "0") as server:
+        compare(scratch, server)
+
+
+def compare(scratch, server):
     rng = random.Random(20260101)
     now = int(time.time() * 1000) - 1800 * 1000
-    peer = Prometheus(scratch, "peer", "--web.enable-remote-write-receiver",
-                      "--enable-feature=native-histograms")
+    prom = peer.Prometheus(scratch, "peer", "--web.enable-remote-write-receiver",
+                           "--enable-feature=native-histograms")
     reader = None
     try:
         hists = hist_series(rng, now)
         body = write_body(float_series(rng, now), hists)
-        for port in (peer.port, server.http_port):
+        for port in (prom.port, server.http_port):
             answer = tt.http_once(port, "POST", "/api/v1/write", body, tt.WRITE_HEADERS)
             tt.check(answer.code in (200, 204), "write: %d %r" % (answer.code, answer.body[:300]))
         everything = [(now - 1000, now + 3600000, [(0, "job", "peer")])]
@@ -284,44 +258,29 @@ def run(scratch, server):
                    (now, now + 1000000, [(3, "__name__", "hist.*"), (0, "job", "peer")]),
                    (now, now + 1000, [(0, "job", "nobody")])]
         for name, queries in (("everything", everything), ("several", several)):
-            compare_samples(read_samples(peer.port, queries),
+            compare_samples(read_samples(prom.port, queries),
                             read_samples(server.http_port, queries), hists, queries, name)
             print("ok - samples: " + name)
-        compare_chunks(read_chunks(peer.port, everything),
+        compare_chunks(read_chunks(prom.port, everything),
                        read_chunks(server.http_port, everything))
         print("ok - streamed chunks are the same bytes")
 
-        reader = Prometheus(scratch, "reader", config="remote_read:\n  - url: http://127.0.0.1:%d"
-                            "/api/v1/read\n    read_recent: true\n" % server.http_port)
+        url = "http://127.0.0.1:%d/api/v1/read" % server.http_port
+        reader = peer.Prometheus(scratch, "reader", config="remote_read:\n  - url: %s\n"
+                                 "    read_recent: true\n" % url)
         for expr in ('sum by (__name__) ({job="peer",__name__!~"hist.*|odd"})',
                      'rate(counter[5m])', 'count({job="peer",__name__!~"hist.*"})', 'small > 50'):
             asked = "/api/v1/query_range?query=%s&start=%d&end=%d&step=60" % (
                 tt.urllib.parse.quote(expr), now // 1000, now // 1000 + 1500)
             answers = [tt.http_once(port, "GET", asked).json()["data"]
-                       for port in (peer.port, reader.port)]
+                       for port in (prom.port, reader.port)]
             tt.equal(answers[1], answers[0], expr)
             print("ok - through another Prometheus: " + expr)
     finally:
-        peer.stop()
+        prom.stop()
         if reader:
             reader.stop()
 
 
-def main():
-    if not shutil.which("prometheus"):
-        print("1..0 # SKIP the package prometheus is not installed")
-        return 77
-    scratch = tempfile.mkdtemp(prefix="tsink-peer-")
-    try:
-        with tt.Server("--retention", "0") as server:
-            run(scratch, server)
-    except AssertionError as failure:
-        print("not ok - %s" % failure)
-        return 1
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(peer.main(run))

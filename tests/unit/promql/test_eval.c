@@ -83,6 +83,8 @@ static const struct eval_case stable[] = {
     {"-{__name__=~\"early|late\"}", 0, 400000, 400000,
      "error: vector cannot contain metrics with the same labelset\n"},
     {"abs({__name__=~\"early|late\"})", 0, 400000, 400000, "{} 1 2\n"},
+    {"sum_over_time(abs({__name__=~\"early|late\"})[400s:200s])", 400000, 0, 0, "{} 3\n"},
+    {"abs({__name__=~\"early|late\"})[400s:200s]", 400000, 0, 0, "{} 1@200000 2@400000\n"},
     {"label_replace(last_over_time(m{a=\"1\"}[1m]), \"n\", \"$1\", \"__name__\", \"(.)\")", 0, 0, 0,
      "m{a=\"1\",n=\"m\"} 1\n"},
 };

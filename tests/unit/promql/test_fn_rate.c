@@ -10,6 +10,7 @@ static const char *const lines[] = {
     "line 0 10 20 30 40 0",
     "flat 7 7 7 7",
     "inf_total Inf Inf Inf",
+    "tenths_total 1.3 1.2 1.6 0.1",
     "one 4",
     NULL,
 };
@@ -29,6 +30,8 @@ static const struct eval_case cases[] = {
      "{} 0\ninfo: PromQL info: metric might not be a counter, name does not end in "
      "_total/_sum/_count/_bucket: \"flat\" (1:6)\n"},
     {"delta(flat[3m])", 180000, 0, 0, "{} 0\n"},
+    /* (-1.2 + 1.3) + 1.6 as Prometheus rounds, not -1.2 + (1.3 + 1.6); times 240 / 180 */
+    {"increase(tenths_total[4m])", 180000, 0, 0, "{} 2.2666666666666666\n"},
     {"rate(inf_total[3m])", 120000, 0, 0, "{} NaN\n"},
     {"irate(c_total[5m])", 0, 300000, 60000, "{} _ 1 1 0.5 1 1\n"},
     {"idelta(c_total[5m])", 0, 300000, 60000, "{} _ 60 60 -90 60 60\n"},
@@ -61,6 +64,10 @@ static const struct eval_case cases[] = {
      "error: invalid smoothing factor. Expected: 0 < sf < 1, got: 1.000000\n"},
     {"double_exponential_smoothing(line[4m], 0.5, -1)", 180000, 0, 0,
      "error: invalid trend factor. Expected: 0 < tf < 1, got: -1.000000\n"},
+    {"double_exponential_smoothing(one[4m], 0.5, 0)", 60000, 0, 0,
+     "error: invalid trend factor. Expected: 0 < tf < 1, got: 0.000000\n"},
+    {"double_exponential_smoothing(one[4m], 0.5, 0.5)", 60000, 0, 0, ""},
+    {"double_exponential_smoothing(none[4m], 2, 2)", 60000, 0, 0, ""},
 };
 
 START_TEST(test_rates)

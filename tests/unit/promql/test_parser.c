@@ -260,6 +260,10 @@ static const struct {
      "provided, expected 1, got 2"},
     {"topk(m)", "1:1: parse error: wrong number of arguments for aggregate expression provided, "
      "expected 2, got 1"},
+    {"a * on(x) group_left == b",
+     "1:22: parse error: unexpected <op:==> in grouping opts, expected \"(\""},
+    {"a * on(x) group_right",
+     "1:22: parse error: unexpected end of input in grouping opts, expected \"(\""},
     {"a + on b", "1:8: parse error: unexpected identifier \"b\" in grouping opts, expected "
      "\"(\""},
     {"a + fill(b) c", "1:10: parse error: unexpected identifier \"b\""},
