@@ -221,7 +221,7 @@ static void list_and_del(struct task *task)
     }
     for (uint32_t i = 0; i < n_ordinals && n < n_live; i++) {
         const struct series_entry *entry = registry_entry(reg, i);
-        if (entry_flags(entry) & SERIES_LIVE) del->ids[n++] = entry->id;
+        if (entry_visible(entry)) del->ids[n++] = entry->id;
     }
     begin_del(del, n);
 }

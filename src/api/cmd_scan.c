@@ -42,7 +42,7 @@ static void look_at(struct scan *scan, const struct registry *reg, uint32_t ordi
 {
     const struct series_entry *entry = registry_entry(reg, ordinal);
 
-    if (!(entry_flags(entry) & SERIES_LIVE) || keyspace_is_expired(scan->app, entry)) {
+    if (!entry_visible(entry) || keyspace_is_expired(scan->app, entry)) {
         scan->looked++;
         return;
     }

@@ -197,7 +197,7 @@ static void look(struct keyspace *ks)
     for (size_t i = 0; i < LOOK_SLICE && ks->looked < n; i++) {
         const struct series_entry *entry = registry_entry(reg, ks->looked++);
         const struct series_attrs *attrs = entry_attrs(entry);
-        if (!(entry_flags(entry) & SERIES_LIVE) || !attrs || !attrs->expire_ms) continue;
+        if (!entry_visible(entry) || !attrs || !attrs->expire_ms) continue;
         if (!push(ks, attrs->expire_ms, entry->id)) {
             ks->looked--; /* no memory now: again in a moment */
             return;
@@ -297,11 +297,11 @@ uint32_t keyspace_random(struct app *app)
     for (int i = 0; i < RANDOM_PROBES; i++) {
         at = (uint32_t)rng_below(&app->keyspace->rng, n);
         const struct series_entry *entry = registry_entry(reg, at);
-        if ((entry_flags(entry) & SERIES_LIVE) && !keyspace_is_expired(app, entry)) return at;
+        if (entry_visible(entry) && !keyspace_is_expired(app, entry)) return at;
     }
     for (uint32_t i = 0; i < n; i++) {
         const struct series_entry *entry = registry_entry(reg, (at + i) % n);
-        if (!(entry_flags(entry) & SERIES_LIVE) || keyspace_is_expired(app, entry)) continue;
+        if (!entry_visible(entry) || keyspace_is_expired(app, entry)) continue;
         return (at + i) % n;
     }
     return ORDINAL_NONE;

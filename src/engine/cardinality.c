@@ -130,7 +130,7 @@ static status walk(struct db *db, const _Atomic bool *cancelled, struct tables *
         if (i % POLL_EVERY == 0 && cancelled &&
             atomic_load_explicit(cancelled, memory_order_relaxed))
             st = ST_CANCELLED;
-        if (!(entry_flags(registry_entry(reg, i)) & SERIES_LIVE)) continue;
+        if (!entry_visible(registry_entry(reg, i))) continue;
         struct labels labels = registry_labels(reg, i, &scratch);
         if ((labels.n && !labels.ptr) || !count_series(t, labels, out)) st = ST_NO_MEMORY;
         arena_reset(&scratch);

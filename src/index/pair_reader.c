@@ -48,6 +48,7 @@ struct reading {
 
 static const struct slice metric_name = {LABEL_NAME, sizeof(LABEL_NAME) - 1};
 static const struct slice key_name = {LABEL_KEY, sizeof(LABEL_KEY) - 1};
+static const struct slice starts_name = {LABEL_STARTS, sizeof(LABEL_STARTS) - 1};
 
 struct pair_reader *pair_reader_new(const struct registry *reg)
 {
@@ -170,7 +171,7 @@ static status read_labels(struct reading *r, struct slice metric, struct slice m
     if (!placed) of_metric = find_pair(reader, metric_raw, 1, &name);
     while (r->left.len) {
         TRY(read_label(r, &label, &pair));
-        if (slice_eq(label.name, key_name)) *keyed = true;
+        *keyed |= slice_eq(label.name, key_name) || slice_eq(label.name, starts_name);
         if (!placed && slice_cmp(metric_name, label.name) < 0) {
             if (!add_label(reader, of_metric, &name)) return ST_NO_MEMORY;
             placed = true;

@@ -23,7 +23,8 @@ struct pair_list {
     size_t n;
     const struct label *unknown; /* point into the identity */
     size_t n_unknown;
-    bool keyed;                  /* has `__key__`: then the rest says nothing */
+    bool keyed;                  /* has `__key__`, or is a companion: then the rest says
+                                  * nothing */
 };
 
 /* *out is valid until the next call and while identity is; identity itself must stay until

@@ -19,6 +19,7 @@ enum { SPELLINGS_A_SERIES = 8, SPELLINGS_FREE = 65536 };
 
 static const struct slice key_name = {LABEL_KEY, sizeof(LABEL_KEY) - 1};
 static const struct slice tenant_name = {LABEL_TENANT, sizeof(LABEL_TENANT) - 1};
+static const struct slice starts_name = {LABEL_STARTS, sizeof(LABEL_STARTS) - 1};
 
 /* ---------------------------------------------------------------- life */
 
@@ -249,6 +250,14 @@ uint64_t registry_key_hash(struct slice tenant, struct slice key)
     return tenant.len ? hash ^ hash_mix(hash_slice(tenant)) : hash;
 }
 
+/* What the text beside the pairs makes of the series. */
+static uint8_t kind_of(const struct series_new *make, struct slice key)
+{
+    uint64_t parent, place;
+    if (!key.ptr) return 0;
+    return starts_name_parse(make->labels, &parent, &place) ? SERIES_HIDDEN : SERIES_KEYED;
+}
+
 /* Last of all. Room in births was reserved. */
 static void publish_birth(struct registry *reg, uint32_t ordinal)
 {
@@ -273,8 +282,8 @@ static void show(struct registry *reg, uint32_t ordinal, const struct series_new
     atomic_store_explicit(&entry->attrs, attrs, memory_order_relaxed);
     if (entry_gen(entry) == 0) atomic_store_explicit(&entry->gen, 1, memory_order_relaxed);
     registry_raise_next_id(reg, entry->id + 1);
-    atomic_store_explicit(&entry->flags, SERIES_LIVE | (key.ptr ? SERIES_KEYED : 0),
-                          memory_order_release);
+    uint8_t kind = kind_of(make, key);
+    atomic_store_explicit(&entry->flags, SERIES_LIVE | kind, memory_order_release);
     if (ordinal >= segvec_len(&reg->entries)) segvec_publish(&reg->entries, ordinal + 1);
 
     for (size_t i = 0; i < reg->scratch.len && !reg->bulk; i++) {
@@ -284,7 +293,8 @@ static void show(struct registry *reg, uint32_t ordinal, const struct series_new
         }
     }
     id_pages_put(&reg->ids, entry->id, ordinal);
-    if (key.ptr) {
+    if (kind == SERIES_HIDDEN) atomic_fetch_add_explicit(&reg->n_hidden, 1, memory_order_release);
+    if (kind == SERIES_KEYED) {
         struct slice tenant = labels_get(make->labels, tenant_name);
         id_table_put(&reg->keys, registry_key_hash(tenant, key), ordinal);
         atomic_fetch_add_explicit(&reg->n_keyed, 1, memory_order_release);
@@ -352,7 +362,8 @@ status registry_add(uint32_t *ordinal, struct registry *reg, const struct series
     next_scratch(reg);
     for (size_t i = 0; i < make->labels.n; i++) {
         const struct label *label = &make->labels.ptr[i];
-        if (slice_eq(label->name, key_name)) {
+        uint64_t parent, place;
+        if (slice_eq(label->name, key_name) || starts_name_parse(make->labels, &parent, &place)) {
             key = label->value;
             continue;
         }
@@ -392,6 +403,8 @@ void registry_remove(struct registry *reg, uint32_t ordinal)
     ordinal_bits_set(&reg->dead, ordinal);
     atomic_fetch_add_explicit(&entry->gen, 1, memory_order_release);
     id_pages_remove(&reg->ids, entry->id);
+    if (flags & SERIES_HIDDEN)
+        atomic_fetch_sub_explicit(&reg->n_hidden, 1, memory_order_release);
     if (flags & SERIES_KEYED) {
         atomic_fetch_sub_explicit(&reg->n_keyed, 1, memory_order_release);
         struct slice tenant = registry_label(reg, ordinal, tenant_name);
@@ -528,7 +541,10 @@ uint32_t registry_by_id_near(const struct registry *reg, series_id id,
 struct labels registry_labels(const struct registry *reg, uint32_t ordinal,
                               struct arena *arena)
 {
-    struct packed list = packed_open(packed_of(reg, entry_at(reg, ordinal)));
+    const struct series_entry *entry = entry_at(reg, ordinal);
+    struct packed list = packed_open(packed_of(reg, entry));
+    bool hidden = entry_flags(entry) & SERIES_HIDDEN;
+    const struct slice text_name = hidden ? starts_name : key_name;
     size_t n = list.n + list.keyed, at = 0;
     struct label *labels = arena_try_array(arena, n ? n : 1, sizeof(*labels));
     if (!labels) return (struct labels){NULL, n ? n : 1};
@@ -537,16 +553,16 @@ struct labels registry_labels(const struct registry *reg, uint32_t ordinal,
     while (list.n > 0) {
         const struct pair *pair = pair_at(reg, packed_next(&list));
         struct slice name = dict_text(reg->names, pair->name);
-        if (key_due && slice_cmp(key_name, name) < 0) {
+        if (key_due && slice_cmp(text_name, name) < 0) {
             key_due = false;
-            labels[at++] = (struct label){.name = key_name};
+            labels[at++] = (struct label){.name = text_name};
         }
         labels[at++] = (struct label){name, dict_text(reg->values, pair->value)};
     }
-    if (key_due) labels[at++] = (struct label){.name = key_name};
+    if (key_due) labels[at++] = (struct label){.name = text_name};
     struct slice key = packed_key(&list);
     for (size_t i = 0; list.keyed && i < n; i++) {
-        if (labels[i].name.ptr == key_name.ptr) labels[i].value = key;
+        if (labels[i].name.ptr == text_name.ptr) labels[i].value = key;
     }
     return (struct labels){labels, n};
 }
@@ -563,8 +579,9 @@ uint32_t registry_value_of(const struct registry *reg, uint32_t ordinal, uint32_
 
 struct slice registry_key(const struct registry *reg, uint32_t ordinal)
 {
-    struct packed list = packed_open(packed_of(reg, entry_at(reg, ordinal)));
-    if (!list.keyed) return (struct slice){"", 0};
+    const struct series_entry *entry = entry_at(reg, ordinal);
+    struct packed list = packed_open(packed_of(reg, entry));
+    if (!list.keyed || (entry_flags(entry) & SERIES_HIDDEN)) return (struct slice){"", 0};
     while (list.n > 0) (void)packed_next(&list);
     return packed_key(&list);
 }
@@ -628,7 +645,7 @@ uint32_t registry_n_ordinals(const struct registry *reg)
 struct registry_counts registry_counts(const struct registry *reg)
 {
     return (struct registry_counts){
-        .n_series = reg->n_series,
+        .n_series = reg->n_series - registry_n_hidden(reg),
         .n_dead = atomic_load_explicit(&reg->dead.n, memory_order_relaxed),
         .n_births = registry_n_births(reg),
         .n_pairs = n_pairs(reg) - reg->n_pairs_gone,

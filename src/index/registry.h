@@ -36,6 +36,8 @@
 enum series_flag {
     SERIES_LIVE = 1,  /* set last when a series is added, cleared by its removal */
     SERIES_KEYED = 2, /* has `__key__` */
+    SERIES_HIDDEN = 4, /* a companion: no reader of names sees it (registry_starts.c) */
+    SERIES_STARTED = 8, /* has one; comes and goes while the series lives */
 };
 
 /* One a series, found by ordinal; any thread may read the entry of an ordinal that it
@@ -155,10 +157,27 @@ static inline uint8_t entry_flags(const struct series_entry *entry)
     return atomic_load_explicit(&entry->flags, memory_order_acquire);
 }
 
+/* Alive, and for everybody to see. */
+static inline bool entry_visible(const struct series_entry *entry)
+{
+    return (entry_flags(entry) & (SERIES_LIVE | SERIES_HIDDEN)) == SERIES_LIVE;
+}
+
 static inline const struct series_attrs *entry_attrs(const struct series_entry *entry)
 {
     return atomic_load_explicit(&entry->attrs, memory_order_acquire);
 }
+
+/* The companion that keeps this series' start timestamps, or ORDINAL_NONE; and the series
+ * whose companion this one is. Any registered reader. */
+uint32_t registry_starts(const struct registry *reg, uint32_t ordinal);
+uint32_t registry_parent(const struct registry *reg, uint32_t ordinal);
+
+/* Whether registry_starts() shall look. Owner. */
+void registry_set_started(struct registry *reg, uint32_t ordinal, bool started);
+
+/* Companions alive; any thread. */
+uint32_t registry_n_hidden(const struct registry *reg);
 
 /* The canonical label set. The array is in the arena, its texts are the registry's: they
  * stay while the reader is registered or the series is alive. ptr NULL (and n > 0) when
@@ -186,7 +205,7 @@ uint64_t registry_first_birth(const struct registry *reg); /* not forgotten; own
 uint32_t registry_n_ordinals(const struct registry *reg);
 
 struct registry_counts {
-    uint64_t n_series;  /* alive */
+    uint64_t n_series;  /* alive, without companions */
     uint64_t n_dead;    /* in quarantine */
     uint64_t n_births;
     uint32_t n_pairs, n_names, n_values; /* in use */

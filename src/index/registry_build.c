@@ -29,6 +29,7 @@ enum {
 };
 
 static const struct slice key_name = {LABEL_KEY, sizeof(LABEL_KEY) - 1};
+static const struct slice starts_name = {LABEL_STARTS, sizeof(LABEL_STARTS) - 1};
 static const struct slice metric_name = {LABEL_NAME, sizeof(LABEL_NAME) - 1};
 
 #define DAMAGED(err, ...) err_set(err, ST_CORRUPT, __VA_ARGS__)
@@ -43,7 +44,7 @@ struct pair_text {
 struct build {
     struct registry *reg;
     struct record *records;
-    uint32_t n, n_keyed;
+    uint32_t n, n_keyed, n_hidden;
     uint32_t *ranks;             /* of a name id in the order of texts */
     uint32_t metric_rank;        /* of __name__; UINT32_MAX: there is none */
     struct pair_text *texts;     /* by pair id; __name__'s: the value alone */
@@ -128,7 +129,8 @@ static status prepare(struct build *b)
             !ordinal_bits_reserve(&reg->dead, i) || !id_pages_reserve(&reg->ids, rec->id))
             return ST_NO_MEMORY;
         id_pages_put(&reg->ids, rec->id, i);
-        b->n_keyed += rec->packed[0] & 1;
+        b->n_keyed += (rec->packed[0] & 1) && !rec->hidden;
+        b->n_hidden += rec->hidden;
         if (!rec->attrs) continue;
         struct series_attrs *attrs = pool_alloc(&reg->pool, sizeof(*attrs));
         if (!attrs) return ST_NO_MEMORY;
@@ -136,6 +138,7 @@ static status prepare(struct build *b)
         atomic_store_explicit(&entry_at(reg, i)->attrs, attrs, memory_order_relaxed);
     }
     atomic_store_explicit(&reg->n_keyed, b->n_keyed, memory_order_relaxed);
+    atomic_store_explicit(&reg->n_hidden, b->n_hidden, memory_order_relaxed);
     if (!identity_reserve(reg->identity, b->n) || !id_table_reserve(&reg->keys, b->n_keyed))
         return ST_NO_MEMORY;
     TRY(rank_names(b));
@@ -198,11 +201,12 @@ static bool put_metric(struct entries_task *task, struct packed list)
     return put_text(task, (struct slice){"", 0});
 }
 
-static bool put_key(struct entries_task *task, const uint8_t *packed)
+static bool put_key(struct entries_task *task, const struct record *rec)
 {
-    struct packed all = packed_open(packed);
+    struct packed all = packed_open(rec->packed);
     while (all.n > 0) (void)packed_next(&all);
-    return put_text(task, key_name) && put_text(task, packed_key(&all));
+    return put_text(task, rec->hidden ? starts_name : key_name) &&
+           put_text(task, packed_key(&all));
 }
 
 /* The identity's bytes (model/label.h) from the texts as the dictionaries hold them;
@@ -210,8 +214,8 @@ static bool put_key(struct entries_task *task, const uint8_t *packed)
 static status make_identity(struct entries_task *task, uint32_t ordinal)
 {
     const struct build *b = task->build;
-    const uint8_t *packed = b->records[ordinal].packed;
-    struct packed list = packed_open(packed);
+    const struct record *rec = &b->records[ordinal];
+    struct packed list = packed_open(rec->packed);
     task->identity.len = 0;
     bool ok = put_metric(task, list);
     uint32_t before = 0;
@@ -226,14 +230,14 @@ static status make_identity(struct entries_task *task, uint32_t ordinal)
         if (key_due) {
             struct slice name = dict_text(b->reg->names, pair_at(b->reg, id)->name);
             if (slice_cmp(key_name, name) < 0) {
-                ok = put_key(task, packed);
+                ok = put_key(task, rec);
                 key_due = false;
             }
         }
         if (text->rank == b->metric_rank) continue;
         ok = ok && put_raw(task, text);
     }
-    if (key_due) ok = ok && put_key(task, packed);
+    if (key_due) ok = ok && put_key(task, rec);
     return ok ? ST_OK : ST_NO_MEMORY;
 }
 
@@ -257,7 +261,7 @@ static status hash_entry(struct entries_task *task, uint32_t ordinal)
 static void make_entry(struct registry *reg, const struct record *rec, uint32_t ordinal)
 {
     struct series_entry *entry = entry_at(reg, ordinal);
-    bool keyed = rec->packed[0] & 1;
+    uint8_t kind = rec->hidden ? SERIES_HIDDEN : rec->packed[0] & 1 ? SERIES_KEYED : 0;
     entry->id = rec->id;
     entry->place = rec->place;
     entry->pairs = rec->to;
@@ -265,8 +269,7 @@ static void make_entry(struct registry *reg, const struct record *rec, uint32_t 
     entry->type = rec->type;
     memcpy(packed_store_at(&reg->packed, rec->to), rec->packed, rec->len);
     atomic_store_explicit(&entry->gen, 1, memory_order_relaxed);
-    atomic_store_explicit(&entry->flags, SERIES_LIVE | (keyed ? SERIES_KEYED : 0),
-                          memory_order_relaxed);
+    atomic_store_explicit(&entry->flags, SERIES_LIVE | kind, memory_order_relaxed);
 }
 
 static void run_entries(void *ctx)

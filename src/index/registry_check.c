@@ -46,7 +46,7 @@ static status check_series(const struct registry *reg, uint32_t ordinal, struct 
 /* 2. Live and dead add up. have[pair] becomes the number of live series with it. */
 static status check_entries(const struct registry *reg, uint32_t *have, struct err *err)
 {
-    uint64_t n_live = 0, n_keyed = 0;
+    uint64_t n_live = 0, n_keyed = 0, n_hidden = 0;
     struct arena arena;
     status st = ST_OK;
     arena_init(&arena, NULL, 4096);
@@ -57,10 +57,14 @@ static status check_entries(const struct registry *reg, uint32_t *have, struct e
             st = BROKEN("series %u: alive and in the dead set", i);
         } else if (live) {
             struct packed list = packed_open(packed_of(reg, entry));
+            bool hidden = entry_flags(entry) & SERIES_HIDDEN;
+            if (hidden && (!list.keyed || list.n))
+                st = BROKEN("series %u: a companion with labels", i);
             while (list.n > 0) have[packed_next(&list)]++;
             n_live++;
-            n_keyed += list.keyed;
-            st = check_series(reg, i, &arena, err);
+            n_keyed += list.keyed && !hidden;
+            n_hidden += hidden;
+            if (st == ST_OK) st = check_series(reg, i, &arena, err);
             arena_reset(&arena);
         }
     }
@@ -70,6 +74,7 @@ static status check_entries(const struct registry *reg, uint32_t *have, struct e
         return BROKEN("%" PRIu64 " live series, counted %" PRIu64, n_live, reg->n_series);
     }
     if (n_keyed != atomic_load(&reg->n_keyed)) return BROKEN("keyed series miscounted");
+    if (n_hidden != atomic_load(&reg->n_hidden)) return BROKEN("companions miscounted");
     return ST_OK;
 }
 

@@ -366,7 +366,8 @@ static status put_series(struct save *s)
         const struct series_entry *entry = entry_at(s->reg, s->series.ptr[i].ordinal);
         const struct series_attrs *attrs = entry_attrs(entry);
         struct packed list = packed_open(packed_of(s->reg, entry));
-        uint8_t flags = (uint8_t)((list.keyed ? RECORD_KEYED : 0) |
+        bool hidden = entry_flags(entry) & SERIES_HIDDEN;
+        uint8_t flags = (uint8_t)((hidden ? RECORD_STARTS : list.keyed ? RECORD_KEYED : 0) |
                                   (attrs ? RECORD_ATTRS : 0) |
                                   (entry->label_version != 1 ? RECORD_VERSION : 0));
 

@@ -19,7 +19,8 @@
 #include "base/vfs.h"
 #include "index/registry.h"
 
-enum { REGISTRY_FILE_VERSION = 2 };
+/* What is written, and the oldest that is read. */
+enum { REGISTRY_FILE_VERSION = 3, REGISTRY_FILE_OLDEST = 2 };
 
 /* What a save covers, frozen by the owner. */
 struct registry_prefix {
@@ -65,7 +66,7 @@ CHECKED status registry_save(const struct registry *reg, const struct registry_p
 /* What load found. */
 struct registry_loaded {
     uint8_t database_id[16];
-    uint64_t n_series;
+    uint64_t n_series;         /* companions among them */
     uint64_t covers;    /* of the last file */
     uint64_t number;
     size_t n_read;      /* files that counted */

@@ -50,7 +50,8 @@ enum {
     RECORD_KEYED = 1,
     RECORD_ATTRS = 2,
     RECORD_VERSION = 4, /* the label-set version is not 1 */
-    RECORD_FLAGS = 7,
+    RECORD_STARTS = 8,  /* a companion: in place of RECORD_KEYED */
+    RECORD_FLAGS = 15,
 };
 
 #endif

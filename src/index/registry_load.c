@@ -138,8 +138,9 @@ static status load_text(struct load *l, struct cursor *c, id_vec *ids, struct di
     if (!get_text(c, &text) || text.len == 0) {
         return DAMAGED(l, "text %zu: cut short or empty", ids->len);
     }
-    if (dict == l->reg->names && slice_is(text, LABEL_KEY)) {
-        return DAMAGED(l, "name %zu: " LABEL_KEY " is no name of a pair", ids->len);
+    if (dict == l->reg->names && (slice_is(text, LABEL_KEY) || slice_is(text, LABEL_STARTS))) {
+        return DAMAGED(l, "name %zu: " SLICE_FMT " is no name of a pair", ids->len,
+                       SLICE_ARG(text));
     }
     return take_number(l, ids, dict_intern(dict, text), "text");
 }
@@ -165,12 +166,14 @@ static bool get_packed(struct cursor *c, struct record *rec, uint64_t n_pairs_kn
 {
     uint64_t head, pair;
     struct slice key;
+    uint64_t parent, place;
     rec->packed = c->at;
     if (!get_varint(c, &head) || head >> 1 > n_pairs_known) return false;
     for (uint64_t i = 0; i < head >> 1; i++)
         if (!get_varint(c, &pair) || pair >= n_pairs_known) return false;
     *keyed = head & 1;
     if (*keyed && (!get_text(c, &key) || key.len == 0)) return false;
+    if (rec->hidden && (head != 1 || !starts_value_parse(key, &parent, &place))) return false;
     rec->len = (uint32_t)(c->at - rec->packed);
     return true;
 }
@@ -184,8 +187,12 @@ static bool get_record(struct cursor *c, struct record *rec, uint64_t n_pairs_kn
     bool keyed;
     *rec = (struct record){.attrs = NULL};
     if (!get_varint(c, &delta) || !get_u64(c, &rec->place) || !get_u8(c, &type) ||
-        !get_u8(c, &flags) || !value_type_valid(type) || (flags & ~RECORD_FLAGS) ||
-        !get_packed(c, rec, n_pairs_known, &keyed) || keyed != (bool)(flags & RECORD_KEYED))
+        !get_u8(c, &flags) || !value_type_valid(type) || (flags & ~RECORD_FLAGS))
+        return false;
+    rec->hidden = (flags & RECORD_STARTS) != 0; /* from version 3 on */
+    if ((rec->hidden && (flags & RECORD_KEYED)) ||
+        !get_packed(c, rec, n_pairs_known, &keyed) ||
+        keyed != (rec->hidden || (flags & RECORD_KEYED)))
         return false;
     if (flags & RECORD_ATTRS) {
         rec->attrs = c->at;
@@ -452,7 +459,7 @@ static status load_frame(struct load *l, const struct frame *frame)
         (only_delta && !l->delta)) {
         return DAMAGED(l, "frame type %u after %u", frame->type, l->stage);
     }
-    if (frame->version != REGISTRY_FILE_VERSION)
+    if (frame->version < REGISTRY_FILE_OLDEST)
         return DAMAGED(l, "version %u, which is read no more", frame->version);
     if (l->stage <= REG_FRAME_SERIES && frame->type > REG_FRAME_SERIES) TRY(load_series(l));
     l->stage = frame->type;

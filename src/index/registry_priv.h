@@ -47,6 +47,7 @@ struct registry {
     struct id_pages ids;       /* series id -> ordinal */
     struct ordinal_bits dead;  /* until no list and no reader knows them any more */
     _Atomic uint32_t n_keyed;  /* live series with a key */
+    _Atomic uint32_t n_hidden; /* live companions; n_series counts them, too */
     /* The rest is the owner's alone. */
     uint64_t n_series, n_removed;
     series_id next_id;
@@ -100,6 +101,8 @@ static inline const uint8_t *packed_of(const struct registry *reg,
  *
  *     varint n << 1 | keyed, n varint pair ids in the order of the labels,
  *     if keyed: varint len, key
+ *
+ * A companion's text stands where a key does, and is the only label.
  */
 struct packed {
     const uint8_t *at;
@@ -160,7 +163,7 @@ uint32_t registry_intern_ids(struct registry *reg, uint32_t name, uint32_t value
 void registry_unlink_pair(struct registry *reg, uint32_t id);
 
 /* registry_add() with the pair ids in reg->scratch, in the order of the labels; key.ptr
- * NULL: none. make->labels is looked at for the tenant only. Owner. */
+ * NULL: none; else a key, or a companion's text. make->labels is looked at only then. Owner. */
 CHECKED status registry_add_scratch(uint32_t *ordinal, struct registry *reg,
                                     const struct series_new *make, struct slice key);
 

@@ -17,6 +17,7 @@ struct record {
     uint16_t label_version;
     uint8_t type;
     bool dead;
+    bool hidden;           /* a companion: what looks like a key is its text */
 };
 
 typedef VEC(struct record) record_vec;

@@ -204,7 +204,7 @@ static status start_with_all(struct resolver *r)
     r->have_set = true;
     TRY(ordset_reserve(&r->set, n ? n : 1));
     for (uint32_t i = 0; i < n; i++) {
-        if (entry_live(entry_at(r->reg, i))) r->set.arr[r->set.n++] = i;
+        if (entry_visible(entry_at(r->reg, i))) r->set.arr[r->set.n++] = i;
         if (i % (POLL_STEP * 64) == 0) TRY(poll_cancel(r));
     }
     return ST_OK;
@@ -375,7 +375,7 @@ status resolve(struct ordinals *out, const struct registry *reg,
 
 bool resolve_test(const struct registry *reg, uint32_t ordinal, const struct resolve_args *args)
 {
-    if (!entry_live(entry_at(reg, ordinal))) return false;
+    if (!entry_visible(entry_at(reg, ordinal))) return false;
     for (size_t i = 0; i < args->matchers.n; i++) {
         const struct matcher *m = &args->matchers.ptr[i];
         if (!matcher_accepts(m, registry_label(reg, ordinal, m->name))) return false;

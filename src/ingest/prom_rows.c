@@ -93,8 +93,7 @@ struct prom_mark prom_mark(const struct prom_ctx *ctx)
 void prom_take_back(struct prom_ctx *ctx, const struct prom_mark *mark)
 {
     struct decode_report *r = ctx->report;
-    ctx->batch->n_series = mark->n_series;
-    ctx->batch->n_rows = mark->n_rows;
+    batch_take_back(ctx->batch, mark->n_series, mark->n_rows);
     ctx->batch->n_exemplars = mark->n_batch_exemplars;
     r->n_samples = mark->n_samples;
     r->n_refused = mark->n_refused;

@@ -12,6 +12,7 @@ enum {
     SERIES_CAP_MIN = 16,
     ROWS_CAP_MIN = 64,
     EXTRAS_CAP_MIN = 16,
+    STARTS_CAP_MIN = 64,
     ROW_BYTES = 2 * sizeof(uint32_t) + sizeof(ts_time) + sizeof(union value) + 2,
 };
 
@@ -31,7 +32,8 @@ struct batch *batch_new(struct account *account)
 static size_t column_bytes(const struct batch *batch)
 {
     size_t applied = batch->applied_ts ? batch->cap_rows * sizeof(*batch->applied_ts) : 0;
-    return batch->cap_rows * ROW_BYTES + applied + batch->cap_series * sizeof(*batch->series);
+    return batch->cap_rows * ROW_BYTES + applied + batch->cap_series * sizeof(*batch->series) +
+           batch->cap_starts * sizeof(*batch->starts);
 }
 
 size_t batch_bytes(const struct batch *batch)
@@ -51,6 +53,7 @@ void batch_free(struct batch *batch)
     mem_free(batch->result);
     mem_free(batch->tag);
     mem_free(batch->applied_ts);
+    mem_free(batch->starts);
     arena_release(&batch->arena);
     mem_free(batch);
 }
@@ -71,6 +74,8 @@ void batch_reset(struct batch *batch)
         .tag = old.tag,
         .applied_ts = old.applied_ts,
         .cap_rows = old.cap_rows,
+        .starts = old.starts,
+        .cap_starts = old.cap_starts,
     };
     list_init(&batch->link);
 }
@@ -239,4 +244,46 @@ bool batch_add_known(struct batch *batch, uint32_t ordinal, uint32_t gen, ts_tim
     batch->n_rows = row + 1;
     batch->n_series = series + 1;
     return true;
+}
+
+/* ---- start timestamps ----------------------------------------------------- */
+
+static bool grow_starts(struct batch *batch)
+{
+    size_t cap = next_cap(batch->cap_starts, STARTS_CAP_MIN, batch->n_starts + 1);
+    size_t more = (cap - batch->cap_starts) * sizeof(*batch->starts);
+    if (cap == 0 || !account_charge(batch->arena.account, more)) return false;
+    if (!grow_column((void **)&batch->starts, cap, sizeof(*batch->starts))) {
+        account_release(batch->arena.account, more);
+        return false;
+    }
+    batch->cap_starts = cap;
+    return true;
+}
+
+bool batch_start_row(struct batch *batch, ts_time start)
+{
+    if (start == START_NONE) return true;
+    if (batch->n_starts == batch->cap_starts && !grow_starts(batch)) return false;
+    batch->starts[batch->n_starts++] = (struct batch_start){(uint32_t)batch->n_rows - 1, start};
+    return true;
+}
+
+void batch_take_back(struct batch *batch, size_t n_series, size_t n_rows)
+{
+    batch->n_series = n_series;
+    batch->n_rows = n_rows;
+    while (batch->n_starts && batch->starts[batch->n_starts - 1].row >= n_rows) batch->n_starts--;
+}
+
+ts_time batch_start_of(const struct batch *batch, size_t row)
+{
+    size_t low = 0, high = batch->n_starts;
+    while (low < high) {
+        size_t mid = low + (high - low) / 2;
+        if (batch->starts[mid].row < row) low = mid + 1;
+        else high = mid;
+    }
+    return low < batch->n_starts && batch->starts[low].row == row ? batch->starts[low].start
+                                                                  : START_NONE;
 }

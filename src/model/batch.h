@@ -13,6 +13,9 @@
  *
  * A refused row has its reason in `result` and never fails its neighbours. A refused
  * series (bad labels) refuses all its rows.
+ *
+ * Few rows have a start timestamp: since when their counter counts. They are listed beside
+ * the columns, so that the others pay nothing.
  */
 #ifndef TSINK_MODEL_BATCH_H
 #define TSINK_MODEL_BATCH_H
@@ -93,6 +96,15 @@ struct batch_exemplar {
     struct exemplar ex;        /* labels in the batch's arena or bytes that outlive it */
 };
 
+/* The start timestamp of a row, in ticks. */
+struct batch_start {
+    uint32_t row;
+    ts_time start;             /* never START_NONE */
+};
+
+/* No start timestamp: what 0 means on the wire, too. */
+enum { START_NONE = 0 };
+
 struct batch;
 
 struct batch {
@@ -114,6 +126,8 @@ struct batch {
     size_t n_exemplars, cap_exemplars;
     struct metric_meta *metas;
     size_t n_metas, cap_metas;
+    struct batch_start *starts; /* n_starts, rows ascend */
+    size_t n_starts, cap_starts;
     bool want_applied;
     bool deferrable;           /* may wait for a lookup of an older value */
     uint64_t n_deaths;         /* db_deaths() before the first probe, plus 1; 0: no probes */
@@ -161,6 +175,16 @@ CHECKED bool batch_add_known(struct batch *batch, uint32_t ordinal, uint32_t gen
 /* Adds an exemplar of a series, an entry about a metric family; false when refused. */
 CHECKED bool batch_add_exemplar(struct batch *batch, size_t series, const struct exemplar *ex);
 CHECKED bool batch_add_meta(struct batch *batch, const struct metric_meta *meta);
+
+/* The row that was added last counts since `start`; START_NONE says nothing. False when
+ * refused. */
+CHECKED bool batch_start_row(struct batch *batch, ts_time start);
+
+/* Rows from n_rows on, and series from n_series on, were never added. */
+void batch_take_back(struct batch *batch, size_t n_series, size_t n_rows);
+
+/* The start timestamp of a row, or START_NONE. */
+ts_time batch_start_of(const struct batch *batch, size_t row);
 
 /* Room for n more rows at once, for decoders that fill the columns themselves. */
 CHECKED bool batch_reserve_rows(struct batch *batch, size_t n);

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "base/hash.h"
+#include "base/panic.h"
 #include "base/utf8.h"
 #include "base/varint.h"
 
@@ -18,6 +19,7 @@ enum {
 
 static const struct slice label_name = {LABEL_NAME, sizeof(LABEL_NAME) - 1};
 static const struct slice label_key = {LABEL_KEY, sizeof(LABEL_KEY) - 1};
+static const struct slice label_starts = {LABEL_STARTS, sizeof(LABEL_STARTS) - 1};
 
 /* ---- canonical sets ------------------------------------------------------- */
 
@@ -191,9 +193,53 @@ status labels_from_identity(struct labels *out, struct arena *arena, struct slic
 
 uint64_t labels_place(struct labels set, struct slice identity)
 {
+    uint64_t parent, place;
+    if (starts_name_parse(set, &parent, &place)) return place;
     const struct label *key = find_label(set, label_key);
     return key ? hash_place(key->value.ptr, key->value.len)
                : hash_place(identity.ptr, identity.len);
+}
+
+/* ---- companions ----------------------------------------------------------- */
+
+enum { HEX_LEN = 16 };
+
+static void put_hex(char *dst, uint64_t number)
+{
+    for (int i = HEX_LEN; i-- > 0; number >>= 4) dst[i] = "0123456789abcdef"[number & 15];
+}
+
+static bool get_hex(uint64_t *out, const char *src)
+{
+    *out = 0;
+    for (int i = 0; i < HEX_LEN; i++) {
+        char c = src[i];
+        bool digit = c >= '0' && c <= '9';
+        if (!digit && !(c >= 'a' && c <= 'f')) return false;
+        *out = *out << 4 | (uint64_t)(digit ? c - '0' : c - 'a' + 10);
+    }
+    return true;
+}
+
+void starts_name_make(struct starts_name *out, uint64_t parent, uint64_t place)
+{
+    put_hex(out->value, parent);
+    put_hex(out->value + HEX_LEN, place);
+    out->label = (struct label){label_starts, {out->value, STARTS_VALUE_LEN}};
+    size_t len = labels_identity(out->identity, (struct labels){&out->label, 1});
+    ASSERT(len == STARTS_IDENTITY_LEN);
+}
+
+bool starts_value_parse(struct slice value, uint64_t *parent, uint64_t *place)
+{
+    return value.len == STARTS_VALUE_LEN && get_hex(parent, value.ptr) &&
+           get_hex(place, value.ptr + HEX_LEN);
+}
+
+bool starts_name_parse(struct labels set, uint64_t *parent, uint64_t *place)
+{
+    return set.n == 1 && slice_eq(set.ptr[0].name, label_starts) &&
+           starts_value_parse(set.ptr[0].value, parent, place);
 }
 
 /* ---- text ----------------------------------------------------------------- */

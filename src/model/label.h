@@ -27,6 +27,7 @@
 #define LABEL_NAME "__name__"
 #define LABEL_KEY "__key__"             /* the key of a TS.* series */
 #define LABEL_TENANT "__tsink_tenant__" /* set by the server, never by a client */
+#define LABEL_STARTS "__tsink_starts__" /* of a companion (below), never of a client */
 #define LABEL_LE "le"
 
 struct label {
@@ -60,9 +61,27 @@ size_t labels_identity(uint8_t *dst, struct labels set);
  * arena. ST_CORRUPT when bytes are no identity of a canonical set. */
 CHECKED status labels_from_identity(struct labels *out, struct arena *arena, struct slice bytes);
 
-/* hash_place() of the key when there is one, of the identity otherwise. identity
- * must be the set's. */
+/* hash_place() of the key when there is one, of the identity otherwise; a companion lies
+ * where its parent does. identity must be the set's. */
 uint64_t labels_place(struct labels set, struct slice identity);
+
+/* The name of a companion: the series that keeps the start timestamps of another one, its
+ * parent. LABEL_STARTS alone, whose value is the parent's id and place, 16 hex digits each. */
+enum {
+    STARTS_VALUE_LEN = 32,
+    STARTS_IDENTITY_LEN = 2 + sizeof(LABEL_STARTS) + STARTS_VALUE_LEN,
+};
+
+struct starts_name {
+    struct label label;         /* points into value: do not copy the struct */
+    char value[STARTS_VALUE_LEN];
+    uint8_t identity[STARTS_IDENTITY_LEN];
+};
+void starts_name_make(struct starts_name *out, uint64_t parent, uint64_t place);
+
+/* Whether the set is the name of a companion; then whose. */
+bool starts_name_parse(struct labels set, uint64_t *parent, uint64_t *place);
+bool starts_value_parse(struct slice value, uint64_t *parent, uint64_t *place);
 
 /* What a table of names is asked for, from the hash of a name (its identity, or a spelling
  * of it on the wire): native histograms are a series of their own beside the series of

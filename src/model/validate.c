@@ -59,9 +59,10 @@ status validate_labels(struct labels set, const struct limits *limits, bool allo
         TRY(check_value(l, limits, err));
 
         bool is_key = slice_is(l->name, LABEL_KEY);
-        if (slice_is(l->name, LABEL_TENANT) || (is_key && !allow_key))
-            return err_set(err, ST_BAD_LABEL, "label \"%s\" is reserved",
-                           is_key ? LABEL_KEY : LABEL_TENANT);
+        if (slice_is(l->name, LABEL_TENANT) || slice_is(l->name, LABEL_STARTS) ||
+            (is_key && !allow_key))
+            return err_set(err, ST_BAD_LABEL, "label \"" SLICE_FMT "\" is reserved",
+                           SLICE_ARG(l->name));
         named = named || is_key || slice_is(l->name, LABEL_NAME);
     }
     return named ? ST_OK : err_set(err, ST_BAD_LABEL, "the series has no metric name");

@@ -126,6 +126,23 @@ uint32_t fixture_add(struct index_fixture *fx, const char *spelling)
     return fixture_add_labels(fx, fixture_labels(fx, spelling));
 }
 
+uint32_t fixture_add_starts(struct index_fixture *fx, uint32_t parent)
+{
+    const struct series_entry *entry = registry_entry(fx->reg, parent);
+    struct starts_name name;
+    uint32_t ordinal;
+    starts_name_make(&name, entry->id, entry->place);
+    struct slice identity = slice_of(name.identity, STARTS_IDENTITY_LEN);
+    const struct series_new make = {.labels = {&name.label, 1},
+                                    .identity = identity,
+                                    .hash = hash128(identity.ptr, identity.len),
+                                    .place = entry->place,
+                                    .type = VALUE_I64};
+    ck_assert_int_eq(registry_add(&ordinal, fx->reg, &make), ST_OK);
+    registry_set_started(fx->reg, parent, true);
+    return ordinal;
+}
+
 uint32_t fixture_find(struct index_fixture *fx, struct labels labels)
 {
     struct slice identity = identity_of(fx, labels);

@@ -49,6 +49,8 @@ uint32_t fixture_add(struct index_fixture *fx, const char *spelling);
 uint32_t fixture_add_labels(struct index_fixture *fx, struct labels labels);
 status fixture_try_add(uint32_t *ordinal, struct index_fixture *fx, struct labels labels,
                        const struct series_attrs *attrs);
+/* The companion of a series. */
+uint32_t fixture_add_starts(struct index_fixture *fx, uint32_t parent);
 uint32_t fixture_find(struct index_fixture *fx, struct labels labels);
 
 /* Runs every due rebuild at once; every purge that is worth it or becomes so by asking. */

@@ -12,6 +12,7 @@ Suite *suite_registry(void);
 Suite *suite_resolve(void);
 Suite *suite_label_scan(void);
 Suite *suite_registry_file(void);
+Suite *suite_registry_starts(void);
 Suite *suite_index_faults(void);
 Suite *suite_index_threads(void);
 

@@ -40,7 +40,7 @@ START_TEST(test_label_scan)
     const struct scan_case *c = &cases[_i];
     struct index_fixture fx;
     fixture_init(&fx);
-    fixture_add(&fx, "up,job=a,instance=1");
+    fixture_add_starts(&fx, fixture_add(&fx, "up,job=a,instance=1"));
     fixture_add(&fx, "up,job=a,instance=2");
     fixture_add(&fx, "up,job=b,instance=10");
     fixture_add(&fx, "key:s1,room=x,__tsink_tenant__=t");

@@ -36,6 +36,7 @@ static void fill(struct index_fixture *fx, uint32_t n)
         ck_assert_int_eq(fixture_try_add(&ordinal, fx, labels, i % 3 ? NULL : &attrs), ST_OK);
         arena_reset(&fx->arena);
         if (i % 11 == 3) registry_remove(fx->reg, ordinal);
+        else if (i % 6 == 2) fixture_add_starts(fx, ordinal);
     }
 }
 
@@ -89,7 +90,9 @@ START_TEST(test_registry_file_round_trip)
         ck_assert_msg(st == ST_OK, "%s", err.text);
         ck_assert_uint_eq(loaded.covers, 4242);
         ck_assert_mem_eq(loaded.database_id, database, 16);
-        ck_assert_uint_eq(loaded.n_series, registry_counts(a.reg).n_series);
+        ck_assert_uint_eq(loaded.n_series,
+                          registry_counts(a.reg).n_series + registry_n_hidden(a.reg));
+        ck_assert_uint_eq(registry_n_hidden(b.reg), registry_n_hidden(a.reg));
         check_same(&a, &b);
         fixture_release(&a);
         fixture_release(&b);
@@ -528,6 +531,7 @@ static void forge_block(struct strbuf *out, uint16_t type, uint32_t n, const cha
 
 #define RAW(lit) (lit), sizeof(lit) - 1
 #define PLACE "\1\2\3\4\5\6\7\10"
+#define PARENT "\40" "0000000000000002" "0807060504030201" /* series 2 at PLACE */
 
 /* One file: names a, b; values x; pairs (a,x) (b,x); series as the case says. */
 static const struct forged {
@@ -586,7 +590,21 @@ static const struct forged {
     {"no such type", ST_CORRUPT, 2, RAW("\1a\1b"), 2, RAW("\0\0\1\0"), 1,
      RAW("\2" PLACE "\11\0\4\0\1")},
     {"no such flag", ST_CORRUPT, 2, RAW("\1a\1b"), 2, RAW("\0\0\1\0"), 1,
-     RAW("\2" PLACE "\1\10\4\0\1")},
+     RAW("\2" PLACE "\1\20\4\0\1")},
+    {"a companion", ST_OK, 2, RAW("\1a\1b"), 2, RAW("\0\0\1\0"), 2,
+     RAW("\2" PLACE "\1\0\4\0\1\3" PLACE "\2\10\1" PARENT)},
+    {"a companion twice", ST_CORRUPT, 2, RAW("\1a\1b"), 2, RAW("\0\0\1\0"), 2,
+     RAW("\2" PLACE "\2\10\1" PARENT "\3" PLACE "\2\10\1" PARENT)},
+    {"a companion with a pair", ST_CORRUPT, 2, RAW("\1a\1b"), 2, RAW("\0\0\1\0"), 1,
+     RAW("\2" PLACE "\2\10\3\0" PARENT)},
+    {"a companion with a key", ST_CORRUPT, 2, RAW("\1a\1b"), 2, RAW("\0\0\1\0"), 1,
+     RAW("\2" PLACE "\2\11\1" PARENT)},
+    {"a companion of nobody", ST_CORRUPT, 2, RAW("\1a\1b"), 2, RAW("\0\0\1\0"), 1,
+     RAW("\2" PLACE "\2\10\0")},
+    {"a companion of something else", ST_CORRUPT, 2, RAW("\1a\1b"), 2, RAW("\0\0\1\0"), 1,
+     RAW("\2" PLACE "\2\10\1\1k")},
+    {"a companion's name as a pair's", ST_CORRUPT, 2, RAW("\1a\20__tsink_starts__"), 2,
+     RAW("\0\0\1\0"), 1, RAW("\2" PLACE "\1\0\4\0\1")},
     {"no such policy", ST_CORRUPT, 2, RAW("\1a\1b"), 2, RAW("\0\0\1\0"), 1,
      RAW("\2" PLACE "\1\2\2\0\0\0\0\0\0\0\0\0\0\0\0\11\0")},
     {"version 0", ST_CORRUPT, 2, RAW("\1a\1b"), 2, RAW("\0\0\1\0"), 1,

@@ -121,6 +121,42 @@ START_TEST(test_accounts_refuse_and_nothing_is_lost)
 }
 END_TEST
 
+START_TEST(test_starts_stand_beside_the_rows)
+{
+    struct account acc;
+    account_init(&acc, "test", NULL, 0);
+    struct batch *b = batch_new(&acc);
+    ck_assert_int_eq(batch_add_series(b), 0);
+    for (int i = 0; i < 1000; i++) {
+        ck_assert(batch_add_row(b, 0, i, f64(i), 0));
+        ck_assert(batch_start_row(b, i % 3 ? START_NONE : -1 - i));
+    }
+    ck_assert_uint_eq(b->n_starts, 334);
+    for (int i = 0; i < 1000; i++)
+        ck_assert_int_eq(batch_start_of(b, (size_t)i), i % 3 ? START_NONE : -1 - i);
+    ck_assert_int_eq(batch_start_of(b, 1000), START_NONE);
+    ck_assert_uint_ge(batch_bytes(b), 334 * sizeof(struct batch_start));
+
+    batch_take_back(b, 1, 900); /* what was taken back had none */
+    ck_assert(b->n_rows == 900 && b->n_series == 1 && b->n_starts == 300);
+    ck_assert(batch_add_row(b, 0, 5, f64(1), 0) && batch_start_of(b, 900) == START_NONE);
+    batch_reset(b);
+    ck_assert(b->n_starts == 0 && batch_start_of(b, 0) == START_NONE);
+    batch_free(b);
+    ck_assert_uint_eq(account_used(&acc), 0);
+
+    account_init(&acc, "small", NULL, 20000);
+    b = batch_new(&acc);
+    ck_assert_int_eq(batch_add_series(b), 0);
+    ck_assert(batch_add_row(b, 0, 1, f64(1), 0));
+    size_t n = 0;
+    while (batch_start_row(b, 7)) n++;
+    ck_assert(n == b->n_starts && n > 0);
+    batch_free(b);
+    ck_assert_uint_eq(account_used(&acc), 0);
+}
+END_TEST
+
 Suite *suite_batch(void)
 {
     Suite *suite = suite_create("batch");
@@ -128,6 +164,7 @@ Suite *suite_batch(void)
     tcase_add_test(tc, test_rows_are_adjacent_until_they_are_not);
     tcase_add_test(tc, test_growth_keeps_rows);
     tcase_add_test(tc, test_exemplars_and_metadata_grow);
+    tcase_add_test(tc, test_starts_stand_beside_the_rows);
     tcase_add_test(tc, test_applied_times_when_wanted);
     tcase_add_test(tc, test_accounts_refuse_and_nothing_is_lost);
     suite_add_tcase(suite, tc);

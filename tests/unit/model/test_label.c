@@ -176,6 +176,34 @@ START_TEST(test_keys_place_alone)
 }
 END_TEST
 
+/* Frozen: companions are found by these bytes, in memory and in every file. */
+START_TEST(test_a_companion_is_named_after_its_parent)
+{
+    struct starts_name name;
+    uint64_t parent, place;
+    starts_name_make(&name, 0x1234, 0xfedcba9876543210);
+    struct labels set = {&name.label, 1};
+    ck_assert(slice_is(name.label.value, "0000000000001234fedcba9876543210"));
+    ck_assert_mem_eq(name.identity, "\0\x10__tsink_starts__\x20", 19);
+    struct slice identity = slice_of(name.identity, STARTS_IDENTITY_LEN);
+    ck_assert_uint_eq(labels_identity_len(set), STARTS_IDENTITY_LEN);
+    ck_assert_uint_eq(labels_place(set, identity), 0xfedcba9876543210); /* beside its parent */
+    ck_assert(starts_name_parse(set, &parent, &place));
+    ck_assert(parent == 0x1234 && place == 0xfedcba9876543210);
+
+    static const char *const others[] = {"", "0000000000001234fedcba987654321",
+                                         "0000000000001234fedcba98765432100",
+                                         "000000000000123gfedcba9876543210",
+                                         "000000000000123Afedcba9876543210"};
+    for (size_t i = 0; i < ARRAY_LEN(others); i++)
+        ck_assert_msg(!starts_value_parse(slice_str(others[i]), &parent, &place), "%s", others[i]);
+    struct label two[] = {name.label, L("a", "b")};
+    ck_assert(!starts_name_parse((struct labels){two, 2}, &parent, &place));
+    two[0].name = SLICE_LIT("__name__");
+    ck_assert(!starts_name_parse((struct labels){two, 1}, &parent, &place));
+}
+END_TEST
+
 START_TEST(test_plain_names)
 {
     ck_assert(label_name_is_plain(SLICE_LIT("_a9")) && !label_name_is_plain(SLICE_LIT("9a")));
@@ -197,6 +225,7 @@ Suite *suite_label(void)
     tcase_add_test(tc, test_damaged_identities_never_differ);
     tcase_add_test(tc, test_look_ups_and_order);
     tcase_add_test(tc, test_keys_place_alone);
+    tcase_add_test(tc, test_a_companion_is_named_after_its_parent);
     tcase_add_test(tc, test_plain_names);
     suite_add_tcase(suite, tc);
     return suite;

@@ -21,6 +21,7 @@ static const struct {
     {{L("__key__", "k"), NAMED}, 2, false, "reserved"},
     {{L("__key__", "k")}, 1, false, "reserved"},
     {{NAMED, L("__tsink_tenant__", "x")}, 2, true, "reserved"},
+    {{NAMED, L("__tsink_starts__", "x")}, 2, true, "\"__tsink_starts__\" is reserved"},
     {{L("a", "b")}, 1, false, "no metric name"},
     {{NAMED}, 0, true, "no metric name"},
     {{L("", "x"), NAMED}, 2, false, "empty name"},
