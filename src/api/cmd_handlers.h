@@ -55,7 +55,13 @@ status cmd_debug_sleep(struct call *call, const void *args);
 status cmd_ts_create(struct call *call, const void *args);
 status cmd_ts_add(struct call *call, const void *args);
 status cmd_ts_madd(struct call *call, const void *args);
-extern const struct arg_shape ts_create_shape, ts_add_shape;
+status cmd_ts_incrby(struct call *call, const void *args);
+status cmd_ts_decrby(struct call *call, const void *args);
+extern const struct arg_shape ts_create_shape, ts_add_shape, ts_incr_shape;
+
+/* cmd_alter.c */
+status cmd_ts_alter(struct call *call, const void *args);
+extern const struct arg_shape ts_alter_shape;
 
 /* cmd_range.c */
 status cmd_ts_get(struct call *call, const void *args);
@@ -102,12 +108,5 @@ status cmd_scan(struct call *call, const void *args);
 status cmd_expire(struct call *call, const void *args);
 status cmd_ttl(struct call *call, const void *args);
 status cmd_persist(struct call *call, const void *args);
-
-/* cmd_multi.c */
-status cmd_multi(struct call *call, const void *args);
-status cmd_exec(struct call *call, const void *args);
-status cmd_discard(struct call *call, const void *args);
-status cmd_watch(struct call *call, const void *args);
-status cmd_unwatch(struct call *call, const void *args);
 
 #endif

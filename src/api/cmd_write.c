@@ -1,5 +1,5 @@
-/* Commands that write: TS.CREATE TS.ADD TS.MADD. Each puts its part into the batch of
- * the loop's turn and is answered when that is applied and durable. */
+/* Commands that write: TS.CREATE TS.ADD TS.INCRBY TS.DECRBY TS.MADD. Each puts its part into
+ * the batch of the loop's turn and is answered when that is applied and durable. */
 #include "api/cmd_handlers.h"
 #include "api/ts_args.h"
 #include "api/ts_error.h"
@@ -135,6 +135,31 @@ static void answer_add(struct call *call, const struct batch *batch, const struc
     answer_row(call, batch, part->first_row);
 }
 
+struct sample {
+    ts_time ts;
+    double v;
+    enum dup_policy on_duplicate;
+};
+
+/* A sample of a series that is made when it is missing. */
+static status add_sample(struct call *call, struct slice key, const struct ts_labels *labels,
+                         const struct series_attrs *attrs, const struct sample *sample,
+                         void (*answer)(struct call *, const struct batch *,
+                                        const struct ts_part *))
+{
+    struct batch *batch = ts_turn_begin(call);
+    size_t idx;
+    if (!batch) return ST_NO_MEMORY;
+    struct ts_part part = begin_part(batch, answer);
+    union value val = {.bits = f64_bits(sample->v)};
+    int slot = enter(call);
+    status st = add_series(call, batch, key, labels, attrs, MAKE_ALLOWED, &idx);
+    leave(call, slot);
+    if (st == ST_OK && !batch_add_row(batch, idx, sample->ts, val, 0)) st = ST_NO_MEMORY;
+    if (st == ST_OK) batch->on_dup[part.first_row] = (uint8_t)sample->on_duplicate;
+    return end_part(call, &part, st);
+}
+
 status cmd_ts_add(struct call *call, const void *argp)
 {
     const struct add_args *args = argp;
@@ -142,21 +167,69 @@ status cmd_ts_add(struct call *call, const void *argp)
     double v;
     int64_t ms;
     ts_time ts;
-    size_t idx;
     TRY(ts_value(&v, args->value, &call->err));
     TRY(ts_time_ms(&ms, args->ts, clock_wall(call->app->clock), &call->err));
     if (!time_from_ms(&ts, ms, db_options(call->app->db)->precision))
         return call_error(call, "TSDB: invalid timestamp");
-    struct batch *batch = ts_turn_begin(call);
-    if (!batch) return ST_NO_MEMORY;
-    struct ts_part part = begin_part(batch, answer_add);
-    int slot = enter(call);
-    status st = add_series(call, batch, args->key, &args->with.labels, &attrs, MAKE_ALLOWED, &idx);
-    leave(call, slot);
-    if (st == ST_OK && !batch_add_row(batch, idx, ts, (union value){.bits = f64_bits(v)}, 0))
-        st = ST_NO_MEMORY;
-    if (st == ST_OK) batch->on_dup[part.first_row] = (uint8_t)args->on_duplicate;
-    return end_part(call, &part, st);
+    return add_sample(call, args->key, &args->with.labels, &attrs,
+                      &(struct sample){ts, v, args->on_duplicate}, answer_add);
+}
+
+/* --- TS.INCRBY, TS.DECRBY ------------------------------------------------------------- */
+
+struct incr_args {
+    struct slice key, addend;
+    struct slice ts;
+    struct ts_create_args with;
+};
+
+static const struct arg_spec incr_spec[] = {
+    ARG_POS(struct incr_args, key, ARG_SLICE),
+    ARG_POS(struct incr_args, addend, ARG_SLICE),
+    ARG_OPT("TIMESTAMP", struct incr_args, ts, ARG_SLICE, 0, 0),
+    TS_CREATE_SPEC(struct incr_args, with),
+    ARG_END,
+};
+const struct arg_shape ts_incr_shape = ARG_SHAPE(struct incr_args, incr_spec);
+
+static void answer_incr(struct call *call, const struct batch *batch, const struct ts_part *part)
+{
+    switch (batch->result[part->first_row]) {
+    case ST_TOO_OLD:
+        resp_errorf(&call->reply.w, "ERR TSDB: timestamp must be equal to or higher than the "
+                                    "maximum existing timestamp");
+        break;
+    case ST_BAD_VALUE:
+        resp_errorf(&call->reply.w, "ERR TSDB: cannot increment/decrement NaN value");
+        break;
+    default: answer_row(call, batch, part->first_row);
+    }
+}
+
+static status increment(struct call *call, const struct incr_args *args, bool down)
+{
+    struct series_attrs attrs = ts_attrs(app_settings(call->app), &args->with);
+    struct slice when = args->ts.ptr ? args->ts : SLICE_LIT("*");
+    double v;
+    int64_t ms;
+    ts_time ts;
+    if (!arg_double(&v, args->addend))
+        return call_error(call, "TSDB: invalid increase/decrease value");
+    TRY(ts_time_ms(&ms, when, clock_wall(call->app->clock), &call->err));
+    if (!time_from_ms(&ts, ms, db_options(call->app->db)->precision))
+        return call_error(call, "TSDB: invalid timestamp");
+    return add_sample(call, args->key, &args->with.labels, &attrs,
+                      &(struct sample){ts, down ? -v : v, DUP_INCREMENT}, answer_incr);
+}
+
+status cmd_ts_incrby(struct call *call, const void *argp)
+{
+    return increment(call, argp, false);
+}
+
+status cmd_ts_decrby(struct call *call, const void *argp)
+{
+    return increment(call, argp, true);
 }
 
 /* --- TS.MADD -------------------------------------------------------------------------- */

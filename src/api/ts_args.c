@@ -119,6 +119,18 @@ struct series_attrs ts_attrs(const struct app_settings *set, const struct ts_cre
     };
 }
 
+bool ts_attrs_alter(struct series_attrs *attrs, const struct ts_create_args *args)
+{
+    if (args->retention.has) attrs->retention_ms = args->retention.v;
+    if (args->chunk_size.has) attrs->chunk_bytes = (uint32_t)args->chunk_size.v;
+    if (args->policy) attrs->policy = args->policy;
+    if (args->ignore.has) {
+        attrs->ignore_max_ms = args->ignore.max_ms;
+        attrs->ignore_max_val = args->ignore.max_val;
+    }
+    return args->retention.has || args->chunk_size.has || args->policy || args->ignore.has;
+}
+
 status ts_value(double *out, struct slice word, struct err *err)
 {
     if (parse_f64_json(out, word, true)) return ST_OK;

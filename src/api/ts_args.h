@@ -26,7 +26,7 @@ struct ts_encoding {
 };
 
 struct ts_labels {
-    struct label *ptr;   /* in the call's arena, as written */
+    struct label *ptr;   /* in the call's arena, as written; NULL: LABELS was not given */
     size_t n;
 };
 
@@ -60,6 +60,10 @@ status ts_parse_labels(void *field, struct arg_cursor *at, struct err *err);
 
 /* The attributes of a series that a command with these arguments makes. */
 struct series_attrs ts_attrs(const struct app_settings *set, const struct ts_create_args *args);
+
+/* Changes those that are named; ENCODING has no effect on a series that exists. True when
+ * any was. */
+bool ts_attrs_alter(struct series_attrs *attrs, const struct ts_create_args *args);
 
 /* A value as TS.ADD takes it (JSON number, or nan); "TSDB: invalid value". */
 CHECKED status ts_value(double *out, struct slice word, struct err *err);

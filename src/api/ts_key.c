@@ -193,3 +193,25 @@ status ts_key_series(struct app *app, struct batch *batch, struct batch_series *
     name->hash = hash128(identity, len);
     return ST_OK;
 }
+
+status ts_key_relabel(struct app *app, struct relabel_op *op, struct arena *arena,
+                      uint32_t ordinal, const struct label *labels, size_t n_labels,
+                      struct err *err)
+{
+    struct registry *reg = db_registry(app->db);
+    struct slice key = arena_copy(arena, registry_key(reg, ordinal));
+    if (!key.ptr) return ST_NO_MEMORY;
+    if (key.len == 0)
+        return err_set(err, ST_BAD_LABEL, "TSDB: the labels of a series without a key are its "
+                                          "name and cannot be changed");
+    TRY(full_labels(app_settings(app), arena, key, labels, n_labels, &op->labels, err));
+    status st = validate_labels(op->labels, &db_options(app->db)->limits, true, err);
+    if (st != ST_OK) return err_wrap(err, st, "TSDB");
+    size_t len = labels_identity_len(op->labels);
+    uint8_t *identity = arena_try(arena, len);
+    if (!identity) return ST_NO_MEMORY;
+    labels_identity(identity, op->labels);
+    op->identity = slice_of(identity, len);
+    op->id = registry_entry(reg, ordinal)->id;
+    return ST_OK;
+}

@@ -12,6 +12,7 @@
 
 #include "api/app.h"
 #include "base/arena.h"
+#include "engine/relabel.h"
 #include "model/batch.h"
 
 /* The live series of a key, or ORDINAL_NONE, also when the key is due (keyspace.h). */
@@ -31,5 +32,12 @@ bool ts_label_is_hidden(const struct app_settings *set, struct labels labels, st
 CHECKED status ts_key_series(struct app *app, struct batch *batch, struct batch_series *series,
                              struct slice key, const struct label *labels, size_t n_labels,
                              struct err *err);
+
+/* Readies a change of labels (engine/relabel.h) of a series with a key: labels as the user
+ * gave them, the key it has, and the metric name that follows from both; in the arena.
+ * ST_BAD_LABEL names what is wrong, also that the series has no key. Owner. */
+CHECKED status ts_key_relabel(struct app *app, struct relabel_op *op, struct arena *arena,
+                              uint32_t ordinal, const struct label *labels, size_t n_labels,
+                              struct err *err);
 
 #endif

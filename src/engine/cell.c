@@ -41,6 +41,7 @@ status cell_init(struct cell *cell, struct db *db)
     list_init(&cell->deferred);
     list_init(&cell->held_back);
     list_init(&cell->delete_ops);
+    list_init(&cell->relabels);
     list_init(&cell->delete_task.link);
     list_init(&cell->pump_task.link);
     cell->next_run = 1;
@@ -120,6 +121,7 @@ static void fill_head(const struct cell *cell, struct head *head, uint32_t ordin
     head->id = entry->id; /* written before it is read: one fault for a fresh page, not two */
     head->gen = entry_gen(entry);
     ASSERT(word_node(head_root(head)) == NULL);
+    atomic_store_explicit(&head->root, 0, memory_order_relaxed); /* it may say MOVED */
     head->type = entry->type;
     head->shard = segment_shard(entry->place) & (CELL_SHARDS - 1);
     head->doomed = 0;
@@ -145,23 +147,16 @@ static status reserve_head(struct cell *cell)
     return ST_OK;
 }
 
-status cell_add_series(struct cell *cell, uint32_t *ordinal, struct labels labels,
-                       struct slice identity, struct hash128 hash, series_id id,
-                       enum value_type type, const struct series_attrs *attrs)
+status cell_add_series(struct cell *cell, uint32_t *ordinal, const struct series_new *make)
 {
+    struct series_new placed = *make;
     uint64_t limit = db_options(cell->db)->cardinality_limit;
-    if (limit && id == 0 && registry_counts(cell->registry).n_series >= limit)
+    if (limit && make->id == 0 && registry_counts(cell->registry).n_series >= limit)
         return ST_CARDINALITY;
 
     TRY(reserve_head(cell));
-    struct series_new make = {.labels = labels,
-                              .identity = identity,
-                              .hash = hash,
-                              .place = labels_place(labels, identity),
-                              .id = id,
-                              .type = type,
-                              .attrs = attrs};
-    TRY(registry_add(ordinal, cell->registry, &make));
+    if (placed.place == 0) placed.place = labels_place(make->labels, make->identity);
+    TRY(registry_add(ordinal, cell->registry, &placed));
     init_head(cell, *ordinal);
     return ST_OK;
 }
@@ -234,6 +229,50 @@ bool cell_remove_series(struct cell *cell, uint32_t ordinal)
     atomic_fetch_add_explicit(&cell->n_deaths, 1, memory_order_release);
     if (!vec_push(&cell->pending_deaths, id)) cell->lost_deaths = true;
     return true;
+}
+
+bool cell_may_rename(const struct cell *cell)
+{
+    return !cell->flush && !cell->holder && list_empty(&cell->deferred) &&
+           list_empty(&cell->held_back) && !snapshot_wants_names(cell->db);
+}
+
+/* Samples and what is known of them. */
+static void move_head(struct cell *cell, uint32_t from, uint32_t to)
+{
+    struct head *old = cell_head(cell, from), *new = cell_head(cell, to);
+    node_word root = head_root(old);
+    new->last_ts = old->last_ts;
+    new->last_bits = old->last_bits;
+    new->cut_gen = old->cut_gen;
+    new->flags |= old->flags & (HEAD_HAS_LAST | HEAD_UNKNOWN | HEAD_CUT);
+    if (word_node(root)) {
+        head_touch(cell, new, to);
+        atomic_store_explicit(&new->root, root, memory_order_release);
+    }
+    head_touch(cell, old, from);
+    atomic_store_explicit(&old->root, ROOT_MOVED, memory_order_release);
+}
+
+status cell_relabel(struct cell *cell, uint32_t *to, uint32_t from, struct labels labels,
+                    struct slice identity, struct hash128 hash, uint16_t version)
+{
+    TRY(reserve_head(cell));
+    TRY(registry_relabel(to, cell->registry, from, labels, identity, hash, version));
+    init_head(cell, *to);
+    move_head(cell, from, *to);
+
+    struct head *old = cell_head(cell, from);
+    bool queued = (old->flags & HEAD_QUEUED) != 0;
+    if (old->flags & HEAD_CHOOSY) cell->n_choosy--;
+    old->flags = 0;
+    old->doomed = 0;
+    atomic_fetch_add_explicit(&cell->n_deaths, 1, memory_order_release);
+    if (!queued) return ST_OK;
+    /* An encode job that has the old ordinal finds nothing to put in its place. */
+    encode_forget_dead(cell);
+    encode_queue_push(cell, *to);
+    return ST_OK;
 }
 
 status cell_restart_registry(struct cell *cell)

@@ -97,6 +97,8 @@ struct cell {
     bool delete_posted, deleting;
     bool delete_open;              /* the first one's run has frames and no COMMIT yet */
 
+    struct list relabels;          /* struct relabel_op, one after the other (relabel.h) */
+
     /* Flush. */
     struct flush *flush;           /* under way, or NULL */
     uint64_t flush_order;          /* order of the last flush begun */
@@ -177,10 +179,19 @@ CHECKED status cell_init(struct cell *cell, struct db *db);
 void cell_release(struct cell *cell);
 
 /* A series for this batch entry or record; makes room in heads. ST_NO_MEMORY,
- * ST_CARDINALITY. id 0: mint one. */
-CHECKED status cell_add_series(struct cell *cell, uint32_t *ordinal, struct labels labels,
-                               struct slice identity, struct hash128 hash, series_id id,
-                               enum value_type type, const struct series_attrs *attrs);
+ * ST_CARDINALITY. id 0: mint one. place 0: that of its labels. */
+CHECKED status cell_add_series(struct cell *cell, uint32_t *ordinal,
+                               const struct series_new *make);
+
+/* Gives a series other labels (canonical, that no other has) of a higher version: *to is its
+ * ordinal from here on. ST_NO_MEMORY, ST_LIMIT: nothing has changed. While
+ * cell_may_rename() only. */
+CHECKED status cell_relabel(struct cell *cell, uint32_t *to, uint32_t from, struct labels labels,
+                            struct slice identity, struct hash128 hash, uint16_t version);
+
+/* Whether nobody is at work who knows series by their ordinals for longer than a step, but
+ * for encode jobs and readers: flushes, deferred writes, a snapshot's list of names. */
+bool cell_may_rename(const struct cell *cell);
 
 /* The same for recovery: a series with an id, its labels as pairs. */
 struct pair_list;

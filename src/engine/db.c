@@ -10,6 +10,7 @@
 #include "engine/flush_priv.h"
 #include "engine/maintain.h"
 #include "engine/recover.h"
+#include "engine/relabel.h"
 #include "engine/retention.h"
 #include "engine/snapshot.h"
 #include "engine/view_priv.h"
@@ -218,6 +219,7 @@ int64_t db_tick(struct db *db)
     flush_step(cell);
     compact_step(cell);
     delete_step(cell);
+    relabel_step(cell);
     encode_plan(cell);
     registry_settle(cell->registry);
     if (list_empty(&cell->inbox)) cell->short_since = 0;
@@ -225,7 +227,7 @@ int64_t db_tick(struct db *db)
     cell_collect(cell);
     view_limit_retired(cell);
     bool stepping = cell->flush || cell->short_since || cell->gone_more ||
-                    !list_empty(&cell->delete_ops);
+                    !list_empty(&cell->delete_ops) || !list_empty(&cell->relabels);
     if (now < cell->next_look && !stepping) return cell->next_look - now;
     if (now >= cell->next_look) {
         /* Signed: the WAL thread may move a frame from one summand to the other just now. */
@@ -254,7 +256,7 @@ int64_t db_tick(struct db *db)
     /* A flush that cuts or unlinks goes on with every call, so does a delete, and a batch
      * that waits for memory asks again: come back at once. */
     stepping = cell->flush || cell->short_since || cell->gone_more ||
-               !list_empty(&cell->delete_ops);
+               !list_empty(&cell->delete_ops) || !list_empty(&cell->relabels);
     return stepping ? 1000000 : interval;
 }
 
@@ -296,6 +298,7 @@ status db_close(struct db *db, mono_ns deadline, void (*serve)(void *ctx), void 
     compact_cancel(cell);
     compact_answer(cell, SIZE_MAX, ST_CLOSED);
     delete_close(cell);
+    relabel_close(cell);
     view_serve_pins(cell);
     snapshot_cancel(db);
     while (busy(db) || !flushed) {
@@ -325,16 +328,6 @@ status db_close(struct db *db, mono_ns deadline, void (*serve)(void *ctx), void 
 }
 
 /* --- single series --------------------------------------------------------------- */
-
-uint64_t db_mark(struct db *db)
-{
-    return atomic_fetch_add_explicit(&db->cell.retire.epoch, 1, memory_order_release) + 1;
-}
-
-bool db_touched_since(struct db *db, uint32_t ordinal, uint64_t mark)
-{
-    return cell_head(&db->cell, ordinal)->touched >= mark;
-}
 
 status db_latest(struct db *db, uint32_t ordinal, struct db_latest *out)
 {

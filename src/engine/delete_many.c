@@ -12,7 +12,6 @@
 #include "base/vec.h"
 #include "engine/db_priv.h"
 #include "engine/delete.h"
-#include "engine/snapshot.h"
 #include "engine/view_priv.h"
 #include "engine/wal_payload.h"
 
@@ -84,12 +83,6 @@ static status hide_slice(struct cell *cell, struct delete_op *op)
 
 /* --- drop ---------------------------------------------------------------------------- */
 
-static bool may_drop(const struct cell *cell)
-{
-    return !cell->flush && !cell->holder && list_empty(&cell->deferred) &&
-           list_empty(&cell->held_back) && !snapshot_wants_names(cell->db);
-}
-
 /* Up to DROP_SLICE of the keys that are still there, from op->n_dropped on. */
 static size_t pick_keys(struct cell *cell, struct delete_op *op, series_id *ids, uint32_t *ordinals)
 {
@@ -110,9 +103,10 @@ static status drop_slice(struct cell *cell, struct delete_op *op)
     uint32_t ordinals[DROP_SLICE];
     status st = db_refusing(cell->db, &op->err);
     if (st != ST_OK) return fail(cell, op, st);
-    if (!may_drop(cell) || wal_room(cell->wal) < delete_room(cell, DROP_SLICE)) return ST_AGAIN;
+    if (!cell_may_rename(cell)) return ST_AGAIN;
+    if (wal_room(cell->wal) < delete_room(cell, DROP_SLICE)) return ST_AGAIN;
     if (!write_idle(cell)) write_finish_batch(cell);
-    if (!may_drop(cell)) return ST_AGAIN;
+    if (!cell_may_rename(cell)) return ST_AGAIN;
 
     size_t n = pick_keys(cell, op, ids, ordinals);
     if (n) {

@@ -43,6 +43,10 @@
 
 typedef uint64_t node_word;
 
+/* The root of an ordinal whose series has another one now (relabel.h): no node, but not
+ * the 0 of a series without samples. A view that finds it passes the ordinal over. */
+#define ROOT_MOVED ((node_word)1)
+
 enum node_kind { NODE_GRID, NODE_GRID16, NODE_RAW, NODE_SAME, NODE_RUN, NODE_CHUNK };
 
 enum {

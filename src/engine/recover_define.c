@@ -33,6 +33,7 @@ struct definition {
     size_t pairs, unknown;            /* where its own begin */
     uint32_t n_pairs, n_unknown;
     uint32_t frame;                   /* of the window */
+    uint16_t version;                 /* of a WAL_RELABEL; 0: a first definition */
     uint8_t type;
     bool keyed;
 };
@@ -46,6 +47,7 @@ struct piece {
     VEC(struct label) unknown;
     struct arena arena;
     size_t at;                        /* frame that is read */
+    uint16_t version;                 /* of its labels; 0: the first */
     status st;                        /* of reading, which ended at that frame */
 };
 
@@ -105,17 +107,28 @@ static status read_series(void *ctx, const struct wal_series *series)
         *attrs = series->attrs;
         to.attrs = attrs;
     }
+    to.version = piece->version;
+    if (to.version) return vec_push(&piece->definitions, to) ? ST_OK : ST_NO_MEMORY;
     TRY(pair_reader_read(&list, piece->reader, identity));
     to.keyed = list.keyed;
     if (!list.keyed) TRY(keep_pairs(piece, &to, &list));
     return vec_push(&piece->definitions, to) ? ST_OK : ST_NO_MEMORY;
 }
 
+static status read_frame(struct piece *piece, const struct wal_frame *frame)
+{
+    struct wal_series series;
+    piece->version = 0;
+    if (frame->type == WAL_SERIES) return wal_series_each(frame->payload, read_series, piece);
+    TRY(wal_relabel_get(&series, &piece->version, frame->payload));
+    return read_series(piece, &series);
+}
+
 static void read_piece(struct piece *piece)
 {
     for (size_t i = piece->from; i < piece->to && piece->st == ST_OK; i++) {
         piece->at = i;
-        piece->st = wal_series_each(piece->window->frames.ptr[i].payload, read_series, piece);
+        piece->st = read_frame(piece, &piece->window->frames.ptr[i]);
     }
 }
 
@@ -139,19 +152,19 @@ static status adopt(struct recovery *rec, const struct piece *piece, const struc
     struct registry *reg = rec->cell->registry;
     uint32_t ordinal;
     bool lives;
-    if (registry_by_id(reg, def->id) != ORDINAL_NONE) return ST_OK;
-    if (recover_is_removed(rec, def->id)) return ST_OK;
-    if (def->keyed)
-        return recover_adopt(rec, &ordinal, def->id, (enum value_type)def->type, def->identity,
-                             def->attrs);
-    recover_rival(&lives, rec, def->id, (enum value_type)def->type, def->identity, def->hash);
-    if (!lives) return ST_OK;
     struct series_new make = {.identity = def->identity,
                               .hash = def->hash,
                               .place = def->place,
                               .id = def->id,
+                              .label_version = def->version,
                               .type = (enum value_type)def->type,
                               .attrs = def->attrs};
+    if (recover_is_removed(rec, def->id)) return ST_OK;
+    if (def->version) return recover_relabel(rec, &make);
+    if (registry_by_id(reg, def->id) != ORDINAL_NONE) return ST_OK;
+    if (def->keyed) return recover_adopt(rec, &ordinal, &make);
+    recover_rival(&lives, rec, def->id, make.type, def->identity, def->hash);
+    if (!lives) return ST_OK;
     struct pair_list list = {.pairs = piece->pairs.ptr + def->pairs,
                              .n = def->n_pairs,
                              .unknown = piece->unknown.ptr + def->unknown,
@@ -238,7 +251,8 @@ static status gather(void *ctx, const struct wal_frame *frame)
 {
     struct defining *d = ctx;
     struct window *window = d->filling;
-    if (frame->type != WAL_SERIES || frame->seq <= d->rec->defined) return ST_OK;
+    if (frame->type != WAL_SERIES && frame->type != WAL_RELABEL) return ST_OK;
+    if (frame->seq <= d->rec->defined) return ST_OK;
     if (!vec_push(&window->frames, *frame)) return ST_NO_MEMORY;
     window->n_bytes += frame->payload.len;
     return window->n_bytes < d->window_bytes ? ST_OK : turn(d);

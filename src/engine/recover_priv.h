@@ -30,11 +30,15 @@ CHECKED status recover_registry(struct recovery *rec);
 CHECKED status recover_segments(struct recovery *rec);
 void recover_put_aside(struct db *db, const char *path, status st, const struct err *err);
 
-/* Adds a series that something on disk defines. When the name has another id, the larger
- * id is the one that lives: then *ordinal may be ORDINAL_NONE. */
-CHECKED status recover_adopt(struct recovery *rec, uint32_t *ordinal, series_id id,
-                             enum value_type type, struct slice identity,
-                             const struct series_attrs *attrs);
+/* Adds a series that something on disk defines, by id, type, identity, attributes, place
+ * (0: that of the labels) and version; the rest of *make is filled in. When the name has
+ * another id, the larger id is the one that lives: then *ordinal may be ORDINAL_NONE. */
+CHECKED status recover_adopt(struct recovery *rec, uint32_t *ordinal,
+                             const struct series_new *make);
+
+/* The same for a definition with a later version of the labels: a series that has an earlier
+ * one gets these, and one that nothing else defines is added. */
+CHECKED status recover_relabel(struct recovery *rec, const struct series_new *make);
 
 /* The part of that which decides: *lives says whether the series with this id is the one; a
  * rival with a smaller id is removed. */

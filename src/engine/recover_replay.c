@@ -335,6 +335,7 @@ static status replay_frame(void *ctx, const struct wal_frame *frame)
         break;
     case WAL_SERIES:
     case WAL_REMOVE:
+    case WAL_RELABEL:
     case WAL_META:
     case WAL_POLICY:
     case WAL_MARK: break;

@@ -33,18 +33,48 @@ void recover_rival(bool *lives, struct recovery *rec, series_id id, enum value_t
     ASSERT(gone); /* no flush has it, and nothing of it is being encoded */
 }
 
-status recover_adopt(struct recovery *rec, uint32_t *ordinal, series_id id, enum value_type type,
-                     struct slice identity, const struct series_attrs *attrs)
+static status name_series(struct recovery *rec, struct series_new *out,
+                          const struct series_new *make)
 {
-    struct hash128 hash = hash128(identity.ptr, identity.len);
-    struct labels labels;
+    *out = *make;
+    out->hash = hash128(make->identity.ptr, make->identity.len);
+    arena_reset(&rec->arena);
+    return labels_from_identity(&out->labels, &rec->arena, make->identity);
+}
+
+status recover_adopt(struct recovery *rec, uint32_t *ordinal, const struct series_new *make)
+{
+    struct series_new named;
     bool lives;
     *ordinal = ORDINAL_NONE;
-    arena_reset(&rec->arena);
-    TRY(labels_from_identity(&labels, &rec->arena, identity));
-    recover_rival(&lives, rec, id, type, identity, hash);
+    TRY(name_series(rec, &named, make));
+    recover_rival(&lives, rec, make->id, make->type, make->identity, named.hash);
     if (!lives) return ST_OK;
-    return cell_add_series(rec->cell, ordinal, labels, identity, hash, id, type, attrs);
+    return cell_add_series(rec->cell, ordinal, &named);
+}
+
+status recover_relabel(struct recovery *rec, const struct series_new *make)
+{
+    struct registry *reg = rec->cell->registry;
+    struct series_new named;
+    uint32_t to, from = registry_by_id(reg, make->id);
+    if (from == ORDINAL_NONE) {
+        TRY(recover_adopt(rec, &to, make));
+        /* Who was defined before the log was, may have samples in a segment. */
+        if (to != ORDINAL_NONE && rec->db->catalog.n)
+            cell_head(rec->cell, to)->flags |= HEAD_UNKNOWN;
+        return ST_OK;
+    }
+    if (registry_entry(reg, from)->label_version >= make->label_version) return ST_OK;
+    TRY(name_series(rec, &named, make));
+    uint32_t other = registry_find(reg, make->identity, named.hash, make->type);
+    if (other == from) return ST_OK;
+    if (other != ORDINAL_NONE) { /* it died, or is called something else by now */
+        bool gone = cell_remove_series(rec->cell, other);
+        ASSERT(gone); /* nothing is at work yet */
+    }
+    return cell_relabel(rec->cell, &to, from, named.labels, named.identity, named.hash,
+                        make->label_version);
 }
 
 /* --- the registry's files -------------------------------------------------------- */
@@ -160,13 +190,22 @@ static status series_of_segment(void *ctx, const struct segment_series *series)
     struct recovery *rec = ctx;
     struct series_attrs attrs;
     uint32_t ordinal = registry_by_id(rec->cell->registry, series->id);
+    struct series_new make = {.id = series->id,
+                              .place = series->place,
+                              .type = series->type,
+                              .label_version = (uint16_t)series->labels_version,
+                              .identity = series->identity};
+    if (ordinal != ORDINAL_NONE && rec->rebuilding) {
+        TRY(recover_relabel(rec, &make)); /* the newest labels count */
+        ordinal = registry_by_id(rec->cell->registry, series->id);
+    }
     if (ordinal == ORDINAL_NONE) {
         /* Known to be dead: a compaction that began before its death made the segment. */
         if (series->id < rec->next_id) return ST_OK;
         bool has = series->attrs.len > 0;
         if (has) TRY(attrs_get(&attrs, series->attrs));
-        TRY(recover_adopt(rec, &ordinal, series->id, series->type, series->identity,
-                          has ? &attrs : NULL));
+        make.attrs = has ? &attrs : NULL;
+        TRY(recover_adopt(rec, &ordinal, &make));
         if (ordinal == ORDINAL_NONE) return ST_OK;
         rec->cell->attrs_dirty = rec->cell->lost_attrs = true; /* a snapshot repairs it */
     }

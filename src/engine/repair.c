@@ -147,6 +147,12 @@ static status learn_definition(void *ctx, const struct wal_series *series)
 
 static status learn_frame(void *ctx, const struct wal_frame *frame)
 {
+    struct wal_series series;
+    uint16_t version;
+    if (frame->type == WAL_RELABEL) {
+        TRY(wal_relabel_get(&series, &version, frame->payload));
+        return learn_definition(ctx, &series);
+    }
     return frame->type == WAL_SERIES ? wal_series_each(frame->payload, learn_definition, ctx)
                                      : ST_OK;
 }
@@ -368,8 +374,9 @@ static status adopt_frame(void *ctx, const struct wal_frame *frame)
 {
     struct registry *reg = ctx;
     struct series_attrs attrs;
-    series_id id;
+    series_id id, dead;
     if (frame->type == WAL_SERIES) return wal_series_each(frame->payload, adopt_definition, reg);
+    if (frame->type == WAL_RELABEL) return verify_relabel(reg, frame->payload, &dead);
     if (frame->type != WAL_ATTRS) return ST_OK;
     TRY(wal_attrs_get(&id, &attrs, frame->payload));
     uint32_t ordinal = registry_by_id(reg, id);

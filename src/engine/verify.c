@@ -139,6 +139,39 @@ status verify_define(struct registry *reg, const struct wal_series *series, seri
                         series->has_attrs ? &series->attrs : NULL);
 }
 
+/* A series gets labels of a higher version. */
+static status replace_labels(struct registry *reg, uint32_t from, const struct wal_series *series,
+                             uint16_t version, series_id *dead)
+{
+    struct arena arena;
+    struct labels labels;
+    struct slice identity = series->identity;
+    struct hash128 hash = hash128(identity.ptr, identity.len);
+    uint32_t other = registry_find(reg, identity, hash, series->type), to;
+    if (registry_entry(reg, from)->label_version >= version || other == from) return ST_OK;
+    if (other != ORDINAL_NONE) {
+        *dead = registry_entry(reg, other)->id;
+        registry_remove(reg, other);
+    }
+    arena_init(&arena, NULL, 2048);
+    status st = labels_from_identity(&labels, &arena, identity);
+    if (st == ST_OK) st = registry_relabel(&to, reg, from, labels, identity, hash, version);
+    arena_release(&arena);
+    return st == ST_INVALID ? ST_CORRUPT : st;
+}
+
+status verify_relabel(struct registry *reg, struct slice payload, series_id *dead)
+{
+    struct wal_series series;
+    uint16_t version;
+    *dead = 0;
+    TRY(wal_relabel_get(&series, &version, payload));
+    uint32_t from = registry_by_id(reg, series.id);
+    if (from != ORDINAL_NONE) return replace_labels(reg, from, &series, version, dead);
+    return verify_adopt(reg, series.id, series.place, series.type, version, series.identity,
+                        series.has_attrs ? &series.attrs : NULL);
+}
+
 struct known {
     const struct registry *reg;
     series_id dead_below;

@@ -94,4 +94,7 @@ struct wal_series;
 CHECKED status verify_define(struct registry *reg, const struct wal_series *series,
                              series_id *dead);
 
+/* The same for a WAL_RELABEL frame's payload. */
+CHECKED status verify_relabel(struct registry *reg, struct slice payload, series_id *dead);
+
 #endif

@@ -139,11 +139,22 @@ static status see_definition(void *ctx, const struct wal_series *series)
     return dead == 0 || vec_push(&v->dead, dead) ? ST_OK : ST_NO_MEMORY;
 }
 
+static status see_relabel(struct verify *v, struct slice payload)
+{
+    struct wal_series series;
+    uint16_t version;
+    series_id dead;
+    if (!v->reg) return wal_relabel_get(&series, &version, payload);
+    TRY(verify_relabel(v->reg, payload, &dead));
+    return dead == 0 || vec_push(&v->dead, dead) ? ST_OK : ST_NO_MEMORY;
+}
+
 static status see_definitions(void *ctx, const struct wal_frame *frame)
 {
     struct verify *v = ctx;
-    if (frame->type != WAL_SERIES) return ST_OK;
-    status st = wal_series_each(frame->payload, see_definition, v);
+    status st = ST_OK;
+    if (frame->type == WAL_SERIES) st = wal_series_each(frame->payload, see_definition, v);
+    if (frame->type == WAL_RELABEL) st = see_relabel(v, frame->payload);
     if (st == ST_OK || is_fatal(st)) return st;
     return err_set(v->why, st, "frame %llu: a series definition makes no sense",
                    (unsigned long long)frame->seq);
@@ -207,6 +218,7 @@ static status see_frame(void *ctx, const struct wal_frame *frame)
     case WAL_DELETE: st = see_delete(frame->payload); break;
     case WAL_REMOVE: st = see_remove(frame->payload); break;
     case WAL_SERIES:
+    case WAL_RELABEL:
     case WAL_META:
     case WAL_POLICY:
     case WAL_MARK: break;

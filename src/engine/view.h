@@ -25,6 +25,10 @@ struct captured {
     uint64_t root;   /* engine/node.h; opaque outside the engine */
 };
 
+/* Whether the series had another ordinal at the pin already, because its labels had changed
+ * (relabel.h): this one has nothing then, and is left out of answers. */
+bool captured_moved(const struct captured *series);
+
 /* A worker (or, in the library and in simulation, the caller): asks the owner for a pin
  * and waits for it; never between the slices of a batch. ST_CLOSED, ST_NO_MEMORY. */
 CHECKED status db_pin(struct db *db, struct view **out, struct err *err);

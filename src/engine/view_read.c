@@ -24,6 +24,11 @@ struct reading {
 
 typedef VEC(node_word) word_vec;
 
+bool captured_moved(const struct captured *series)
+{
+    return series->root == ROOT_MOVED;
+}
+
 /* The chain of nodes that the view has, newest first. */
 static status collect_words(const struct view *view, node_word root, word_vec *words)
 {
@@ -150,6 +155,7 @@ status view_read(struct view *view, const struct captured *series, struct time_r
 {
     const struct series_entry *entry = registry_entry(view->cell->registry, series->ordinal);
     TRY(view_alive(view, err));
+    if (captured_moved(series)) return ST_OK;
     TRY(view_clip_range(view, series, entry, &range, err));
     if (range_empty(range)) return ST_OK;
 
@@ -193,6 +199,7 @@ status view_chunks(struct view *view, const struct captured *series, chunk_exten
     const struct series_entry *entry = registry_entry(view->cell->registry, series->ordinal);
     const struct manifest *m = view->manifest;
     TRY(view_alive(view, err));
+    if (captured_moved(series)) return ST_OK;
     for (size_t i = 0; i < m->n_segments; i++)
         if (segment_info(m->segments[i])->lane == value_lane_of((enum value_type)entry->type))
             TRY(chunks_of_segment(entry, m->segments[i], fn, ctx, err));

@@ -129,6 +129,23 @@ status wal_series_each(struct slice payload,
     return ST_OK;
 }
 
+size_t wal_relabel_put(uint8_t *dst, const struct wal_series *series, uint16_t version)
+{
+    store_u16(dst, version);
+    return 2 + wal_series_put(dst + 2, series);
+}
+
+status wal_relabel_get(struct wal_series *series, uint16_t *version, struct slice payload)
+{
+    struct cursor cur = cursor_of(payload);
+    const uint8_t *head = take(&cur, 2);
+    if (!head) return ST_CORRUPT;
+    *version = load_u16(head);
+    if (*version < 2) return ST_CORRUPT;
+    TRY(get_series(series, &cur));
+    return cur.at == cur.end ? ST_OK : ST_CORRUPT;
+}
+
 /* --- samples --------------------------------------------------------------------- */
 
 static bool is_blob(uint8_t type)

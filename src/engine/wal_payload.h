@@ -39,6 +39,13 @@ CHECKED status wal_series_each(struct slice payload,
                                status (*each)(void *ctx, const struct wal_series *series),
                                void *ctx);
 
+/* A definition that takes the place of an earlier one of the same id: its labels have
+ * changed. At most WAL_RELABEL_BYTES + ATTRS_BYTES + identity.len bytes. */
+enum { WAL_RELABEL_BYTES = WAL_SERIES_BYTES + 2 };
+size_t wal_relabel_put(uint8_t *dst, const struct wal_series *series, uint16_t version);
+CHECKED status wal_relabel_get(struct wal_series *series, uint16_t *version,
+                               struct slice payload);
+
 /* A sample. bytes is set for bytes and histogram series, bits for the rest. */
 struct wal_row {
     series_id id;

@@ -158,6 +158,27 @@ static enum write_verdict decide_older(struct cell *cell, struct batch *batch, s
     return store(cell, batch, idx, d, bits, WRITE_LATE, row);
 }
 
+/* The row's value is added to the newest one (0: there is none), as if with policy last. */
+static enum write_verdict increment(struct cell *cell, struct batch *batch, size_t idx,
+                                    struct decision *d, struct slice_row *row)
+{
+    uint32_t ordinal = batch->series[batch->row_series[idx]].ordinal;
+    ts_time ts = batch->ts[idx];
+    double old = d->has_last ? bits_f64(d->last_bits) : 0;
+    d->policy = DUP_LAST;
+    if (d->type != VALUE_F64) return done(batch, idx, ST_WRONG_TYPE);
+    if (d->has_last && ts < d->last_ts) return done(batch, idx, ST_TOO_OLD);
+    if (isnan(old)) return done(batch, idx, ST_BAD_VALUE);
+    uint64_t bits = f64_bits(old + bits_f64(batch->val[idx].bits));
+    bool same_time = d->has_last && ts == d->last_ts;
+    if (ignored(d, ordinal, ts, bits) || (same_time && bits == d->last_bits)) {
+        batch->applied_ts[idx] = d->last_ts;
+        cell->stats.n_rows_ignored++;
+        return done(batch, idx, ST_IGNORED);
+    }
+    return store(cell, batch, idx, d, bits, same_time ? WRITE_LATE : WRITE_APPEND, row);
+}
+
 enum write_verdict write_decide(struct cell *cell, struct batch *batch, size_t idx,
                                 const struct older_value *older, struct slice_row *row)
 {
@@ -182,6 +203,7 @@ enum write_verdict write_decide(struct cell *cell, struct batch *batch, size_t i
         DASSERT(!batch->deferrable);
         return done(batch, idx, ST_AGAIN);
     }
+    if (batch->on_dup[idx] == DUP_INCREMENT) return increment(cell, batch, idx, &d, row);
     if (head->retention && d.has_last && ts < sat_sub(d.last_ts, head->retention))
         return done(batch, idx, ST_TOO_OLD);
     if (ignored(&d, series->ordinal, ts, batch->val[idx].bits)) {

@@ -52,8 +52,12 @@ static void make_series(struct cell *cell, const struct batch *batch,
         return;
     }
     uint32_t ordinal;
-    status st = cell_add_series(cell, &ordinal, name->labels, name->identity, name->hash, 0,
-                                series->type, name->attrs);
+    struct series_new make = {.labels = name->labels,
+                              .identity = name->identity,
+                              .hash = name->hash,
+                              .type = (enum value_type)series->type,
+                              .attrs = name->attrs};
+    status st = cell_add_series(cell, &ordinal, &make);
     if (st != ST_OK) {
         series->st = st;
         return;

@@ -312,7 +312,8 @@ status registry_add_scratch(uint32_t *ordinal, struct registry *reg,
 {
     series_id id = make->id ? make->id : reg->next_id;
     if (id == UINT64_MAX) return ST_LIMIT;
-    if (make->id && registry_by_id(reg, make->id) != ORDINAL_NONE) return ST_EXISTS;
+    if (make->id && !make->again && registry_by_id(reg, make->id) != ORDINAL_NONE)
+        return ST_EXISTS;
 
     bool reuse = reg->free_ordinals.len > 0;
     size_t next = reuse ? reg->free_ordinals.ptr[reg->free_ordinals.len - 1]
@@ -393,7 +394,8 @@ status registry_add_pairs(uint32_t *ordinal, struct registry *reg,
 
 /* ---------------------------------------------------------------- change */
 
-void registry_remove(struct registry *reg, uint32_t ordinal)
+/* The ordinal dies; its id is the caller's matter. */
+static void bury(struct registry *reg, uint32_t ordinal)
 {
     struct series_entry *entry = entry_at(reg, ordinal);
     uint8_t flags = entry_flags(entry);
@@ -402,7 +404,6 @@ void registry_remove(struct registry *reg, uint32_t ordinal)
     atomic_store_explicit(&entry->flags, flags & ~SERIES_LIVE, memory_order_release);
     ordinal_bits_set(&reg->dead, ordinal);
     atomic_fetch_add_explicit(&entry->gen, 1, memory_order_release);
-    id_pages_remove(&reg->ids, entry->id);
     if (flags & SERIES_HIDDEN)
         atomic_fetch_sub_explicit(&reg->n_hidden, 1, memory_order_release);
     if (flags & SERIES_KEYED) {
@@ -415,6 +416,31 @@ void registry_remove(struct registry *reg, uint32_t ordinal)
     reg->n_removed++;
     /* Without memory for the queue the ordinal is simply not used again. */
     (void)vec_push(&reg->quarantine, ordinal);
+}
+
+void registry_remove(struct registry *reg, uint32_t ordinal)
+{
+    bury(reg, ordinal);
+    id_pages_remove(&reg->ids, entry_at(reg, ordinal)->id);
+}
+
+status registry_relabel(uint32_t *to, struct registry *reg, uint32_t from, struct labels labels,
+                        struct slice identity, struct hash128 hash, uint16_t version)
+{
+    const struct series_entry *entry = entry_at(reg, from);
+    struct series_new make = {.labels = labels,
+                              .identity = identity,
+                              .hash = hash,
+                              .place = entry->place,
+                              .id = entry->id,
+                              .label_version = version,
+                              .type = (enum value_type)entry->type,
+                              .attrs = entry_attrs(entry),
+                              .again = true};
+    ASSERT(entry_live(entry) && version > entry->label_version);
+    TRY(registry_add(to, reg, &make)); /* the id leads to the new one from here on */
+    bury(reg, from);
+    return ST_OK;
 }
 
 status registry_set_attrs(struct registry *reg, uint32_t ordinal,
@@ -518,10 +544,15 @@ static bool key_eq(const void *ctx, uint32_t ordinal, const void *key)
 uint32_t registry_by_key(const struct registry *reg, struct slice tenant, struct slice key)
 {
     struct key_want want = {tenant, key};
-    uint32_t ordinal =
-        id_table_find(&reg->keys, registry_key_hash(tenant, key), key_eq, reg, &want);
-    if (ordinal == ID_NONE || !entry_live(entry_at(reg, ordinal))) return ORDINAL_NONE;
-    return ordinal;
+    uint64_t hash = registry_key_hash(tenant, key);
+    /* A series whose labels change has two entries for a moment: when the one that was found
+     * has just died, the other one is there. */
+    for (int i = 0; i < 2; i++) {
+        uint32_t ordinal = id_table_find(&reg->keys, hash, key_eq, reg, &want);
+        if (ordinal == ID_NONE) return ORDINAL_NONE;
+        if (entry_live(entry_at(reg, ordinal))) return ordinal;
+    }
+    return ORDINAL_NONE;
 }
 
 uint32_t registry_by_id(const struct registry *reg, series_id id)

@@ -76,6 +76,7 @@ struct series_new {
     uint16_t label_version;            /* 0: 1 */
     enum value_type type;
     const struct series_attrs *attrs;
+    bool again;                        /* private: registry_relabel() */
 };
 
 /* ST_NO_MEMORY (and nothing to see but maybe interned texts), ST_LIMIT when ordinals
@@ -98,6 +99,14 @@ CHECKED status registry_bulk_end(struct registry *reg, unsigned n_threads);
 /* The series is dead: no lookup, no list, no scan gives it any more; its generation
  * rises; its ordinal waits in quarantine until registry_purge_* lets it go. Owner. */
 void registry_remove(struct registry *reg, uint32_t ordinal);
+
+/* Gives a live series other labels (canonical, with their identity bytes and hash128()), of
+ * which no other live series is: *to is its new ordinal, from is dead. Id, place, type and
+ * attributes stay. version is larger than the one it has. ST_NO_MEMORY or ST_LIMIT, and
+ * nothing has changed. Owner. */
+CHECKED status registry_relabel(uint32_t *to, struct registry *reg, uint32_t from,
+                                struct labels labels, struct slice identity,
+                                struct hash128 hash, uint16_t version);
 
 /* Replaces the attributes (copied; NULL: defaults). Owner. */
 CHECKED status registry_set_attrs(struct registry *reg, uint32_t ordinal,

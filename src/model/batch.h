@@ -46,6 +46,7 @@ enum dup_policy {
     DUP_MIN = 4,
     DUP_MAX = 5,
     DUP_SUM = 6,
+    DUP_INCREMENT = 7, /* of a row alone, never stored: its value is added to the newest one */
 };
 
 /* What TS.CREATE and friends may say about a series; stored with it. */
@@ -115,7 +116,9 @@ struct batch {
     uint32_t *row_series;      /* index into series */
     ts_time *ts;
     union value *val;
-    uint8_t *on_dup;           /* enum dup_policy: ON_DUPLICATE, or DUP_UNSET */
+    uint8_t *on_dup;           /* enum dup_policy: ON_DUPLICATE, or DUP_UNSET. DUP_INCREMENT
+                                * (TS.INCRBY; with want_applied only): ST_TOO_OLD before the
+                                * newest sample, ST_BAD_VALUE when that is NaN */
     uint8_t *result;           /* enum status; set by decode and by the owner */
     uint32_t *tag;             /* of the writer: which reply a row belongs to */
     ts_time *applied_ts;       /* with want_applied: the time TS.ADD answers with */

@@ -259,8 +259,8 @@ static status index_set(struct fetch *fetch, const struct ordinals *ordinals,
     size_t at = 0, n = 0;
     for (size_t i = 0; i < ordinals->n; i++) {
         while (fetch->series[at].ordinal < ordinals->ptr[i]) at++;
-        bool has = true;
-        if (only_data) TRY(has_data(fetch, at, range, &has, err));
+        bool has = !captured_moved(&fetch->series[at]);
+        if (has && only_data) TRY(has_data(fetch, at, range, &has, err));
         if (has) out[n++] = (uint32_t)at;
         if (i % POLL_SERIES == 0) TRY(budget_poll(fetch->budget, err));
     }

@@ -44,7 +44,8 @@ enum wal_type {
     WAL_META = 5,     /* metadata and exemplars */
     WAL_POLICY = 6,   /* rollup policies and rules */
     WAL_REMOVE = 7,   /* series that are no more */
-    WAL_TYPE_MAX = WAL_REMOVE,
+    WAL_RELABEL = 8,  /* other labels for a series that exists */
+    WAL_TYPE_MAX = WAL_RELABEL,
     WAL_MARK = 127,   /* of the log itself, never handed on: see WAL_BARRIER */
 };
 

@@ -68,7 +68,8 @@ static status settle(uint64_t *old, uint64_t now, enum value_type type, enum dup
     case DUP_MAX: *old = blob || less(type, *old, now) ? now : *old; return ST_OK;
     case DUP_SUM: *old = blob ? now : sum(type, *old, now); return ST_OK;
     case DUP_LAST:
-    case DUP_UNSET: *old = now; return ST_OK;
+    case DUP_UNSET:
+    case DUP_INCREMENT: *old = now; return ST_OK;
     }
     return ST_OK;
 }

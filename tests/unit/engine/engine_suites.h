@@ -17,6 +17,7 @@ Suite *suite_budget(void);
 Suite *suite_job_table(void);
 Suite *suite_overlay(void);
 Suite *suite_recover(void);
+Suite *suite_relabel(void);
 Suite *suite_repair(void);
 Suite *suite_retire(void);
 Suite *suite_run(void);

@@ -116,6 +116,7 @@ static bool rule(const struct cell_case *c, double *v)
     case DUP_SUM: *v = old + now; break;
     case DUP_UNSET:
     case DUP_BLOCK:
+    case DUP_INCREMENT:
     case DUP_FIRST: break;
     }
     return true;
@@ -665,6 +666,62 @@ START_TEST(test_policies_of_bytes)
 }
 END_TEST
 
+/* Goal: a row with DUP_INCREMENT adds to the newest sample, wherever that lies, whatever
+ * the policy of the series; a batch of them adds up. */
+START_TEST(test_increments)
+{
+    static const struct {
+        ts_time ts, applied;
+        double add, want;
+        status st;
+    } rows[] = {
+        {1000, 1000, 5, 5, ST_OK},          {1000, 1000, 2, 7, ST_OK},
+        {900, 0, 1, 7, ST_TOO_OLD},         {2000, 2000, -3, 4, ST_OK},
+        {2001, 2000, 0.25, 4, ST_IGNORED},  {2500, 2500, 0.25, 4.25, ST_OK},
+        {2500, 2500, 0, 4.25, ST_IGNORED},
+    };
+    struct db_rig rig;
+    log_set_level(LOG_OFF);
+    db_rig_init(&rig, unit_seed());
+    ck_assert_int_eq(db_rig_open(&rig), ST_OK);
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct batch *batch = db_rig_batch("c{__key__=\"c\"}");
+        struct series_attrs attrs = {.policy = DUP_BLOCK, .ignore_max_ms = 5, .ignore_max_val = 1};
+        struct points pts = {0};
+        batch->want_applied = batch->deferrable = true;
+        batch->series[0].name->attrs = &attrs;
+        ck_assert(batch_add_row(batch, 0, rows[i].ts, f64(rows[i].add), 0));
+        batch->on_dup[0] = DUP_INCREMENT;
+        db_rig_send(&rig, batch);
+        ck_assert_msg(batch->result[0] == rows[i].st, "row %zu: %s", i,
+                      status_text((status)batch->result[0]));
+        if (rows[i].applied) ck_assert_int_eq(batch->applied_ts[0], rows[i].applied);
+        batch_free(batch);
+        ck_assert_int_eq(db_rig_read(&rig, "c{__key__=\"c\"}", (struct time_range){0, 9999}, &pts,
+                                     NULL), ST_OK);
+        ck_assert_msg(bits_f64(pts.val[pts.n - 1].bits) == rows[i].want, "row %zu", i);
+        points_release(&pts);
+        if (i % 2 == 0) ck_assert_int_eq(db_rig_flush(&rig), ST_OK);
+        if (i % 3 == 0) { /* the newest sample is unknown to the head then */
+            ck_assert_int_eq(db_rig_close(&rig), ST_OK);
+            ck_assert_int_eq(db_rig_open(&rig), ST_OK);
+        }
+    }
+    struct batch *batch = db_rig_batch("c{__key__=\"c\"}");
+    batch->want_applied = batch->deferrable = true;
+    for (int i = 0; i < 10; i++) {
+        ck_assert(batch_add_row(batch, 0, 3000 + i / 2, f64(2), 0));
+        batch->on_dup[i] = DUP_INCREMENT;
+    }
+    db_rig_send(&rig, batch);
+    batch_free(batch);
+    ck_assert_int_eq(db_rig_put(&rig, "c{__key__=\"c\"}", 3004, 24.25), ST_OK); /* it is that */
+    ck_assert_int_eq(db_rig_put(&rig, "c{__key__=\"c\"}", 3004, 24), ST_DUPLICATE);
+    ck_assert_int_eq(db_rig_close(&rig), ST_OK);
+    db_rig_release(&rig);
+}
+END_TEST
+
 Suite *suite_write(void)
 {
     Suite *s = suite_create("write");
@@ -685,6 +742,7 @@ Suite *suite_write(void)
     tcase_add_test(tc, test_a_sliced_batch_is_seen_whole);
     tcase_add_test(tc, test_a_refused_row_leaves_its_neighbours_alone);
     tcase_add_test(tc, test_policies_of_bytes);
+    tcase_add_test(tc, test_increments);
     suite_add_tcase(s, tc);
     return s;
 }
