@@ -119,6 +119,7 @@ struct app {
     struct query_table *queries;   /* under way, and slow ones */
     uint64_t n_query_threads;
     struct ts_turns *turns;        /* of writes, one a loop */
+    struct txns *txns;             /* who holds the server for a transaction */
     struct write_spaces *spaces;   /* for bodies of samples */
     struct keyspace *keyspace;     /* keys that expire; owner */
     _Atomic(const struct app_settings *) settings;

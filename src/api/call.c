@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "api/command.h"
+#include "api/multi.h"
 #include "base/mem.h"
 #include "base/panic.h"
 
@@ -42,6 +43,8 @@ static struct call *begin(struct conn *conn, struct reply_slot *slot, const stru
     call->state = NULL;
     call->ended = NULL;
     call->gate = 0;
+    call->under_way = call->reading = false;
+    call->in_exec = session->multi && session->multi->running;
     arena_init(&call->arena, call->app->net_account, ARENA_BLOCK);
     reply_init(&call->reply, reply_slot_out(slot), session->version);
     return call;
@@ -57,10 +60,19 @@ static void end(struct call *call, uint64_t gate)
     if (call->ended) *call->ended = true;
     if (call->muted) iobuf_truncate(reply_slot_out(slot), 0, NULL);
     arena_release(&call->arena);
+    txn_call_ends(call);
+    struct call *next = NULL;
+    if (call->reading && --session->n_reads == 0) {
+        next = session->after_reads;
+        session->after_reads = NULL;
+    }
+    bool in_exec = call->in_exec;
     if (session->spare) mem_free(call);
     else session->spare = call;
     reply_slot_finish_at(slot, gate);
     if (alone) conn_resume(conn);
+    if (in_exec) multi_call_ended(session->multi);
+    if (next) call_unpark(next);
 }
 
 static void put_error(struct call *call, status st)
@@ -80,6 +92,11 @@ status call_later(struct call *call)
     memcpy(copy, call->argv, call->argc * sizeof(*copy));
     call->argv = copy;
     call->later = true;
+    txn_call_begins(call);
+    if (call->cmd && !(call->cmd->flags & CMD_WRITE) && !call->reading) {
+        call->reading = true;
+        call->session->n_reads++;
+    }
     reply_slot_hold_input(call->slot);
     return ST_OK;
 }
@@ -288,22 +305,51 @@ static status parse(struct call *call)
                       &call->err);
 }
 
+/* Between MULTI and EXEC: what cannot be queued spoils the transaction. */
+static status queue(struct call *call, status st)
+{
+    struct multi *multi = call->session->multi;
+
+    if (st == ST_OK && (call->cmd->flags & CMD_NO_MULTI))
+        st = call_error(call, "Command not allowed inside a transaction");
+    if (st != ST_OK) {
+        multi->dirty = true;
+        return st;
+    }
+    TRY(multi_queue(multi, call, &call->err));
+    reply_simple(&call->reply, "QUEUED");
+    return ST_OK;
+}
+
+/* A read looks when its job begins: a write that came behind it in the pipeline waits. */
+static status wait_for_reads(struct call *call)
+{
+    TRY(call_later_alone(call));
+    txn_call_waits(call);
+    call->session->after_reads = call;
+    return ST_OK;
+}
+
 static status run(struct call *call)
 {
-    TRY(find(call));
-    TRY(admit(call));
+    status st = find(call);
+
+    if (st == ST_OK) st = admit(call);
+    if (call->session->multi && call->session->multi->open &&
+        (st != ST_OK || !(call->cmd->flags & CMD_TXN)))
+        return queue(call, st);
+    if (st != ST_OK) return st;
+    if ((call->cmd->flags & CMD_WRITE) && call->session->n_reads) return wait_for_reads(call);
     conn_set_command(call->conn, call->cmd->name);
     TRY(parse(call));
     return call->cmd->handle(call, call->args);
 }
 
-void call_request(struct conn *conn, struct reply_slot *slot, const struct slice *argv, size_t argc)
+static void execute(struct call *call)
 {
-    struct call *call = begin(conn, slot, argv, argc);
-
+    struct conn *conn = call->conn;
     bool ended = false;
 
-    counter_add(&call->app->stats.n_commands, 1);
     call->ended = &ended;
     status st = run(call);
     if (ended) return; /* put off and done already, all within the handler */
@@ -316,6 +362,38 @@ void call_request(struct conn *conn, struct reply_slot *slot, const struct slice
         return;
     }
     end(call, 0);
+}
+
+void call_request(struct conn *conn, struct reply_slot *slot, const struct slice *argv, size_t argc)
+{
+    struct call *call = begin(conn, slot, argv, argc);
+
+    counter_add(&call->app->stats.n_commands, 1);
+    if (!txn_must_park(call->app->txns, conn_id(conn))) {
+        execute(call);
+        return;
+    }
+    status st = call_later_alone(call);
+    if (st != ST_OK) {
+        put_error(call, st);
+        end(call, 0);
+        return;
+    }
+    txn_call_waits(call);
+    txn_park(call);
+}
+
+void call_unpark(struct call *call)
+{
+    conn_resume(call->conn);
+    call->later = call->alone = false;
+    execute(call);
+}
+
+void call_abandon(struct call *call)
+{
+    arena_release(&call->arena);
+    mem_free(call);
 }
 
 void call_gate_failed(struct conn *conn, struct reply_slot *slot, status st)

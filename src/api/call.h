@@ -24,6 +24,7 @@
 #include "api/reply.h"
 #include "api/session.h"
 #include "base/arena.h"
+#include "base/list.h"
 #include "net/conn.h"
 
 struct command;
@@ -42,6 +43,9 @@ struct call {
     bool raw_error;             /* err begins with its own code word */
     bool muted;                 /* CLIENT REPLY: nothing is sent */
     bool later, alone;
+    bool under_way, in_exec;    /* private: of txn.h; begun by EXEC */
+    bool reading;               /* private: counted in session->n_reads */
+    struct list park_link;      /* private: of txn.h */
     uint64_t gate;              /* what an answer of call_on_owner() waits for; 0: nothing */
     void *state;                /* the handler's, until it ends the call */
     bool *ended;                /* private: of the dispatcher, while the handler runs */
@@ -76,6 +80,10 @@ status call_error_raw(struct call *call, const char *fmt, ...) PRINTF_LIKE(2, 3)
 
 /* The words behind the command's name (one word, or two for a subcommand). */
 struct slices call_words(const struct call *call);
+
+/* Begins a call that was parked (txn.h) or waited; frees one that never will be. */
+void call_unpark(struct call *call);
+void call_abandon(struct call *call);
 
 /* The callbacks of conn_handler for RESP. */
 void call_request(struct conn *conn, struct reply_slot *slot, const struct slice *args, size_t n);

@@ -16,13 +16,15 @@ static const struct named_bit flag_names[] = {
     {CMD_ADMIN, "admin"}, {CMD_NOSCRIPT, "noscript"}, {CMD_BLOCKING, "blocking"},
     {CMD_LOADING, "loading"}, {CMD_STALE, "stale"}, {CMD_FAST, "fast"},
     {CMD_NO_AUTH, "no_auth"}, {CMD_MOVABLE, "movablekeys"}, {CMD_TS, "module"},
+    {CMD_NO_MULTI, "no_multi"},
 };
 
 static const struct named_bit acl_names[] = {
     {ACL_READ, "@read"}, {ACL_WRITE, "@write"}, {ACL_FAST, "@fast"},
     {ACL_SLOW, "@slow"}, {ACL_ADMIN, "@admin"}, {ACL_DANGEROUS, "@dangerous"},
     {ACL_CONNECTION, "@connection"}, {ACL_KEYSPACE, "@keyspace"},
-    {ACL_TIMESERIES, "@timeseries"},
+    {ACL_TIMESERIES, "@timeseries"}, {ACL_TRANSACTION, "@transaction"},
+    {ACL_PUBSUB, "@pubsub"}, {ACL_BLOCKING, "@blocking"},
 };
 
 static void put_bits(struct reply *reply, unsigned bits, const struct named_bit *names, size_t n)

@@ -109,4 +109,11 @@ status cmd_expire(struct call *call, const void *args);
 status cmd_ttl(struct call *call, const void *args);
 status cmd_persist(struct call *call, const void *args);
 
+/* cmd_multi.c */
+status cmd_multi(struct call *call, const void *args);
+status cmd_exec(struct call *call, const void *args);
+status cmd_discard(struct call *call, const void *args);
+status cmd_watch(struct call *call, const void *args);
+status cmd_unwatch(struct call *call, const void *args);
+
 #endif

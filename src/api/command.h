@@ -26,6 +26,8 @@ enum command_flag {
     CMD_TS = 1 << 10,        /* of the module: argument errors in its words, lenient */
     CMD_MOVABLE = 1 << 11,   /* keys cannot be told by position */
     CMD_CONTAINER = 1 << 12, /* has subcommands; its own handler runs without one */
+    CMD_TXN = 1 << 13,       /* runs at once, also between MULTI and EXEC */
+    CMD_NO_MULTI = 1 << 14,  /* refused there */
 };
 
 enum command_acl {
@@ -38,6 +40,9 @@ enum command_acl {
     ACL_CONNECTION = 1 << 6,
     ACL_KEYSPACE = 1 << 7,
     ACL_TIMESERIES = 1 << 8,
+    ACL_TRANSACTION = 1 << 9,
+    ACL_PUBSUB = 1 << 10,
+    ACL_BLOCKING = 1 << 11,
 };
 
 typedef status (*command_handler)(struct call *call, const void *args);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "api/call.h"
+#include "api/multi.h"
 #include "base/mem.h"
 
 static void set_defaults(struct session *session)
@@ -21,6 +22,7 @@ bool session_opened(struct conn *conn)
     session->app = conn_hub_user(conn_hub(conn), CONN_RESP);
     session->conn = conn;
     set_defaults(session);
+    session->txn_loop = txn_loop_of(session->app->txns, conn_home(conn));
     conn_set_user(conn, session);
     /* No authentication is configured: everybody is the default user. */
     conn_set_trusted(conn, true);
@@ -32,12 +34,20 @@ void session_closed(struct conn *conn)
     struct session *session = session_of(conn);
 
     if (!session) return;
+    session->conn = NULL;
+    if (!session->multi || !session->multi->running) session_free(session);
+}
+
+void session_free(struct session *session)
+{
+    multi_free(session->multi);
     mem_free(session->spare);
     mem_free(session);
 }
 
 void session_reset(struct session *session)
 {
+    if (session->multi) multi_discard(session->multi);
     set_defaults(session);
     session->lib_name[0] = session->lib_ver[0] = '\0';
     conn_set_name(session->conn, slice_of("", 0));

@@ -12,6 +12,8 @@
 
 struct call;
 struct command;
+struct multi;
+struct txn_loop;
 
 enum { SESSION_LIB_MAX = 64, SESSION_USER_MAX = 64 };
 
@@ -27,6 +29,10 @@ struct session {
     char lib_name[SESSION_LIB_MAX], lib_ver[SESSION_LIB_MAX];
     const struct command *last; /* found last: pipelines repeat themselves */
     struct call *spare;         /* one call kept for the next command */
+    size_t n_reads;             /* calls under way that do not write */
+    struct call *after_reads;   /* a write that must not overtake them */
+    struct txn_loop *txn_loop;  /* of the connection's loop */
+    struct multi *multi;        /* MULTI and WATCH; NULL until the first of them */
 };
 
 /* The callbacks of conn_handler for RESP; the hub's user is the app. */
@@ -37,6 +43,9 @@ static inline struct session *session_of(const struct conn *conn)
 {
     return conn_user(conn);
 }
+
+/* For multi.c: a session whose connection has closed (conn NULL). */
+void session_free(struct session *session);
 
 /* As new, but for the connection itself: RESET. */
 void session_reset(struct session *session);

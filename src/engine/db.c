@@ -329,6 +329,16 @@ status db_close(struct db *db, mono_ns deadline, void (*serve)(void *ctx), void 
 
 /* --- single series --------------------------------------------------------------- */
 
+uint64_t db_mark(struct db *db)
+{
+    return atomic_fetch_add_explicit(&db->cell.retire.epoch, 1, memory_order_release) + 1;
+}
+
+bool db_touched_since(struct db *db, uint32_t ordinal, uint64_t mark)
+{
+    return cell_head(&db->cell, ordinal)->touched >= mark;
+}
+
 status db_latest(struct db *db, uint32_t ordinal, struct db_latest *out)
 {
     const struct head *head = cell_head(&db->cell, ordinal);

@@ -114,6 +114,11 @@ struct db_latest {
  * series is empty; ST_AGAIN: only a view can tell (after a restart). */
 status db_latest(struct db *db, uint32_t ordinal, struct db_latest *out);
 
+/* A mark in time; whether samples of a live series were written or deleted since one. Upkeep
+ * (a flush, an encoded tail) may look like a write. */
+uint64_t db_mark(struct db *db);
+bool db_touched_since(struct db *db, uint32_t ordinal, uint64_t mark);
+
 /* Replaces the attributes of a series (TS.ALTER); goes through the WAL: *at is what the
  * answer waits for. */
 CHECKED status db_set_attrs(struct db *db, uint32_t ordinal, const struct series_attrs *attrs,

@@ -204,6 +204,7 @@ void conn_kill(struct conn *conn)
 void conn_free(struct conn *conn)
 {
     ASSERT(conn->dead && conn->n_slots == 0);
+    list_remove(&conn->again_link);
     if (conn->handler->closed) conn->handler->closed(conn);
     list_remove(&conn->link);
     list_remove(&conn->dirty_link);
@@ -230,17 +231,19 @@ void conn_close_soon(struct conn *conn)
 
 bool conn_may_take(const struct conn *conn)
 {
-    return !conn->dead && !conn->last_request && conn->n_pauses == 0 &&
+    if (conn->n_pauses > 0) return false;
+    if (conn->dead) return conn->feed != NULL;
+    return (conn->feed || !conn->last_request) &&
            conn->n_slots < conn->limits->pipeline_max &&
            conn->out.len + conn->waiting_len < conn->limits->output_soft;
 }
 
 void conn_update_want(struct conn *conn)
 {
-    bool reads = conn->lingering || conn->body_slot || conn_may_take(conn);
     unsigned want = 0;
 
     if (conn->dead) return;
+    bool reads = conn->lingering || conn->body_slot || (!conn->feed && conn_may_take(conn));
     if (reads && !conn->eof) want |= LOOP_READ;
     if (conn->blocked) want |= LOOP_WRITE;
     loop_want(conn->home->loop, &conn->lfd, want);
@@ -354,7 +357,7 @@ static void read_input(struct conn *conn)
 
 void conn_parse(struct conn *conn)
 {
-    if (conn->parsing || conn->dead) return;
+    if (conn->parsing || (conn->dead && !conn->feed)) return;
     conn->limits = conn_hub_limits(conn->home->hub, conn->proto);
     conn->parsing = true;
     conn->more_input = false;
@@ -378,7 +381,8 @@ void conn_parse_again(struct conn *conn)
 {
     struct conn_loop *cl = conn->home;
 
-    if (conn->dead || conn->again_link.next != &conn->again_link) return;
+    if (conn->dead && !conn->feed) return;
+    if (conn->again_link.next != &conn->again_link) return;
     list_push(&cl->again, &conn->again_link);
     if (cl->again_posted) return;
     cl->again_posted = true;
@@ -461,9 +465,16 @@ void conn_pause(struct conn *conn)
 void conn_resume(struct conn *conn)
 {
     ASSERT(conn->n_pauses > 0);
-    if (--conn->n_pauses > 0 || conn->dead) return;
-    if (conn->more_input) conn_parse_again(conn);
+    if (--conn->n_pauses > 0 || (conn->dead && !conn->feed)) return;
+    if (conn->more_input || conn->feed) conn_parse_again(conn);
     else if (!conn->parsing) conn_update_want(conn);
+}
+
+void conn_set_feed(struct conn *conn, struct conn_feed *feed)
+{
+    ASSERT(!conn->feed && conn->proto == CONN_RESP);
+    conn->feed = feed;
+    if (!conn->parsing) conn_parse_again(conn);
 }
 
 void conn_push(struct conn *conn, struct iobuf *msg)

@@ -198,6 +198,17 @@ void conn_set_command(struct conn *conn, const char *name); /* last one, for CLI
 void conn_pause(struct conn *conn);
 void conn_resume(struct conn *conn);
 
+/* RESP requests from elsewhere than the socket: EXEC hands out what was queued. They are
+ * taken before any further input, under the same rules, each with a slot of its own; also
+ * when the connection takes no further requests or is dead, so that nothing is half done.
+ * next() gives words that stay until the slot is finished. When none is left the feed is
+ * forgotten. */
+struct conn_feed {
+    size_t n_left;
+    void (*next)(struct conn_feed *feed, const struct slice **args, size_t *n);
+};
+void conn_set_feed(struct conn *conn, struct conn_feed *feed); /* there is none */
+
 /* Closes at once; what waits is dropped. */
 void conn_kill(struct conn *conn);
 

@@ -352,13 +352,13 @@ static void close_or_linger(struct conn *conn)
 static void flush_one(struct conn *conn)
 {
     if (conn->dead) {
-        if (conn->n_slots == 0) conn_free(conn);
+        if (conn->n_slots == 0 && !conn->feed) conn_free(conn);
         return;
     }
     if (!conn->blocked) conn->stall_at = loop_now(conn->home->loop);
     write_out(conn);
     if (conn->dead) return;
-    if (conn->out.len == 0 && conn->n_slots == 0 && conn->last_request) {
+    if (conn->out.len == 0 && conn->n_slots == 0 && conn->last_request && !conn->feed) {
         close_or_linger(conn);
     } else {
         tell_drained(conn);

@@ -66,6 +66,7 @@ struct conn {
     struct http_limits body_limits;
     bool continue_due;               /* 100 Continue as soon as it is body_slot's turn */
 
+    struct conn_feed *feed;          /* RESP: where requests come from first */
     struct reply_slot *first, *last;
     size_t n_slots;
     size_t waiting_len;              /* bytes in finished slots that wait */

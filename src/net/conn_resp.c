@@ -26,10 +26,33 @@ static void refuse(struct conn *conn, enum resp_result result)
     reply_slot_finish(slot);
 }
 
+/* Requests from the feed. False: not now. */
+static bool take_fed(struct conn *conn)
+{
+    const struct slice *args;
+    size_t n;
+
+    while (conn->feed && conn->feed->n_left > 0) {
+        struct reply_slot *slot = conn_may_take(conn) ? slot_new(conn) : NULL;
+        if (!slot) {
+            conn->more_input = true;
+            if (conn_may_take(conn)) conn_parse_again(conn); /* no memory just now */
+            return false;
+        }
+        conn->feed->n_left--;
+        conn->feed->next(conn->feed, &args, &n);
+        conn->handler->resp_request(conn, slot, args, n);
+    }
+    if (conn->feed) conn_dirty(conn); /* it may close now */
+    conn->feed = NULL;
+    return !conn->dead;
+}
+
 void conn_parse_resp(struct conn *conn)
 {
     struct resp_parser *parser = &conn->resp;
 
+    if (!take_fed(conn)) return;
     while (conn->in && conn->in->len > 0) {
         if (!conn_may_take(conn)) {
             conn->more_input = !conn->last_request;
@@ -58,5 +81,10 @@ void conn_parse_resp(struct conn *conn)
             if (conn->dead) return;
         }
         conn_consume(conn, used);
+        if (conn->feed) {
+            conn->more_input = true;
+            conn_parse_again(conn);
+            return;
+        }
     }
 }

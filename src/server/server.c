@@ -18,6 +18,7 @@
 #include "api/metadata_store.h"
 #include "api/query_table.h"
 #include "api/ts_turn.h"
+#include "api/txn.h"
 #include "api/write_space.h"
 #include "api/version.h"
 #include "base/cgroup.h"
@@ -208,8 +209,9 @@ static status open_listeners(struct server *srv, struct err *err)
     srv->app.turns = ts_turns_new(&srv->app);
     srv->app.spaces = write_spaces_new(&srv->app);
     srv->app.keyspace = keyspace_new(&srv->app);
+    srv->app.txns = txns_new(&srv->app);
     if (!srv->app.metadata || !srv->app.queries || !srv->app.turns || !srv->app.spaces ||
-        !srv->app.keyspace)
+        !srv->app.keyspace || !srv->app.txns)
         return err_set(err, ST_NO_MEMORY, "starting");
     api_set_handlers(&srv->app);
     const char *cors = server_config(srv)->cors;
@@ -467,6 +469,7 @@ void server_close(struct server *srv)
     query_table_free(srv->app.queries);
     if (srv->turn_hook.fn) loop_hook_remove(&srv->turn_hook);
     io_threads_close(srv->io);
+    txns_free(srv->app.txns);
     conn_hub_close(srv->hub);
     regex_free(srv->cors);
     loop_close(srv->owner);

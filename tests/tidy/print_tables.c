@@ -69,6 +69,7 @@ static void print_commands(void)
     } groups[] = {
         {"timeseries", "Time series"},
         {"generic", "Keys"},
+        {"transactions", "Transactions"},
         {"connection", "Connection"},
         {"server", "Server"}};
     size_t n_printed = 0, n_containers = 0;

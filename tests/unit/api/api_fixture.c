@@ -8,6 +8,7 @@
 #include "api/handlers.h"
 #include "api/keyspace.h"
 #include "api/query_table.h"
+#include "api/txn.h"
 #include "api/write_space.h"
 #include "net/listener.h"
 
@@ -49,6 +50,8 @@ static void start(enum conn_proto proto, size_t n_io)
     ck_assert_ptr_nonnull(app->spaces);
     app->keyspace = keyspace_new(app);
     ck_assert_ptr_nonnull(app->keyspace);
+    app->txns = txns_new(app);
+    ck_assert_ptr_nonnull(app->txns);
     struct conn_loops deal =
         proto == CONN_RESP ? io_threads_for_resp(io) : io_threads_for_http(io);
     opts.hub = app->hub;
@@ -76,6 +79,7 @@ void fixture_stop(void)
     loop_join(fixture_app.owner);
     listener_close(listener);
     io_threads_close(io);
+    txns_free(fixture_app.txns);
     write_spaces_free(fixture_app.spaces);
     keyspace_free(fixture_app.keyspace);
     query_table_free(fixture_app.queries);
