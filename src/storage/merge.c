@@ -58,10 +58,10 @@ static size_t gallop(const ts_time *ts, size_t from, size_t to, ts_time t)
     return low;
 }
 
-static bool is_strict(const ts_time *ts, size_t n)
+static bool is_strict(const ts_time *ts, size_t from, size_t n)
 {
     bool twice = false;
-    for (size_t i = 1; i < n; i++) twice |= ts[i] == ts[i - 1];
+    for (size_t i = from + 1; i < n; i++) twice |= ts[i] == ts[i - 1];
     return !twice;
 }
 
@@ -78,7 +78,7 @@ static void set_columns(struct cursor *c, const struct merge_run *run, struct ti
     }
     if (!c->src) c->done = true;
     c->lim = c->at;
-    c->strict = is_strict(c->ts + c->at, c->n - c->at);
+    c->strict = is_strict(c->ts, c->at, c->n);
 }
 
 /* Steps over hidden points; false at the end of the columns. */

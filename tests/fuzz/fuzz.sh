@@ -9,11 +9,14 @@ cc=${CC_FUZZ:-clang}
 cxx=$(echo "$cc" | sed 's/clang/clang++/')
 out=$PWD/build-fuzz
 names=${FUZZ:-$(cd "$top/tests/fuzz" && ls fuzz_*.c | sed 's/fuzz_\(.*\)\.c/\1/')}
-flags="-g -O1 -DTSINK_DEV=1 -D_GNU_SOURCE -I$top/src -I$top -fsanitize=fuzzer-no-link,address,undefined"
+flags="-g -O1 -DTSINK_DEV=1 -D_GNU_SOURCE -I$top/src -I$top -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined"
 libs="-lzstd -lsnappy -lz -lxxhash -ljansson -lre2 -lroaring -lprotobuf-c -lssl -lcrypto -lm -lpthread"
 
 command -v "$cc" >/dev/null || { echo "fuzz: $cc is missing; on Debian: apt-get install clang" >&2; exit 1; }
 mkdir -p "$out" && cd "$out" || exit 1
+# an object is as old as the headers it may have seen
+[ -z "$(find "$top/src" "$top/tests" \( -name '*.h' -o -name '*.def' \) -newer stamp 2>&1)" ] || rm -f ./*.o
+touch stamp
 objects=
 for source in "$top"/src/base/*.c "$top"/src/model/*.c "$top"/src/codec/*.c "$top"/src/index/*.c \
     "$top"/src/storage/*.c "$top"/src/engine/*.c "$top"/src/promql/*.c \
