@@ -40,21 +40,40 @@ static double seconds(mono_ns ns)
     return (double)ns / 1e9;
 }
 
+/* Parts of the answer go into the chain as they are made; all of it has one limit. */
+struct answer_parts {
+    struct promjson_drain drain;
+    struct iobuf *to;
+    size_t left;      /* bytes that may still come; 0: no limit */
+};
+
+static void take_part(struct promjson_drain *drain, struct strbuf *out)
+{
+    struct answer_parts *parts = container_of(drain, struct answer_parts, drain);
+    size_t cap = out->cap;
+    if (parts->left) parts->left = out->len < parts->left ? parts->left - out->len : 1;
+    iobuf_adopt(parts->to, out);
+    strbuf_init(out, parts->left);
+    if ((parts->left == 0 || parts->left > cap) && !strbuf_reserve(out, cap)) return;
+}
+
 static status print_json(void *ctx, const struct promql_result *result)
 {
     struct http_eval *ev = ctx;
     struct strbuf body;
+    struct answer_parts parts = {{take_part}, &ev->work.out, ev->work.budget.bytes_max};
     strbuf_init(&body, ev->work.budget.bytes_max);
     struct promjson_stats stats = {
         .queued = seconds(ev->started - ev->work.began),
         .prepared = seconds(ev->times.prepared - ev->started),
         .evaluated = seconds(ev->times.evaluated - ev->times.prepared),
         .per_step = ev->per_step};
-    promjson_result(&body, result, ev->limit, ev->want_stats ? &stats : NULL);
-    status st = body.failed ? err_set(&ev->work.err, ST_LIMIT, "the result is too large") : ST_OK;
-    if (st == ST_OK) iobuf_adopt(&ev->work.out, &body);
+    promjson_result_parts(&body, result, ev->limit, ev->want_stats ? &stats : NULL,
+                          &parts.drain);
+    bool failed = body.failed || ev->work.out.failed;
+    if (!failed) iobuf_adopt(&ev->work.out, &body);
     strbuf_release(&body);
-    return st;
+    return failed ? err_set(&ev->work.err, ST_LIMIT, "the result is too large") : ST_OK;
 }
 
 static status eval_run(struct query_work *work)

@@ -1,16 +1,23 @@
 /* Results as Prometheus' HTTP API prints them. See promjson.h.
  *
- * Samples are by far the most of it, so they bypass the JSON writer: each step of the
- * grid is formatted by itself, values by the shortest digits.
+ * Samples are by far the most of it, so they bypass the JSON writer: the times of the grid
+ * are formatted once for all series, values by the shortest digits, and a value that is the
+ * one before is copied.
  */
 #include "api/promjson.h"
 
 #include <string.h>
 
+#include "base/bits.h"
+#include "base/mem.h"
 #include "base/numfmt.h"
 #include "model/histogram_buckets.h"
 
 enum { FIXED_MAX = 400 }; /* numfmt_fixed() needs 350 */
+
+/* A part of a long answer: large enough that its block costs nothing, small enough to come
+ * from memory that was used before. A guess. */
+enum { PART_BYTES = 256 << 10 };
 
 size_t promjson_time(char *dst, int64_t ms)
 {
@@ -99,8 +106,6 @@ static void put_histogram(struct strbuf *out, int64_t ms, const struct histogram
     strbuf_str(out, "}]");
 }
 
-/* --- results ---------------------------------------------------------------------- */
-
 /* Floats or histograms of one series, as a JSON list; nothing when there are none. */
 static void put_points(struct strbuf *out, const struct promql_result *result,
                        const struct prom_series *series, bool histograms)
@@ -120,8 +125,94 @@ static void put_points(struct strbuf *out, const struct promql_result *result,
     if (any) strbuf_char(out, ']');
 }
 
+/* --- floats on the grid ----------------------------------------------------------- */
+
+enum {
+    STEP_TEXT_MAX = 24, /* [-9223372036854775.808," */
+    RUN = 64,           /* steps of a word of presence bits */
+    RUN_BYTES = RUN * (STEP_TEXT_MAX + NUMFMT_MAX + 3),
+};
+
+/* How each step of a result begins. */
+struct step_text {
+    char text[STEP_TEXT_MAX];
+    uint32_t len;
+};
+
+/* NULL when there is no memory: then each time is formatted by itself. */
+static struct step_text *step_texts(const struct promql_result *result)
+{
+    struct step_text *steps = mem_try_array(result->n_steps, sizeof(*steps));
+    for (size_t i = 0; steps && i < result->n_steps; i++) {
+        char *text = steps[i].text;
+        ts_time ts = result->start + (int64_t)i * result->step;
+        size_t n = 0;
+        text[n++] = '[';
+        n += promjson_time(text + n, promvalue_ms(result, ts));
+        text[n++] = ',';
+        text[n++] = '"';
+        steps[i].len = (uint32_t)n;
+    }
+    return steps;
+}
+
+/* The value text of the sample before, which is often that of the next. */
+struct last_value {
+    double v;
+    size_t len;
+    char text[NUMFMT_MAX];
+};
+
+/* Whole copies of constant size: what is too much is written over. */
+static char *put_step(char *to, const struct step_text *step, double v, struct last_value *last)
+{
+    memcpy(to, step->text, STEP_TEXT_MAX);
+    to += step->len;
+    if (memcmp(&v, &last->v, sizeof(v)) != 0) {
+        last->v = v;
+        last->len = numfmt_prom(last->text, v);
+    }
+    memcpy(to, last->text, NUMFMT_MAX);
+    to += last->len;
+    memcpy(to, "\"],", 3);
+    return to + 3;
+}
+
+static void put_grid(struct strbuf *out, const struct promql_result *result,
+                     const struct step_text *steps, const struct prom_series *series)
+{
+    struct last_value last = {.v = 0, .len = 1, .text = "0"};
+    strbuf_str(out, ",\"values\":[");
+    for (size_t i = 0; i < result->n_steps; i += RUN) {
+        uint64_t has = series->has[i / RUN];
+        if (result->n_steps - i < RUN) has &= (1ull << (result->n_steps - i)) - 1;
+        if (has == 0) continue;
+        if (!strbuf_reserve(out, RUN_BYTES)) return;
+        char *to = out->ptr + out->len;
+        for (; has; has &= has - 1) {
+            size_t step = i + trailing_zeros(has);
+            to = put_step(to, &steps[step], series->val[step], &last);
+        }
+        out->len = (size_t)(to - out->ptr);
+    }
+    out->ptr[out->len - 1] = ']'; /* the last comma */
+}
+
+static void put_values(struct strbuf *out, const struct promql_result *result,
+                       const struct step_text *steps, const struct prom_series *series)
+{
+    if (steps && series->has && !series->hist && series->n_samples) {
+        put_grid(out, result, steps, series);
+        return;
+    }
+    put_points(out, result, series, false);
+    put_points(out, result, series, true);
+}
+
+/* --- results ---------------------------------------------------------------------- */
+
 static void put_series(struct strbuf *out, const struct promql_result *result,
-                       const struct prom_series *series)
+                       const struct step_text *steps, const struct prom_series *series)
 {
     struct json_writer w;
     struct prom_point point;
@@ -138,8 +229,7 @@ static void put_series(struct strbuf *out, const struct promql_result *result,
                 put_sample(out, promvalue_ms(result, point.ts), point.val);
         }
     } else {
-        put_points(out, result, series, false);
-        put_points(out, result, series, true);
+        put_values(out, result, steps, series);
     }
     strbuf_char(out, '}');
 }
@@ -155,7 +245,23 @@ static void put_scalar(struct strbuf *out, int64_t ms, double v)
     strbuf_str(out, "\"]");
 }
 
-static void put_value(struct strbuf *out, const struct promql_result *result, size_t n)
+static void put_list(struct strbuf *out, const struct promql_result *result, size_t n,
+                     struct promjson_drain *drain)
+{
+    struct step_text *steps = NULL;
+    if (result->type == KIND_MATRIX && n && result->series[0].has) steps = step_texts(result);
+    strbuf_char(out, '[');
+    for (size_t i = 0; i < n && !out->failed; i++) {
+        if (i) strbuf_char(out, ',');
+        put_series(out, result, steps, &result->series[i]);
+        if (drain && out->len >= PART_BYTES) drain->full(drain, out);
+    }
+    strbuf_char(out, ']');
+    mem_free(steps);
+}
+
+static void put_value(struct strbuf *out, const struct promql_result *result, size_t n,
+                      struct promjson_drain *drain)
 {
     char text[NUMFMT_MAX];
     switch (result->type) {
@@ -167,14 +273,8 @@ static void put_value(struct strbuf *out, const struct promql_result *result, si
         json_quote(out, result->string);
         strbuf_char(out, ']');
         return;
-    default: break;
+    default: put_list(out, result, n, drain); return;
     }
-    strbuf_char(out, '[');
-    for (size_t i = 0; i < n; i++) {
-        if (i) strbuf_char(out, ',');
-        put_series(out, result, &result->series[i]);
-    }
-    strbuf_char(out, ']');
 }
 
 static void put_texts(struct strbuf *out, const char *key, const struct slice *texts, size_t n,
@@ -226,11 +326,17 @@ static void put_stats(struct strbuf *out, const struct promql_result *result,
 void promjson_result(struct strbuf *out, const struct promql_result *result, size_t limit,
                      const struct promjson_stats *stats)
 {
+    promjson_result_parts(out, result, limit, stats, NULL);
+}
+
+void promjson_result_parts(struct strbuf *out, const struct promql_result *result, size_t limit,
+                           const struct promjson_stats *stats, struct promjson_drain *drain)
+{
     bool cut = limit && result->n_series > limit &&
                (result->type == KIND_VECTOR || result->type == KIND_MATRIX);
     strbuf_printf(out, "{\"status\":\"success\",\"data\":{\"resultType\":\"%s\",\"result\":",
                   value_kind_name(result->type));
-    put_value(out, result, cut ? limit : result->n_series);
+    put_value(out, result, cut ? limit : result->n_series, drain);
     if (stats) put_stats(out, result, stats);
     strbuf_char(out, '}');
     put_texts(out, "warnings", result->warnings, result->n_warnings, cut);

@@ -16,6 +16,16 @@ struct promjson_stats {
 void promjson_result(struct strbuf *out, const struct promql_result *result, size_t limit,
                      const struct promjson_stats *stats);
 
+/* Who takes a long text while it is made: full() is called when there is much of it, and
+ * leaves out empty, or failed. */
+struct promjson_drain {
+    void (*full)(struct promjson_drain *drain, struct strbuf *out);
+};
+
+/* The same in parts; what is in out at the end is the last. */
+void promjson_result_parts(struct strbuf *out, const struct promql_result *result, size_t limit,
+                           const struct promjson_stats *stats, struct promjson_drain *drain);
+
 /* {"a":"b",...} */
 void promjson_labels(struct json_writer *w, struct labels labels);
 

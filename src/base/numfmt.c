@@ -26,19 +26,23 @@ struct digits {
     bool neg;
 };
 
+/* The shim's text is d[.ddd]e[+-]xx[x], after the sign. */
 static struct digits digits_of(double v)
 {
     char text[40];
-    struct digits out = {.neg = signbit(v) != 0};
-    size_t len = shim_f64_scientific(text, v);
-    size_t at = out.neg ? 1 : 0;
-    for (; at < len && text[at] != 'e'; at++)
-        if (text[at] != '.' && out.n < DIGITS_MAX) out.d[out.n++] = text[at];
+    struct digits out;
+    size_t len = shim_f64_scientific(text, fabs(v));
+    size_t mark = len - (text[len - 4] == 'e' ? 4 : 5);
+
+    out.neg = signbit(v) != 0;
+    out.n = mark > 2 ? (int)mark - 1 : 1;
+    DASSERT(out.n <= DIGITS_MAX && text[mark] == 'e');
+    out.d[0] = text[0];
+    if (out.n > 1) memcpy(out.d + 1, text + 2, (size_t)out.n - 1);
 
     int exp = 0;
-    bool exp_neg = at + 1 < len && text[at + 1] == '-';
-    for (at += 2; at < len; at++) exp = exp * 10 + (text[at] - '0');
-    out.point = (exp_neg ? -exp : exp) + 1;
+    for (size_t at = mark + 2; at < len; at++) exp = exp * 10 + (text[at] - '0');
+    out.point = (text[mark + 1] == '-' ? -exp : exp) + 1;
     return out;
 }
 
@@ -117,11 +121,38 @@ static bool is_small_whole(double v)
     return fabs(v) < 1e15 && v == (double)(int64_t)v && v != 0;
 }
 
+/* Numbers with at most DECIMALS places, of at most 15 digits in all: two such numbers are
+ * never the same double, so when n / 10^DECIMALS gives v back, n's digits are the shortest.
+ * 0 when v is none of these. The division is correctly rounded, and guesses n well enough:
+ * where the product is off by an ulp, rounding to a whole number mends it. */
+static size_t put_decimal(char *dst, double v)
+{
+    enum { DECIMALS = 6 };
+    static const double scale = 1e6;
+    double scaled = fabs(v) * scale;
+    if (!(scaled >= 1 && scaled < 1e15)) return 0;
+    uint64_t n = (uint64_t)(scaled + 0.5);
+    if ((double)n / scale != fabs(v)) return 0;
+
+    char *at = dst;
+    uint64_t whole = n / 1000000, rest = n % 1000000;
+    if (v < 0) *at++ = '-';
+    at += numfmt_u64(at, whole);
+    if (rest == 0) return (size_t)(at - dst);
+    *at++ = '.';
+    for (int i = DECIMALS - 1; i >= 0; i--, rest /= 10) at[i] = (char)('0' + rest % 10);
+    at += DECIMALS;
+    while (at[-1] == '0') at--;
+    return (size_t)(at - dst);
+}
+
 size_t numfmt_prom(char *dst, double v)
 {
     size_t len = put_special(dst, v);
     if (len) return len;
     if (is_small_whole(v)) return numfmt_i64(dst, (int64_t)v);
+    len = put_decimal(dst, v);
+    if (len) return len;
 
     struct digits g = digits_of(v);
     bool fixed = g.point > -6 && g.point <= 21; /* 1e-6 <= |v| < 1e21 */
@@ -182,15 +213,32 @@ size_t numfmt_resp3(char *dst, double v)
     return (size_t)(end - dst);
 }
 
+static unsigned digit_count(uint64_t v)
+{
+    unsigned n = 1;
+    for (;;) {
+        if (v < 10) return n;
+        if (v < 100) return n + 1;
+        if (v < 1000) return n + 2;
+        if (v < 10000) return n + 3;
+        v /= 10000;
+        n += 4;
+    }
+}
+
+/* Two digits at a time, from the back. */
 size_t numfmt_u64(char *dst, uint64_t v)
 {
-    char text[20];
-    size_t n = 0;
-    do {
-        text[n++] = (char)('0' + v % 10);
-        v /= 10;
-    } while (v);
-    for (size_t i = 0; i < n; i++) dst[i] = text[n - 1 - i];
+    static const char pairs[] = "00010203040506070809101112131415161718192021222324252627282930"
+                                "31323334353637383940414243444546474849505152535455565758596061"
+                                "62636465666768697071727374757677787980818283848586878889909192"
+                                "93949596979899";
+    size_t n = digit_count(v);
+    char *at = dst + n;
+
+    for (; v >= 100; v /= 100) memcpy(at -= 2, pairs + v % 100 * 2, 2);
+    if (v >= 10) memcpy(at - 2, pairs + v * 2, 2);
+    else at[-1] = (char)('0' + v);
     return n;
 }
 

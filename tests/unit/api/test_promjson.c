@@ -5,6 +5,7 @@
 
 #include "api/promjson.h"
 #include "base/numfmt.h"
+#include "base/panic.h"
 #include "tests/unit/api/api_suites.h"
 
 #define HEAD(type) "{\"status\":\"success\",\"data\":{\"resultType\":\"" type "\",\"result\":"
@@ -180,6 +181,68 @@ START_TEST(test_promjson_matrix_with_times)
 }
 END_TEST
 
+/* The grid is printed word by word, and in parts: it must read as the same points with times
+ * of their own do. */
+struct gather {
+    struct promjson_drain drain;
+    struct strbuf all;
+    size_t n_parts;
+};
+
+static void gather_part(struct promjson_drain *drain, struct strbuf *out)
+{
+    struct gather *g = container_of(drain, struct gather, drain);
+    strbuf_slice(&g->all, strbuf_view(out));
+    strbuf_reset(out);
+    g->n_parts++;
+}
+
+START_TEST(test_promjson_grid_is_as_points)
+{
+    enum { STEPS = 150, SERIES = 300 };
+    static double val[STEPS], packed[STEPS];
+    static uint64_t has[3];
+    static ts_time ts[STEPS];
+    struct prom_series grid[SERIES], points[SERIES];
+    struct promql_result result = {.type = KIND_MATRIX, .start = -3000, .step = 1001,
+                                   .n_steps = STEPS, .ticks_per_ms = 1, .n_series = SERIES};
+    struct strbuf rest, want;
+    struct gather g = {.drain = {gather_part}};
+    size_t n = 0;
+
+    for (size_t i = 0; i < STEPS; i++) {
+        val[i] = i % 7 == 0 ? -0.0 : (double)(i / 4) / 3;
+        if (i % 5 == 0 || (i > 64 && i < 128)) continue;
+        has[i / 64] |= 1ull << (i % 64);
+        packed[n] = val[i];
+        ts[n++] = result.start + (ts_time)i * result.step;
+    }
+    has[2] |= ~0ull << (STEPS - 128); /* behind the last step: nothing */
+    for (size_t i = 0; i < SERIES; i++) {
+        grid[i] = (struct prom_series){{job_a, 2}, .val = val, .has = has, .n_samples = n};
+        points[i] = (struct prom_series){{job_a, 2}, .val = packed, .ts = ts, .n_samples = n};
+    }
+    strbuf_init(&g.all, 0);
+    strbuf_init(&rest, 0);
+    strbuf_init(&want, 0);
+    result.series = points;
+    promjson_result(&want, &result, 0, NULL);
+    result.series = grid;
+    promjson_result_parts(&rest, &result, 0, NULL, &g.drain);
+    ck_assert_uint_ge(g.n_parts, 1);
+    gather_part(&g.drain, &rest);
+    ck_assert_str_eq(strbuf_cstr(&g.all), strbuf_cstr(&want));
+
+    strbuf_release(&rest);
+    strbuf_init(&rest, 1000); /* a limit is kept */
+    promjson_result(&rest, &result, 0, NULL);
+    ck_assert(rest.failed);
+    strbuf_release(&rest);
+    strbuf_release(&want);
+    strbuf_release(&g.all);
+}
+END_TEST
+
 START_TEST(test_promjson_warnings_and_infos)
 {
     static const struct slice warnings[] = {SLICE_LIT("mind the \"gap\""), SLICE_LIT("two")};
@@ -324,6 +387,7 @@ Suite *suite_promjson(void)
     tcase_add_test(tcase, test_promjson_vector_and_its_limit);
     tcase_add_test(tcase, test_promjson_matrix_on_the_grid);
     tcase_add_test(tcase, test_promjson_matrix_with_times);
+    tcase_add_test(tcase, test_promjson_grid_is_as_points);
     tcase_add_test(tcase, test_promjson_warnings_and_infos);
     tcase_add_loop_test(tcase, test_promjson_histograms, 0, N(hists));
     tcase_add_test(tcase, test_promjson_floats_and_histograms_are_two_lists);
