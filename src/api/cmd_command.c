@@ -298,6 +298,17 @@ status cmd_command_list(struct call *call, const void *args)
 
 /* ---- GETKEYS ------------------------------------------------------- */
 
+/* Keys that a number announces: TS.NRANGE numkeys key ... */
+static status put_counted_keys(struct call *call, struct slices words)
+{
+    int64_t n;
+    if (!arg_int(&n, words.ptr[1]) || n < 1 || (uint64_t)n > words.n - 2)
+        return call_error(call, "Invalid arguments specified for command");
+    reply_array(&call->reply, (size_t)n);
+    for (int64_t i = 0; i < n; i++) reply_bulk(&call->reply, words.ptr[2 + i]);
+    return ST_OK;
+}
+
 status cmd_command_getkeys(struct call *call, const void *args)
 {
     struct slices words = call_words(call);
@@ -308,10 +319,13 @@ status cmd_command_getkeys(struct call *call, const void *args)
         cmd = command_find_sub(cmd, words.ptr[1]);
     }
     if (!cmd) return call_error(call, "Invalid command specified");
-    if (cmd->first_key == 0) return call_error(call, "The command has no key arguments");
+    bool counted = (cmd->flags & CMD_MOVABLE) != 0;
+    if (cmd->first_key == 0 && !counted)
+        return call_error(call, "The command has no key arguments");
     if (!command_arity_ok(cmd, words.n)) {
         return call_error(call, "Invalid number of arguments specified for command");
     }
+    if (counted) return put_counted_keys(call, words);
     size_t last = cmd->last_key < 0 ? words.n - (size_t)-cmd->last_key : (size_t)cmd->last_key;
     size_t n = 0;
     for (size_t i = (size_t)cmd->first_key; i <= last; i += (size_t)cmd->key_step) n++;

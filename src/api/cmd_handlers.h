@@ -59,6 +59,13 @@ status cmd_ts_incrby(struct call *call, const void *args);
 status cmd_ts_decrby(struct call *call, const void *args);
 extern const struct arg_shape ts_create_shape, ts_add_shape, ts_incr_shape;
 
+/* cmd_nrange.c */
+status cmd_ts_nrange(struct call *call, const void *args);
+status cmd_ts_nrevrange(struct call *call, const void *args);
+
+/* cmd_querylabels.c */
+status cmd_ts_querylabels(struct call *call, const void *args);
+
 /* cmd_alter.c */
 status cmd_ts_alter(struct call *call, const void *args);
 extern const struct arg_shape ts_alter_shape;

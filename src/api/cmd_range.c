@@ -207,7 +207,7 @@ status cmd_ts_get(struct call *call, const void *argp)
 
 struct many_args {
     struct ts_range_args range;
-    bool with_labels;
+    bool with_labels, exclude_empty;
     struct ts_names selected;
     struct slices filter;
     struct slice group_label;   /* empty: no GROUPBY */
@@ -221,6 +221,7 @@ static const struct arg_spec mrange_spec[] = {
     TS_RANGE_SPEC(struct many_args, range),
     ARG_FLAG("WITHLABELS", struct many_args, with_labels),
     ARG_SUB("SELECTED_LABELS", struct many_args, selected, ts_parse_selected),
+    ARG_FLAG("EXCLUDEEMPTY", struct many_args, exclude_empty),
     ARG_REST("FILTER", struct many_args, filter),
     ARG_END,
 };
@@ -276,11 +277,32 @@ static void begin_many(struct ts_read *read, size_t n)
         reply_array(&read->reply, n);
 }
 
+/* EXCLUDEEMPTY: leaves out series without a row. The answer says first how many there are,
+ * so they are asked for one row each before. */
+static status drop_empty(struct ts_read *read, struct ts_many *many, const struct range_spec *spec)
+{
+    struct range_spec first = *spec;
+    struct rows rows = {0};
+    status st = ST_OK;
+    size_t n = 0;
+    first.count = 1;
+    for (size_t i = 0; i < many->n && st == ST_OK; i++) {
+        st = read_rows(read, many->set, many->order[i], &first, &rows);
+        if (rows.n == 0) continue;
+        many->order[n] = many->order[i];
+        many->keys[n++] = many->keys[i];
+    }
+    many->n = n;
+    rows_release(&rows);
+    return st;
+}
+
 static status run_series(struct ts_read *read, const struct many_args *args,
-                         const struct ts_many *many, const struct range_spec *spec)
+                         struct ts_many *many, const struct range_spec *spec)
 {
     struct rows rows = {0};
     status st = ST_OK;
+    if (args->exclude_empty) TRY(drop_empty(read, many, spec));
     begin_many(read, many->n);
     for (size_t i = 0; i < many->n && st == ST_OK; i++)
         st = args->get ? put_get_entry(read, args, many, i)
@@ -432,6 +454,9 @@ static status start_many(struct call *call, bool get, bool reverse)
         app_settings(call->app)->resp_lenient_args ? ARG_UNKNOWN_SKIP : ARG_UNKNOWN_TSDB;
     struct ts_filter filter;
     if (!args) return ST_NO_MEMORY;
+    bool exclude = !get && words.n > 0 &&
+                   slice_is_nocase(words.ptr[words.n - 1], "EXCLUDEEMPTY");
+    if (exclude) words.n--;
     if (!get) TRY(take_group(call, &group, &words));
     TRY(args_parse(args, get ? &mget_shape : &mrange_shape, words.ptr, words.n, unknown,
                    &call->arena, &call->err));
@@ -439,6 +464,9 @@ static status start_many(struct call *call, bool get, bool reverse)
     args->reducer = group.reducer;
     args->get = get;
     args->reverse = reverse;
+    args->exclude_empty |= exclude;
+    if (args->exclude_empty && args->group_label.len)
+        return call_error(call, "TSDB: EXCLUDEEMPTY is not allowed with GROUPBY");
     if (!args->filter.ptr) {
         if (group.group_label.len)
             return call_error(call, "TSDB: GROUPBY should always come after filter");

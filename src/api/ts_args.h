@@ -137,6 +137,9 @@ status ts_parse_aggregation(void *field, struct arg_cursor *at, struct err *err)
 status ts_parse_stamp(void *field, struct arg_cursor *at, struct err *err);
 status ts_parse_empty(void *field, struct arg_cursor *at, struct err *err);
 
+/* One list of aggregators, "avg,max". */
+CHECKED status ts_parse_aggs(struct ts_aggregation *out, struct slice list, struct err *err);
+
 /* Checks what no word can say alone, and turns the arguments into the query room's terms
  * (ticks of the precision). by_ts is copied to the arena. */
 CHECKED status ts_range_spec(struct range_spec *out, const struct ts_range_args *args,

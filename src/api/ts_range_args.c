@@ -99,7 +99,7 @@ status ts_parse_align(void *field, struct arg_cursor *at, struct err *err)
     return ST_OK;
 }
 
-static status parse_aggs(struct ts_aggregation *out, struct slice list, struct err *err)
+status ts_parse_aggs(struct ts_aggregation *out, struct slice list, struct err *err)
 {
     out->n = 0;
     for (;;) {
@@ -121,7 +121,7 @@ status ts_parse_aggregation(void *field, struct arg_cursor *at, struct err *err)
     out->at = at->at - 1; /* the word itself has been taken */
     if (!arg_next(at, &list) || !arg_next(at, &bucket) || list.len == 0)
         return refuse(err, "TSDB: Couldn't parse AGGREGATION");
-    TRY(parse_aggs(out, list, err));
+    TRY(ts_parse_aggs(out, list, err));
     if (!arg_int(&out->bucket_ms, bucket)) return refuse(err, "TSDB: Couldn't parse AGGREGATION");
     if (out->bucket_ms <= 0)
         return refuse(err, "TSDB: bucketDuration must be greater than zero");

@@ -73,6 +73,65 @@ void ts_one_done(struct ts_one *one, struct query_work *work)
     release_matchers(one);
 }
 
+/* --- several ----------------------------------------------------------------------- */
+
+static status ready_keys(struct ts_keys *out, struct query_work *work, const struct slice *keys,
+                         size_t n, struct time_range range, bool edges, uint64_t *ids)
+{
+    for (size_t i = 0; i < n; i++) {
+        struct ts_one *one = &out->ones[i];
+        *one = (struct ts_one){.fetch = NULL};
+        out->n = i + 1;
+        TRY(key_matchers(one, work, keys[i], &ids[i]));
+        out->selects[i] = (struct select){.matchers = {one->matchers, one->n_matchers},
+                                          .range = range,
+                                          .keep_empty = true,
+                                          .edges = edges};
+    }
+    return ST_OK;
+}
+
+static status find_keys(struct ts_keys *out, struct query_work *work,
+                        struct series_set *const *sets, const uint64_t *ids)
+{
+    for (size_t i = 0; i < out->n; i++) {
+        struct ts_one *one = &out->ones[i];
+        one->set = sets[i];
+        while (one->idx < one->set->n && one->set->ids[one->idx] != ids[i]) one->idx++;
+        if (one->idx == one->set->n) /* it died meanwhile */
+            return err_set(&work->err, ST_NOT_FOUND, "TSDB: the key does not exist");
+    }
+    return ST_OK;
+}
+
+status ts_keys_fetch(struct ts_keys *out, struct query_work *work, const struct slice *keys,
+                     size_t n, struct time_range range, bool edges)
+{
+    struct app *app = work->app;
+    uint64_t *ids = arena_try_array(&work->arena, n, sizeof(*ids));
+    struct series_set **sets = arena_try_array(&work->arena, n, sizeof(*sets));
+    *out = (struct ts_keys){.ones = arena_try_array(&work->arena, n, sizeof(*out->ones)),
+                            .selects = arena_try_array(&work->arena, n, sizeof(*out->selects))};
+    if (!ids || !sets || !out->ones || !out->selects) return ST_NO_MEMORY;
+    int slot = db_reader_enter(app->db);
+    status st = ready_keys(out, work, keys, n, range, edges, ids);
+    db_reader_leave(app->db, slot);
+    if (st == ST_OK)
+        st = querier_fetch(app->querier, &out->fetch, sets, out->selects, n,
+                           (struct slice){"", 0}, &work->budget, &work->err);
+    if (st == ST_OK) st = find_keys(out, work, sets, ids);
+    if (st != ST_OK) ts_keys_done(out, work);
+    return st;
+}
+
+void ts_keys_done(struct ts_keys *keys, struct query_work *work)
+{
+    querier_done(work->app->querier, keys->fetch);
+    for (size_t i = 0; i < keys->n; i++) release_matchers(&keys->ones[i]);
+    keys->fetch = NULL;
+    keys->n = 0;
+}
+
 /* --- many -------------------------------------------------------------------------- */
 
 struct sort_entry {

@@ -22,6 +22,20 @@ CHECKED status ts_one_fetch(struct ts_one *out, struct query_work *work, struct 
                             struct time_range range, bool edges);
 void ts_one_done(struct ts_one *one, struct query_work *work);
 
+/* The series of several keys, in one version of the data. */
+struct ts_keys {
+    struct fetch *fetch;
+    struct ts_one *ones;      /* n of them, each with its set and index; in the work's arena */
+    size_t n;
+    struct select *selects;
+};
+
+/* ST_NOT_FOUND when one of them does not exist. */
+CHECKED status ts_keys_fetch(struct ts_keys *out, struct query_work *work,
+                             const struct slice *keys, size_t n, struct time_range range,
+                             bool edges);
+void ts_keys_done(struct ts_keys *keys, struct query_work *work);
+
 /* Series of FILTER expressions, in ascending byte order of key. */
 struct ts_many {
     struct fetch *fetch;
