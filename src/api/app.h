@@ -58,6 +58,7 @@ struct app_settings {
     enum ts_name_mode { TS_NAME_DERIVE, TS_NAME_KEY, TS_NAME_NONE } ts_name_mode;
     char external_labels[512];     /* external_labels.h; checked */
     char http_prefix[64];          /* "" or "/a/b": every path is also served below it */
+    uint32_t notify_events;        /* bits of events.h; 0: none */
     bool resp_lenient_args;        /* unknown option words are ignored, as the peer does */
 };
 
@@ -119,6 +120,7 @@ struct app {
     struct query_table *queries;   /* under way, and slow ones */
     uint64_t n_query_threads;
     struct ts_turns *turns;        /* of writes, one a loop */
+    struct pubsub *pubsub;         /* channels and who listens */
     struct txns *txns;             /* who holds the server for a transaction */
     struct write_spaces *spaces;   /* for bodies of samples */
     struct keyspace *keyspace;     /* keys that expire; owner */

@@ -13,7 +13,9 @@
 #include <string.h>
 
 #include "api/command.h"
+#include "api/events.h"
 #include "api/multi.h"
+#include "api/pubsub.h"
 #include "base/mem.h"
 #include "base/panic.h"
 
@@ -58,6 +60,7 @@ static void end(struct call *call, uint64_t gate)
     bool alone = call->alone;
 
     if (call->ended) *call->ended = true;
+    events_of_call(call);
     if (call->muted) iobuf_truncate(reply_slot_out(slot), 0, NULL);
     arena_release(&call->arena);
     txn_call_ends(call);
@@ -330,6 +333,17 @@ static status wait_for_reads(struct call *call)
     return ST_OK;
 }
 
+static status check_listener(struct call *call)
+{
+    const struct session *session = call->session;
+
+    if (session->version >= 3 || !pubsub_is_on(session)) return ST_OK;
+    return call_error(call,
+                      "Can't execute '%s': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT / "
+                      "RESET are allowed in this context",
+                      call->cmd->name);
+}
+
 static status run(struct call *call)
 {
     status st = find(call);
@@ -339,6 +353,7 @@ static status run(struct call *call)
         (st != ST_OK || !(call->cmd->flags & CMD_TXN)))
         return queue(call, st);
     if (st != ST_OK) return st;
+    if (!(call->cmd->flags & CMD_LISTENER)) TRY(check_listener(call));
     if ((call->cmd->flags & CMD_WRITE) && call->session->n_reads) return wait_for_reads(call);
     conn_set_command(call->conn, call->cmd->name);
     TRY(parse(call));

@@ -7,6 +7,8 @@
 #include <string.h>
 
 #include "api/cmd_handlers.h"
+#include "api/multi.h"
+#include "api/pubsub.h"
 #include "base/panic.h"
 
 /* ---- One's own ---------------------------------------------------------------------- */
@@ -107,21 +109,40 @@ status cmd_client_reply(struct call *call, const void *args)
 
 /* ---- A line of LIST ------------------------------------------------------- */
 
+/* Letters of what the client is in the middle of; N: nothing. */
+static void put_flags(char flags[8], const struct session *session)
+{
+    size_t n = 0;
+
+    if (pubsub_is_on(session)) flags[n++] = 'P';
+    if (session->multi && session->multi->open) flags[n++] = 'x';
+    if (session->no_evict) flags[n++] = 'e';
+    if (session->no_touch) flags[n++] = 'T';
+    if (n == 0) flags[n++] = 'N';
+    flags[n] = '\0';
+}
+
 /* The fields that have no meaning here have the value of a client that does not use
  * them; parsers of this line expect them. */
 static void put_line(struct strbuf *out, const struct conn *conn)
 {
     const struct session *session = session_of(conn);
+    const struct multi *multi = session->multi;
     struct conn_info info;
+    char flags[8];
 
+    put_flags(flags, session);
     conn_info(conn, &info);
     strbuf_printf(out,
-                  "id=%llu addr=%s laddr=%s fd=%d name=%s age=%lld idle=%lld flags=N db=0 sub=0 "
-                  "psub=0 ssub=0 multi=-1 watch=0 qbuf=%zu qbuf-free=%zu argv-mem=0 multi-mem=0 "
-                  "rbs=0 rbp=0 obl=0 oll=%zu omem=%zu tot-mem=%zu events=%s cmd=%s user=%s "
+                  "id=%llu addr=%s laddr=%s fd=%d name=%s age=%lld idle=%lld flags=%s db=0 "
+                  "sub=%zu psub=%zu ssub=0 multi=%lld watch=%zu qbuf=%zu qbuf-free=%zu "
+                  "argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=0 oll=%zu omem=%zu tot-mem=%zu events=%s cmd=%s user=%s "
                   "redir=-1 resp=%d lib-name=%s lib-ver=%s\n",
                   (unsigned long long)info.id, info.addr, info.laddr, info.fd, info.name,
-                  (long long)info.age_s, (long long)info.idle_s, info.input_len,
+                  (long long)info.age_s, (long long)info.idle_s, flags,
+                  pubsub_count(session, false), pubsub_count(session, true),
+                  multi && multi->open ? (long long)multi->queue.len : -1,
+                  multi ? multi->watches.len : 0, info.input_len,
                   info.input_cap - info.input_len, info.n_waiting, info.output_len,
                   info.input_cap + info.output_len, info.output_len ? "rw" : "r",
                   info.command[0] ? info.command : "NULL", session->user, session->version,

@@ -2,13 +2,18 @@
  * touch nothing but the session and are answered on the connection's loop, also while
  * the database is being opened. */
 #include "api/cmd_handlers.h"
+#include "api/pubsub.h"
 #include "api/version.h"
 
 status cmd_ping(struct call *call, const void *args)
 {
     (void)args;
     if (call->argc > 2) return call_error(call, "wrong number of arguments for 'ping' command");
-    if (call->argc == 2) reply_bulk(&call->reply, call->argv[1]);
+    if (call->session->version < 3 && pubsub_is_on(call->session)) {
+        reply_array(&call->reply, 2);
+        reply_text(&call->reply, "pong");
+        reply_bulk(&call->reply, call->argc == 2 ? call->argv[1] : slice_of("", 0));
+    } else if (call->argc == 2) reply_bulk(&call->reply, call->argv[1]);
     else reply_simple(&call->reply, "PONG");
     return ST_OK;
 }

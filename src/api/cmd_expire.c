@@ -4,6 +4,7 @@
  * whether times count from now, which their rows of `kinds` say. Owner.
  */
 #include "api/cmd_handlers.h"
+#include "api/events.h"
 #include "api/keyspace.h"
 #include "api/ts_key.h"
 #include "api/ts_turn.h"
@@ -92,6 +93,7 @@ static status set_expiry(struct call *call, struct reply *reply)
     TRY(parse_when(call, &when_ms));
     bool set = ordinal != ORDINAL_NONE && may_set(flags, expiry_of(call, ordinal), when_ms);
     if (set) TRY(keyspace_expire(call->app, ordinal, when_ms, &call->gate, &call->err));
+    if (set) events_tell(call->app, EVENT_GENERIC, "expire", call->argv[1]);
     reply_int(reply, set);
     return ST_OK;
 }
@@ -108,6 +110,7 @@ static status persist(struct call *call, struct reply *reply)
     bool had = ordinal != ORDINAL_NONE && expiry_of(call, ordinal) != 0;
 
     if (had) TRY(keyspace_expire(call->app, ordinal, 0, &call->gate, &call->err));
+    if (had) events_tell(call->app, EVENT_GENERIC, "persist", call->argv[1]);
     reply_int(reply, had);
     return ST_OK;
 }

@@ -123,4 +123,14 @@ status cmd_discard(struct call *call, const void *args);
 status cmd_watch(struct call *call, const void *args);
 status cmd_unwatch(struct call *call, const void *args);
 
+/* cmd_pubsub.c */
+status cmd_subscribe(struct call *call, const void *args);
+status cmd_unsubscribe(struct call *call, const void *args);
+status cmd_psubscribe(struct call *call, const void *args);
+status cmd_punsubscribe(struct call *call, const void *args);
+status cmd_publish(struct call *call, const void *args);
+status cmd_pubsub_channels(struct call *call, const void *args);
+status cmd_pubsub_numpat(struct call *call, const void *args);
+status cmd_pubsub_numsub(struct call *call, const void *args);
+
 #endif

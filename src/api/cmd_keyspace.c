@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "api/cmd_handlers.h"
+#include "api/events.h"
 #include "api/keyspace.h"
 #include "api/ts_key.h"
 #include "api/ts_turn.h"
@@ -186,6 +187,16 @@ static void refuse_del(struct del *del, status st)
     del_done(&del->op);
 }
 
+/* Whether a word stands in the list before, for the short lists that people write. */
+static bool has_before(struct slices keys, size_t i)
+{
+    enum { LOOK_BACK = 32 };
+
+    for (size_t k = i > LOOK_BACK ? i - LOOK_BACK : 0; k < i; k++)
+        if (slice_eq(keys.ptr[k], keys.ptr[i])) return true;
+    return false;
+}
+
 static void find_and_del(struct task *task)
 {
     struct del *del = container_of(task, struct del, task);
@@ -201,6 +212,7 @@ static void find_and_del(struct task *task)
     for (size_t i = 0; i < keys.n; i++) {
         uint32_t ordinal = ts_key_find(app, keys.ptr[i]);
         if (ordinal == ORDINAL_NONE) continue;
+        if (!has_before(keys, i)) events_tell(app, EVENT_GENERIC, "del", keys.ptr[i]);
         del->ids[n++] = registry_entry(db_registry(app->db), ordinal)->id;
     }
     begin_del(del, n);

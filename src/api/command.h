@@ -28,6 +28,7 @@ enum command_flag {
     CMD_CONTAINER = 1 << 12, /* has subcommands; its own handler runs without one */
     CMD_TXN = 1 << 13,       /* runs at once, also between MULTI and EXEC */
     CMD_NO_MULTI = 1 << 14,  /* refused there */
+    CMD_LISTENER = 1 << 15,  /* works on a RESP2 connection that has subscriptions */
 };
 
 enum command_acl {

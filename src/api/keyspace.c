@@ -9,6 +9,8 @@
 
 #include <stdlib.h>
 
+#include "api/events.h"
+#include "api/ts_key.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/panic.h"
@@ -169,6 +171,21 @@ static size_t take_due(struct keyspace *ks)
     return n_unique;
 }
 
+static void tell_expired(struct keyspace *ks, size_t n)
+{
+    const struct registry *reg = db_registry(ks->app->db);
+    struct strbuf key;
+
+    if (!(app_settings(ks->app)->notify_events & EVENT_EXPIRED)) return;
+    strbuf_init(&key, 0);
+    for (size_t i = 0; i < n; i++) {
+        strbuf_reset(&key);
+        ts_key_print(&key, reg, registry_by_id(reg, ks->ids[i]));
+        if (!key.failed) events_tell(ks->app, EVENT_EXPIRED, "expired", strbuf_view(&key));
+    }
+    strbuf_release(&key);
+}
+
 static void delete_due(struct keyspace *ks)
 {
     if (!ks->active || ks->deleting || ks->ended) return;
@@ -177,6 +194,7 @@ static void delete_due(struct keyspace *ks)
         plan(ks);
         return;
     }
+    tell_expired(ks, n);
     ks->deleting = true;
     ks->op = (struct delete_op){.ids = ks->ids,
                                 .n = n,

@@ -5,6 +5,7 @@
 
 #include "api/call.h"
 #include "api/multi.h"
+#include "api/pubsub.h"
 #include "base/mem.h"
 
 static void set_defaults(struct session *session)
@@ -34,8 +35,17 @@ void session_closed(struct conn *conn)
     struct session *session = session_of(conn);
 
     if (!session) return;
+    pubsub_drop_all(session);
     session->conn = NULL;
     if (!session->multi || !session->multi->running) session_free(session);
+}
+
+void session_push(struct session *session, struct iobuf *msg)
+{
+    struct multi *multi = session->multi;
+
+    if (!multi || !multi->running) conn_push(session->conn, msg);
+    else if (!vec_push(&multi->pushes, *msg)) iobuf_release(msg, NULL);
 }
 
 void session_free(struct session *session)
@@ -48,6 +58,7 @@ void session_free(struct session *session)
 void session_reset(struct session *session)
 {
     if (session->multi) multi_discard(session->multi);
+    pubsub_drop_all(session);
     set_defaults(session);
     session->lib_name[0] = session->lib_ver[0] = '\0';
     conn_set_name(session->conn, slice_of("", 0));

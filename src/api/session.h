@@ -13,6 +13,7 @@
 struct call;
 struct command;
 struct multi;
+struct subscriber;
 struct txn_loop;
 
 enum { SESSION_LIB_MAX = 64, SESSION_USER_MAX = 64 };
@@ -32,6 +33,7 @@ struct session {
     size_t n_reads;             /* calls under way that do not write */
     struct call *after_reads;   /* a write that must not overtake them */
     struct txn_loop *txn_loop;  /* of the connection's loop */
+    struct subscriber *subscriber; /* pubsub.h; NULL: listens to nothing */
     struct multi *multi;        /* MULTI and WATCH; NULL until the first of them */
 };
 
@@ -46,6 +48,9 @@ static inline struct session *session_of(const struct conn *conn)
 
 /* For multi.c: a session whose connection has closed (conn NULL). */
 void session_free(struct session *session);
+
+/* A message that answers nothing; it waits for the end of a transaction. Takes msg. */
+void session_push(struct session *session, struct iobuf *msg);
 
 /* As new, but for the connection itself: RESET. */
 void session_reset(struct session *session);

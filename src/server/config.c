@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "api/events.h"
 #include "api/external_labels.h"
 #include "base/duration.h"
 #include "base/log.h"
@@ -158,6 +159,9 @@ status config_set(struct config *cfg, const struct config_row *row, struct slice
         memset(field(cfg, row), 0, row->size);
         memcpy(field(cfg, row), value.ptr, value.len);
         return ST_OK;
+    case CONFIG_EVENTS:
+        if (events_parse(field(cfg, row), value)) return ST_OK;
+        return refuse(row, value, err, "letters of KEA and g$lshzxetdmn");
     case CONFIG_INT:
     case CONFIG_COUNT:
     case CONFIG_COUNT32:
@@ -211,6 +215,7 @@ void config_print(struct strbuf *out, const struct config *cfg, const struct con
     case CONFIG_TEXT: strbuf_str(out, at); return;
     case CONFIG_ENUM: print_enum(out, row, *(const int *)at); return;
     case CONFIG_ENUM8: print_enum(out, row, *(const bool *)at); return;
+    case CONFIG_EVENTS: events_print(out, *(const uint32_t *)at); return;
     case CONFIG_FLOAT: print_float(out, *(const double *)at); return;
     case CONFIG_SIZE: strbuf_put(out, text, size_print(text, (uint64_t)v)); return;
     case CONFIG_DURATION: strbuf_put(out, text, duration_print_ms(text, v)); return;

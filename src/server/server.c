@@ -16,6 +16,7 @@
 #include "api/handlers.h"
 #include "api/keyspace.h"
 #include "api/metadata_store.h"
+#include "api/pubsub.h"
 #include "api/query_table.h"
 #include "api/ts_turn.h"
 #include "api/txn.h"
@@ -210,8 +211,9 @@ static status open_listeners(struct server *srv, struct err *err)
     srv->app.spaces = write_spaces_new(&srv->app);
     srv->app.keyspace = keyspace_new(&srv->app);
     srv->app.txns = txns_new(&srv->app);
+    srv->app.pubsub = pubsub_new(&srv->app);
     if (!srv->app.metadata || !srv->app.queries || !srv->app.turns || !srv->app.spaces ||
-        !srv->app.keyspace || !srv->app.txns)
+        !srv->app.keyspace || !srv->app.txns || !srv->app.pubsub)
         return err_set(err, ST_NO_MEMORY, "starting");
     api_set_handlers(&srv->app);
     const char *cors = server_config(srv)->cors;
@@ -470,6 +472,7 @@ void server_close(struct server *srv)
     if (srv->turn_hook.fn) loop_hook_remove(&srv->turn_hook);
     io_threads_close(srv->io);
     txns_free(srv->app.txns);
+    pubsub_free(srv->app.pubsub);
     conn_hub_close(srv->hub);
     regex_free(srv->cors);
     loop_close(srv->owner);

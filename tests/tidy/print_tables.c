@@ -70,6 +70,7 @@ static void print_commands(void)
         {"timeseries", "Time series"},
         {"generic", "Keys"},
         {"transactions", "Transactions"},
+        {"pubsub", "Publish and subscribe"},
         {"connection", "Connection"},
         {"server", "Server"}};
     size_t n_printed = 0, n_containers = 0;

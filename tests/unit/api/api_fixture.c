@@ -7,6 +7,7 @@
 
 #include "api/handlers.h"
 #include "api/keyspace.h"
+#include "api/pubsub.h"
 #include "api/query_table.h"
 #include "api/txn.h"
 #include "api/write_space.h"
@@ -50,6 +51,8 @@ static void start(enum conn_proto proto, size_t n_io)
     ck_assert_ptr_nonnull(app->spaces);
     app->keyspace = keyspace_new(app);
     ck_assert_ptr_nonnull(app->keyspace);
+    app->pubsub = pubsub_new(app);
+    ck_assert_ptr_nonnull(app->pubsub);
     app->txns = txns_new(app);
     ck_assert_ptr_nonnull(app->txns);
     struct conn_loops deal =
@@ -80,6 +83,7 @@ void fixture_stop(void)
     listener_close(listener);
     io_threads_close(io);
     txns_free(fixture_app.txns);
+    pubsub_free(fixture_app.pubsub);
     write_spaces_free(fixture_app.spaces);
     keyspace_free(fixture_app.keyspace);
     query_table_free(fixture_app.queries);
