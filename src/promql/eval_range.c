@@ -1,7 +1,13 @@
 /* Range functions: the driver. It takes the samples of one series, from a selector or
- * from a subquery, slides the window over them with the steps, and calls the function's
- * kernel once a step. Both ends of the window only move forward, so finding it costs one
- * pass over the samples, whatever the number of steps.
+ * from a subquery, and calls the function's kernel once a step, with the samples in its
+ * window. There are two ways:
+ *
+ *     borrowed   a reader lends the columns of a series of floats. Windows are those of its
+ *                times, found once for all series that share them (range_edges.c), and
+ *                many functions compute all steps at once (range_kernel.columns)
+ *     copied     everything else: histograms, stale markers, start timestamps, subqueries.
+ *                The window slides over the samples; both ends only move forward, so
+ *                finding it costs one pass, whatever the number of steps
  *
  * Anchored and smoothed ranges also see samples outside of their window, as far as the
  * look-back; their kernels take them from window.all (fn_rate.c).
@@ -24,6 +30,7 @@ struct range_pass {
     struct column col;
     const struct histogram **hist;
     VEC(double) scratch;
+    struct edge_cache edges;      /* of borrowed columns; made for the first of them */
 };
 
 static const struct expr *range_argument(const struct expr *call)
@@ -135,6 +142,31 @@ static void check_counter(struct range_call *rc)
                      go_quote(rc->ev->arena, metric));
 }
 
+/* Of a series of n floats. */
+static status begin_series(struct range_pass *p, size_t n, struct labels labels, bool drop_name)
+{
+    p->col.hist = NULL;
+    p->col.hist_temp = true;
+    p->col.labels = labels;
+    p->col.drop_name = drop_name;
+    p->call.labels = labels;
+    p->scratch.len = 0;
+    if (!vec_reserve(&p->scratch, n + 2)) return eval_oom(p->call.ev);
+    p->call.scratch = p->scratch.ptr;
+    return ST_OK;
+}
+
+static status finish_series(struct range_pass *p, bool floats)
+{
+    struct range_call *rc = &p->call;
+
+    if (rc->failed) return eval_oom(rc->ev);
+    if (!bit_any(p->col.has, rc->frame->n)) return ST_OK;
+    if (p->kernel->is_rate && floats) check_counter(rc);
+    if (!p->kernel->keeps_name) TRY(column_drop_name(rc->ev, &p->col));
+    return sink_put(p->to, &p->col);
+}
+
 /* One series: samples to a column, and on. */
 static status range_steps(struct range_pass *p, const struct samples *s, struct labels labels,
                           bool drop_name)
@@ -144,17 +176,9 @@ static status range_steps(struct range_pass *p, const struct samples *s, struct 
     struct window w = {.all = s};
     bool floats = false;
 
+    TRY(begin_series(p, s->t.len, labels, drop_name));
     memset(p->col.has, 0, bitmap_words(n) * sizeof(*p->col.has));
-    p->col.hist = NULL;
-    p->col.hist_temp = true;
-    p->col.labels = labels;
-    p->col.drop_name = drop_name;
-    rc->labels = labels;
     rc->has_resets = find_resets(s);
-    p->scratch.len = 0;
-    if (!vec_reserve(&p->scratch, s->t.len + 2)) return eval_oom(rc->ev);
-    rc->scratch = p->scratch.ptr;
-
     for (size_t i = 0; i < n; i++) {
         struct range_out out = {0};
         slide(p, s, frame_time(rc->frame, i), &w);
@@ -166,11 +190,7 @@ static status range_steps(struct range_pass *p, const struct samples *s, struct 
         floats = floats || !out.hist;
         TRY(put_out(p, i, &out));
     }
-    if (rc->failed) return eval_oom(rc->ev);
-    if (!bit_any(p->col.has, n)) return ST_OK;
-    if (p->kernel->is_rate && floats) check_counter(rc);
-    if (!p->kernel->keeps_name) TRY(column_drop_name(rc->ev, &p->col));
-    return sink_put(p->to, &p->col);
+    return finish_series(p, floats);
 }
 
 static status range_series(struct range_pass *p, const struct samples *s, struct labels labels,
@@ -205,19 +225,135 @@ static status run_subquery(struct range_pass *p)
     return subquery_columns(p->call.ev, &p->inner, sub, &p->sink);
 }
 
-static status run_selector(struct range_pass *p)
+/* ---- borrowed columns ------------------------------------------------------------- */
+
+static status make_edges(struct range_pass *p)
+{
+    const struct range_kernel *kernel = p->kernel;
+    struct edge_spec spec = {.frame = p->call.frame, .range = p->range, .n_min = 1};
+
+    if (p->edges.slots) return ST_OK;
+    TRY(edges_ends(p->call.ev, p->call.frame, p->mod, &spec.ends));
+    if (kernel->columns) {
+        spec.n_min = kernel->n_min > 1 ? kernel->n_min : 1;
+        spec.n_aux = kernel->n_aux;
+        spec.prepare = kernel->prepare;
+        spec.ctx = &p->call;
+    }
+    return edges_init(p->call.ev, &p->edges, &spec);
+}
+
+/* Step by step, the windows as the edges have them. */
+static void range_windows(struct range_pass *p, const struct samples *s, const struct edges *e)
+{
+    struct range_call *rc = &p->call;
+    size_t n = rc->frame->n;
+
+    memset(p->col.has, 0, bitmap_words(n) * sizeof(*p->col.has));
+    rc->has_resets = find_resets(s);
+    for (size_t i = 0; i < n; i++) {
+        size_t lo = e->lo[i], hi = e->hi[i];
+        struct range_out out = {0};
+        if (lo == hi) continue;
+        struct window w = {.t = s->t.ptr + lo,
+                           .v = s->v.ptr + lo,
+                           .n = hi - lo,
+                           .end = p->edges.spec.ends[i],
+                           .now = frame_time(rc->frame, i),
+                           .all = s,
+                           .lo = lo,
+                           .hi = hi};
+        w.start = sat_sub(w.end, p->range);
+        for (size_t k = 0; k < p->n_args; k++) rc->args[k] = p->args[k][i];
+        if (!p->kernel->fn(rc, &w, &out)) continue;
+        p->col.val[i] = out.val;
+        bit_set(p->col.has, i);
+    }
+}
+
+static status range_columns(struct range_pass *p, const struct sample_span *span,
+                            struct labels labels)
+{
+    struct range_call *rc = &p->call;
+    const struct edges *e;
+    struct samples s;
+
+    TRY(make_edges(p));
+    TRY(edges_get(rc->ev, &p->edges, span, &e));
+    rc->ev->n_total += e->n_seen;
+    TRY(eval_work(rc->ev, e->n_seen + rc->frame->n));
+    TRY(begin_series(p, span->n, labels, false));
+    struct range_columns c = {.t = span->ts,
+                              .v = span->val,
+                              .n = span->n,
+                              .may_be_nan = span->may_be_nan,
+                              .edges = e,
+                              .spec = &p->edges.spec,
+                              .out = p->col.val,
+                              .args = p->args};
+    if (p->kernel->columns && !e->ragged && p->kernel->columns(rc, &c)) {
+        memcpy(p->col.has, e->has, bitmap_words(rc->frame->n) * sizeof(*e->has));
+    } else {
+        samples_borrow(&s, span);
+        range_windows(p, &s, e);
+    }
+    return finish_series(p, true);
+}
+
+/* One series through a reader. */
+static status read_borrowed(struct range_pass *p, struct series_set *set,
+                            struct series_reader *reader, size_t i)
+{
+    struct eval *ev = p->call.ev;
+    struct sample_span span;
+
+    TRY(series_reader_read(reader, i, &span, ev->err));
+    if (span.n == 0) return ST_OK;
+    p->samples.starts.n = 0;
+    if (p->kernel->starts) TRY(samples_read_starts(ev, set, i, i + 1, &p->samples));
+    if (p->samples.starts.n == 0 && ev->plan->sample_scale == 1 && span.n <= UINT32_MAX &&
+        !span_has_stale(&span)) {
+        return range_columns(p, &span, set->labels[i]);
+    }
+    TRY(samples_from_span(ev, &span, false, &p->samples));
+    if (p->samples.t.len == 0) return ST_OK;
+    if (p->kernel->starts) TRY(samples_read_starts(ev, set, i, i + 1, &p->samples));
+    return range_series(p, &p->samples, set->labels[i], false);
+}
+
+static status run_series(struct range_pass *p, struct series_set *set,
+                         struct series_reader *reader)
 {
     struct eval *ev = p->call.ev;
     const struct vector_expr *vec = &p->call.range->matrix.vec->vec;
-    struct series_set *set = ev->sets[vec->select];
 
     for (size_t i = 0, next; i < set->n; i = next) {
+        if (reader && span_is_whole(set, i)) {
+            next = i + 1;
+            TRY(read_borrowed(p, set, reader, i));
+            continue;
+        }
         TRY(samples_read(ev, set, i, &next, vec, false, &p->samples));
         if (p->samples.t.len + p->samples.ht.len == 0) continue;
         if (p->kernel->starts) TRY(samples_read_starts(ev, set, i, next, &p->samples));
         TRY(range_series(p, &p->samples, set->labels[i], false));
     }
     return ST_OK;
+}
+
+static status run_selector(struct range_pass *p)
+{
+    struct eval *ev = p->call.ev;
+    struct series_set *set = ev->sets[p->call.range->matrix.vec->vec.select];
+    struct series_reader *reader = NULL;
+    bool extended = p->call.anchored || p->call.smoothed;
+
+    if (set->ops->open_reader && set->n > 0 && !extended) {
+        TRY(set->ops->open_reader(set, ev->budget, &reader, ev->err));
+    }
+    status st = run_series(p, set, reader);
+    series_reader_close(reader);
+    return st;
 }
 
 /* anchored and smoothed have a meaning for few functions. */

@@ -21,6 +21,23 @@ struct samples {
     struct points raw;             /* read buffer */
 };
 
+/* What a borrowed span holds, without a copy; *out must not be released. */
+static inline void samples_borrow(struct samples *out, const struct sample_span *span)
+{
+    *out = (struct samples){.t = {.ptr = (ts_time *)(uintptr_t)span->ts, .len = span->n},
+                            .v = {.ptr = (double *)(uintptr_t)span->val, .len = span->n}};
+}
+
+/* Copies a span, in query ticks. Stale markers stay only when keep_stale. */
+CHECKED status samples_from_span(struct eval *ev, const struct sample_span *span,
+                                 bool keep_stale, struct samples *out);
+
+/* Whether a reader can lend series i of a set: numbers, and no second series of the same
+ * labels beside it. */
+bool span_is_whole(const struct series_set *set, size_t i);
+
+bool span_has_stale(const struct sample_span *span);
+
 void samples_clear(struct samples *s);
 void samples_release(struct samples *s);
 
@@ -72,6 +89,63 @@ struct range_out {
     const struct histogram *hist;  /* not NULL: the result */
 };
 
+/* ---- range_edges.c ---------------------------------------------------------------- */
+
+/* Steps [from, to), each of which has samples. unit: both ends of the window move on by one
+ * sample a step, so that what is gathered are neighbours. */
+struct edge_run {
+    uint32_t from, to;
+    bool unit;
+};
+
+enum { EDGE_RUNS_MAX = 64, EDGE_AUX_MAX = 2 };
+
+/* Where the windows of all steps begin and end in one column of times. Series that share
+ * the column share this. */
+struct edges {
+    uint64_t times;                /* sample_span.times; 0: nothing yet */
+    uint32_t *lo, *hi;             /* step i sees the samples [lo[i], hi[i]) */
+    uint64_t *has;                 /* steps with as many samples as are needed */
+    struct edge_run runs[EDGE_RUNS_MAX]; /* the same steps, unless ragged */
+    size_t n_runs;
+    bool ragged;                   /* too many runs: step by step, then */
+    uint64_t n_seen;               /* samples in all windows */
+    double *aux[EDGE_AUX_MAX];     /* what the function makes of the times: a value a step */
+};
+
+/* What is wanted of a column of times: windows (end - range, end]. */
+struct edge_spec {
+    const struct frame *frame;
+    const ts_time *ends;           /* ascending, one a step */
+    int64_t range;
+    uint32_t n_min;                /* samples that a step needs, at least 1 */
+    size_t n_aux;
+    /* Fills aux for the steps of has; may be NULL. */
+    void (*prepare)(const void *ctx, const struct edge_spec *spec, const ts_time *t,
+                    struct edges *e);
+    const void *ctx;
+};
+
+struct edge_cache {
+    struct edge_spec spec;
+    struct edges *slots;
+    size_t n_slots;
+    uint64_t n_hits, n_misses;
+};
+
+/* From the evaluation's arena. */
+CHECKED status edges_init(struct eval *ev, struct edge_cache *cache, const struct edge_spec *spec);
+
+/* Valid until the next call. */
+CHECKED status edges_get(struct eval *ev, struct edge_cache *cache,
+                         const struct sample_span *span, const struct edges **out);
+
+/* The ends of a frame's windows, in the arena. */
+CHECKED status edges_ends(struct eval *ev, const struct frame *f, const struct modifiers *mod,
+                          const ts_time **out);
+
+/* ---- range functions -------------------------------------------------------------- */
+
 enum { RANGE_ARGS_MAX = 2 };
 
 /* One call of a range function. */
@@ -94,8 +168,27 @@ struct range_call {
 /* false: no value at this step. */
 typedef bool (*range_fn)(struct range_call *rc, const struct window *w, struct range_out *out);
 
+/* One series as columns: floats alone, without stale markers. */
+struct range_columns {
+    const ts_time *t;
+    const double *v;
+    size_t n;
+    bool may_be_nan;
+    const struct edges *edges;     /* not ragged */
+    const struct edge_spec *spec;  /* of the edges */
+    double *out;                   /* a value a step; only those of edges->has count */
+    double *const *args;           /* scalar arguments: a value a step each */
+};
+
 struct range_kernel {
     range_fn fn;
+    /* The same for all steps at once, to the last bit; false: not for this series. NULL:
+     * step by step. */
+    bool (*columns)(struct range_call *rc, const struct range_columns *c);
+    uint32_t n_min;                /* samples that columns() needs at a step; 0 is 1 */
+    size_t n_aux;                  /* edge_spec's, for columns(); ctx is the call */
+    void (*prepare)(const void *ctx, const struct edge_spec *spec, const ts_time *t,
+                    struct edges *e);
     bool keeps_name;               /* first_over_time, last_over_time */
     bool is_rate;                  /* rate, increase: only counters make sense */
     bool starts;                   /* looks at start timestamps */

@@ -139,6 +139,37 @@ status samples_read(struct eval *ev, struct series_set *set, size_t i, size_t *n
     return ST_OK;
 }
 
+/* ---- spans ------------------------------------------------------------------------ */
+
+bool span_is_whole(const struct series_set *set, size_t i)
+{
+    enum value_type type = set->types[i];
+
+    if (type == VALUE_BYTES || type == VALUE_HISTOGRAM) return false;
+    return i + 1 == set->n || !labels_eq(set->labels[i], set->labels[i + 1]);
+}
+
+bool span_has_stale(const struct sample_span *span)
+{
+    for (size_t i = 0; span->may_be_nan && i < span->n; i++) {
+        if (double_is_stale(span->val[i])) return true;
+    }
+    return false;
+}
+
+status samples_from_span(struct eval *ev, const struct sample_span *span, bool keep_stale,
+                         struct samples *out)
+{
+    samples_clear(out);
+    if (!vec_reserve(&out->t, span->n) || !vec_reserve(&out->v, span->n)) return eval_oom(ev);
+    for (size_t i = 0; i < span->n; i++) {
+        if (!keep_stale && double_is_stale(span->val[i])) continue;
+        out->t.ptr[out->t.len++] = plan_sample_time(ev->plan, span->ts[i]);
+        out->v.ptr[out->v.len++] = span->val[i];
+    }
+    return ST_OK;
+}
+
 /* ---- start timestamps ------------------------------------------------------------- */
 
 static void order_points(struct points *pts)

@@ -16,6 +16,7 @@
  * and histograms have no rate.
  */
 #include "promql/fn_histogram_priv.h"
+#include "promql/lanes_priv.h"
 
 static bool warn_mixed(struct range_call *rc)
 {
@@ -213,6 +214,177 @@ static bool extended(struct range_call *rc, const struct window *w, bool counter
     return true;
 }
 
+/* ---- extrapolated, all steps at once ---------------------------------------------- */
+
+/* What depends on times alone is computed once for all series that share them: the factor,
+ * and how small a first value has to be for zero to be nearer than the extrapolation goes.
+ * That is first / change < to_start / sampled; the limit here is a little larger, so a step
+ * where it is not met is computed with the factor, to the last bit, and one where it is the
+ * long way. */
+enum { AUX_FACTOR, AUX_LIMIT, BLOCK_STEPS = 64 };
+
+#define LIMIT_SLACK (1 + 1e-9)
+#define CHANGE_TINY 1e-200 /* below it rounding could be more than the slack */
+
+static struct window window_at(const struct edge_spec *spec, const ts_time *t, size_t lo, size_t hi,
+                               size_t step)
+{
+    ts_time end = spec->ends[step];
+
+    return (struct window){.t = t + lo,
+                           .n = hi - lo,
+                           .start = sat_sub(end, spec->range),
+                           .end = end,
+                           .lo = lo,
+                           .hi = hi};
+}
+
+static void prepare_change(const struct range_call *rc, const struct edge_spec *spec,
+                           const ts_time *t, struct edges *e, bool rate)
+{
+    FOR_EACH_BIT(i, e->has, spec->frame->n) {
+        struct window w = window_at(spec, t, e->lo[i], e->hi[i], i);
+        struct change c = {.t0 = w.t[0], .t1 = w.t[w.n - 1], .n = w.n};
+        double factor = extrapolation(rc, &w, &c, false);
+        double sampled = to_seconds(rc, c.t1 - c.t0), distance = sampled / (double)(w.n - 1);
+        double to_start = to_seconds(rc, c.t0 - w.start);
+        if (to_start >= distance * 1.1) to_start = distance / 2;
+        e->aux[AUX_FACTOR][i] = rate ? factor / rc->seconds : factor;
+        e->aux[AUX_LIMIT][i] = to_start / sampled * LIMIT_SLACK;
+    }
+}
+
+static void prepare_rate(const void *ctx, const struct edge_spec *spec, const ts_time *t,
+                         struct edges *e)
+{
+    prepare_change(ctx, spec, t, e, true);
+}
+
+static void prepare_increase(const void *ctx, const struct edge_spec *spec, const ts_time *t,
+                             struct edges *e)
+{
+    prepare_change(ctx, spec, t, e, false);
+}
+
+/* One step, the long way; resets[k] counts those among the samples up to k (NULL: none). */
+static double change_at(const struct range_call *rc, const struct range_columns *col, size_t step,
+                        const double *resets, bool counter, bool rate)
+{
+    const struct edges *e = col->edges;
+    const double *v = col->v;
+    size_t lo = e->lo[step], last = e->hi[step] - 1;
+    double change = v[last] - v[lo];
+
+    if (resets && resets[last] != resets[lo]) {
+        for (size_t k = lo + 1; k <= last; k++) {
+            if (v[k] < v[k - 1]) change += v[k - 1];
+        }
+    }
+    bool near_zero = counter && change > 0 && v[lo] >= 0 &&
+                     !(change >= CHANGE_TINY && v[lo] >= e->aux[AUX_LIMIT][step] * change);
+    if (!near_zero) return change * e->aux[AUX_FACTOR][step];
+    struct window w = window_at(col->spec, col->t, lo, last + 1, step);
+    struct change c = {
+        .v = change, .first = v[lo], .t0 = col->t[lo], .t1 = col->t[last], .n = last + 1 - lo};
+    double factor = extrapolation(rc, &w, &c, counter);
+    if (rate) factor /= rc->seconds;
+    return change * factor;
+}
+
+/* Two steps that have no reset: out, and whether one may have to go the long way. */
+static inline pair_mask change_pair(double *out, pair first, pair last, const double *factor,
+                                    const double *limit)
+{
+    pair change = last - first, zero = pair_of(0);
+
+    pair_store(out, change * pair_load(factor));
+    pair_mask may = (change > zero) & (first >= zero);
+    return may & ~((change >= pair_of(CHANGE_TINY)) & (first >= pair_load(limit) * change));
+}
+
+/* Steps [from, to) of a run: how many of them are done, and need no second look. */
+static size_t change_block(const struct range_columns *col, const struct edge_run *run, size_t from,
+                           size_t to, bool counter)
+{
+    const struct edges *e = col->edges;
+    const double *v = col->v, *factor = e->aux[AUX_FACTOR], *limit = e->aux[AUX_LIMIT];
+    const double *first = v + e->lo[from], *last = v + e->hi[from] - 1;
+    pair_mask slow = {0, 0};
+    size_t i = from;
+
+    if (run->unit) {
+        for (size_t k = 0; i + 2 <= to; i += 2, k += 2) {
+            slow |= change_pair(col->out + i, pair_load(first + k), pair_load(last + k),
+                                factor + i, limit + i);
+        }
+    } else {
+        for (; i + 2 <= to; i += 2) {
+            pair a = {v[e->lo[i]], v[e->lo[i + 1]]};
+            pair b = {v[e->hi[i] - 1], v[e->hi[i + 1] - 1]};
+            slow |= change_pair(col->out + i, a, b, factor + i, limit + i);
+        }
+    }
+    return counter && mask_any(slow) ? from : i;
+}
+
+static bool any_below(const double *v, size_t n)
+{
+    pair_mask seen = {0, 0};
+    size_t i = 1;
+
+    for (; i + 2 <= n; i += 2) seen |= pair_load(v + i) < pair_load(v + i - 1);
+    return mask_any(seen) || (i < n && v[i] < v[i - 1]);
+}
+
+/* counts[k]: how often neighbours among the samples up to k differ as `differ` says. */
+static void count_up(double *counts, const double *v, size_t n, bool (*differ)(double a, double b))
+{
+    uint32_t count = 0;
+
+    counts[0] = 0;
+    for (size_t i = 1; i < n; i++) {
+        count += differ(v[i - 1], v[i]);
+        counts[i] = count;
+    }
+}
+
+static bool is_below(double a, double b)
+{
+    return b < a;
+}
+
+static bool change_columns(struct range_call *rc, const struct range_columns *col, bool counter,
+                           bool rate)
+{
+    const double *resets = counter && any_below(col->v, col->n) ? rc->scratch : NULL;
+
+    if (resets) count_up(rc->scratch, col->v, col->n, is_below);
+    for (size_t k = 0; k < col->edges->n_runs; k++) {
+        const struct edge_run *run = &col->edges->runs[k];
+        for (size_t i = run->from, end; i < run->to; i = end) {
+            end = run->to - i < BLOCK_STEPS ? run->to : i + BLOCK_STEPS;
+            size_t at = resets ? i : change_block(col, run, i, end, counter);
+            for (; at < end; at++) col->out[at] = change_at(rc, col, at, resets, counter, rate);
+        }
+    }
+    return true;
+}
+
+static bool rate_columns(struct range_call *rc, const struct range_columns *col)
+{
+    return change_columns(rc, col, true, true);
+}
+
+static bool increase_columns(struct range_call *rc, const struct range_columns *col)
+{
+    return change_columns(rc, col, true, false);
+}
+
+static bool delta_columns(struct range_call *rc, const struct range_columns *col)
+{
+    return change_columns(rc, col, false, false);
+}
+
 static bool change_over(struct range_call *rc, const struct window *w, bool counter, bool rate,
                         struct range_out *out)
 {
@@ -293,6 +465,42 @@ static bool idelta_kernel(struct range_call *rc, const struct window *w, struct 
     return instant(rc, w, false, out);
 }
 
+/* The seconds between the last two samples of each step. */
+static void prepare_instant(const void *ctx, const struct edge_spec *spec, const ts_time *t,
+                            struct edges *e)
+{
+    FOR_EACH_BIT(i, e->has, spec->frame->n) {
+        e->aux[0][i] = to_seconds(ctx, t[e->hi[i] - 1] - t[e->hi[i] - 2]);
+    }
+}
+
+static bool irate_columns(struct range_call *rc, const struct range_columns *col)
+{
+    const struct edges *e = col->edges;
+
+    (void)rc;
+    for (size_t k = 0; k < e->n_runs; k++) {
+        for (size_t i = e->runs[k].from; i < e->runs[k].to; i++) {
+            double a = col->v[e->hi[i] - 2], b = col->v[e->hi[i] - 1];
+            col->out[i] = (b < a ? b : b - a) / e->aux[0][i];
+        }
+    }
+    return true;
+}
+
+static bool idelta_columns(struct range_call *rc, const struct range_columns *col)
+{
+    const struct edges *e = col->edges;
+
+    (void)rc;
+    for (size_t k = 0; k < e->n_runs; k++) {
+        for (size_t i = e->runs[k].from; i < e->runs[k].to; i++) {
+            col->out[i] = col->v[e->hi[i] - 1] - col->v[e->hi[i] - 2];
+        }
+    }
+    return true;
+}
+
 /* ---- changes, resets -------------------------------------------------------------- */
 
 /* Walks floats and histograms of a window in time order and counts where neighbours differ,
@@ -327,12 +535,15 @@ static bool count_steps(struct range_call *rc, const struct window *w,
     return true;
 }
 
+static bool is_other(double a, double b)
+{
+    return a != b && !(isnan(a) && isnan(b));
+}
+
 static bool floats_changed(struct range_call *rc, const struct samples *s, size_t i)
 {
-    double a = s->v.ptr[i - 1], b = s->v.ptr[i];
-
     (void)rc;
-    return a != b && !(isnan(a) && isnan(b));
+    return is_other(s->v.ptr[i - 1], s->v.ptr[i]);
 }
 
 /* Histograms i - 1 and i of the samples differ. */
@@ -352,10 +563,40 @@ static bool resets_kernel(struct range_call *rc, const struct window *w, struct 
     return count_steps(rc, w, float_is_reset, samples_is_reset, out);
 }
 
-RANGE_FUNCTION(rate, .is_rate = true, .starts = true, .anchored = true, .smoothed = true)
-RANGE_FUNCTION(increase, .is_rate = true, .starts = true, .anchored = true, .smoothed = true)
-RANGE_FUNCTION(delta, .anchored = true, .smoothed = true)
-RANGE_FUNCTION(irate, .starts = true)
-RANGE_FUNCTION(idelta)
-RANGE_FUNCTION(changes, .anchored = true)
-RANGE_FUNCTION(resets, .starts = true, .anchored = true)
+/* How often neighbours differ in each window, from how often they do up to each sample. */
+static bool count_columns(struct range_call *rc, const struct range_columns *col,
+                          bool (*differ)(double a, double b))
+{
+    const struct edges *e = col->edges;
+    double *counts = rc->scratch;
+
+    count_up(counts, col->v, col->n, differ);
+    for (size_t k = 0; k < e->n_runs; k++) {
+        for (size_t i = e->runs[k].from; i < e->runs[k].to; i++) {
+            col->out[i] = counts[e->hi[i] - 1] - counts[e->lo[i]];
+        }
+    }
+    return true;
+}
+
+static bool changes_columns(struct range_call *rc, const struct range_columns *col)
+{
+    return count_columns(rc, col, is_other);
+}
+
+static bool resets_columns(struct range_call *rc, const struct range_columns *col)
+{
+    return count_columns(rc, col, is_below);
+}
+
+RANGE_FUNCTION(rate, .is_rate = true, .starts = true, .anchored = true, .smoothed = true,
+               .columns = rate_columns, .n_min = 2, .n_aux = 2, .prepare = prepare_rate)
+RANGE_FUNCTION(increase, .is_rate = true, .starts = true, .anchored = true, .smoothed = true,
+               .columns = increase_columns, .n_min = 2, .n_aux = 2, .prepare = prepare_increase)
+RANGE_FUNCTION(delta, .anchored = true, .smoothed = true,
+               .columns = delta_columns, .n_min = 2, .n_aux = 2, .prepare = prepare_increase)
+RANGE_FUNCTION(irate, .starts = true,
+               .columns = irate_columns, .n_min = 2, .n_aux = 1, .prepare = prepare_instant)
+RANGE_FUNCTION(idelta, .columns = idelta_columns, .n_min = 2)
+RANGE_FUNCTION(changes, .anchored = true, .columns = changes_columns)
+RANGE_FUNCTION(resets, .starts = true, .anchored = true, .columns = resets_columns)

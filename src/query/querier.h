@@ -88,8 +88,8 @@ struct series_set_ops {
      * the sample's time whose bits are the start (an int64 of ticks), appended to out in
      * time order. NULL: what is behind the set keeps none. Worker. */
     status (*starts)(struct series_set *set, size_t i, struct points *out, struct err *err);
-    /* Opens a reader, to be closed before querier_done(); budget is what it charges. NULL:
-     * the set knows read() alone. Worker. */
+    /* Opens a reader, to be closed before querier_done(); budget is what it charges (NULL:
+     * that of the fetch). NULL: the set knows read() alone. Worker. */
     status (*open_reader)(struct series_set *set, struct query_budget *budget,
                           struct series_reader **out, struct err *err);
 };

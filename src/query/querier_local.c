@@ -440,7 +440,7 @@ static status local_open_reader(struct series_set *base, struct query_budget *bu
     struct local_reader *rd = mem_alloc(sizeof(*rd));
     *rd = (struct local_reader){.base = {&local_reader_ops},
                                 .set = set,
-                                .budget = budget,
+                                .budget = budget ? budget : set->fetch->budget,
                                 .columns = columns,
                                 .cap = EXPECT_MIN};
     *out = &rd->base;

@@ -12,7 +12,8 @@
  * of some runs, fetching included; a sample counts once, however many windows it is in:
  * BENCH promql.<shape>.<where>.<expression>.ns_per_sample=...
  *
- * usage: bench_promql [series [shape [expression]]]   (default 1000, all, the table below) */
+ * usage: bench_promql [series [shape [expression [runs]]]]
+ * (default 1000, all, the table below, 9; an expression is a name of the table or PromQL) */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,7 +28,7 @@
 #include "tests/lib/db_rig.h"
 #include "tests/lib/series_kinds.h"
 
-enum { STEP_MS = 15000, SAMPLES = 1440, PER_TARGET = 20, RUNS = 7, FLUSHES = 3, NAME_LEN = 64 };
+enum { STEP_MS = 15000, SAMPLES = 1440, PER_TARGET = 20, RUNS = 9, FLUSHES = 3, NAME_LEN = 64 };
 
 enum shape { SHAPE_GRID, SHAPE_TARGET, SHAPE_OWN, N_SHAPES };
 
@@ -51,7 +52,7 @@ static const struct {
 struct bench {
     struct db_rig rig;
     struct querier *querier;
-    size_t n_series;
+    size_t n_series, n_runs;
     char (*names)[NAME_LEN]; /* batches borrow them */
     ts_time start;
     double sum; /* of the last result, so that two runs can be compared */
@@ -146,7 +147,7 @@ static void measure(struct bench *b, enum shape shape, const char *where, const 
                     const char *text)
 {
     int64_t best = INT64_MAX;
-    for (int i = 0; i < RUNS; i++) {
+    for (size_t i = 0; i < b->n_runs; i++) {
         int64_t ns = run_once(b, text);
         if (ns < best) best = ns;
     }
@@ -189,9 +190,11 @@ static void run_where(struct bench *b, const union value *val, enum shape shape,
     db_rig_release(&b->rig);
 }
 
-static void run_shape(size_t n_series, enum shape shape, const char *only)
+static void run_shape(size_t n_series, size_t n_runs, enum shape shape, const char *only)
 {
-    struct bench b = {.n_series = n_series, .names = malloc(n_series * NAME_LEN)};
+    struct bench b = {.n_series = n_series, .n_runs = n_runs};
+
+    b.names = malloc(n_series * NAME_LEN);
     union value *val = series_values(&b);
 
     ASSERT(b.names);
@@ -209,9 +212,10 @@ int main(int argc, char **argv)
 {
     size_t n_series = argc > 1 ? strtoul(argv[1], NULL, 10) : 1000;
     const char *shape = argc > 2 ? argv[2] : NULL, *only = argc > 3 ? argv[3] : NULL;
+    size_t n_runs = argc > 4 ? strtoul(argv[4], NULL, 10) : RUNS;
     for (int i = 0; i < N_SHAPES; i++) {
         if (shape && strcmp(shape, "all") != 0 && strcmp(shape, shape_names[i]) != 0) continue;
-        run_shape(n_series, (enum shape)i, only);
+        run_shape(n_series, n_runs, (enum shape)i, only);
     }
     return 0;
 }

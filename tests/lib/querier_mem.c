@@ -85,7 +85,89 @@ static status mem_starts(struct series_set *set, size_t i, struct points *out, s
     return ST_OK;
 }
 
+/* ---- readers -------------------------------------------------------------------- */
+
+struct mem_reader {
+    struct series_reader base;
+    const struct backing *b;
+    struct query_budget *budget;
+    double *val;               /* of the series at hand */
+};
+
+/* The samples of a series in the set's range. */
+static struct points in_range(const struct backing *b, size_t i)
+{
+    const struct points *pts = &b->series[i]->points;
+    size_t from = points_seek(pts, b->range.from), to = from;
+
+    while (to < pts->n && pts->ts[to] <= b->range.to) to++;
+    return (struct points){.ts = pts->ts + from, .val = pts->val + from, .n = to - from};
+}
+
+/* Times are numbered by the first series of the set that has them. */
+static uint64_t number_times(const struct backing *b, size_t i, struct points pts)
+{
+    for (size_t k = 0; k < i; k++) {
+        struct points other = in_range(b, k);
+        if (other.n == pts.n && memcmp(other.ts, pts.ts, pts.n * sizeof(*pts.ts)) == 0)
+            return k + 1;
+    }
+    return i + 1;
+}
+
+static status mem_reader_read(struct series_reader *base, size_t i, struct sample_span *out,
+                              struct err *err)
+{
+    struct mem_reader *rd = container_of(base, struct mem_reader, base);
+    struct points pts = in_range(rd->b, i);
+    enum value_type type = rd->b->types[i];
+    bool may_be_nan = false;
+
+    ASSERT(type != VALUE_HISTOGRAM && type != VALUE_BYTES);
+    mem_free(rd->val);
+    rd->val = mem_try(pts.n * sizeof(*rd->val) + 1);
+    if (!rd->val) return err_set(err, ST_NO_MEMORY, "reading samples");
+    for (size_t k = 0; k < pts.n; k++) {
+        rd->val[k] = value_to_f64(type, pts.val[k]);
+        may_be_nan = may_be_nan || rd->val[k] != rd->val[k];
+    }
+    *out = (struct sample_span){.ts = pts.ts,
+                                .val = rd->val,
+                                .n = pts.n,
+                                .times = pts.n ? number_times(rd->b, i, pts) : 0,
+                                .may_be_nan = may_be_nan};
+    TRY(budget_poll(rd->budget, err));
+    return budget_samples(rd->budget, pts.n, err);
+}
+
+static void mem_reader_close(struct series_reader *base)
+{
+    struct mem_reader *rd = container_of(base, struct mem_reader, base);
+
+    mem_free(rd->val);
+    mem_free(rd);
+}
+
+static const struct series_reader_ops mem_reader_ops = {.read = mem_reader_read,
+                                                        .close = mem_reader_close};
+
+static status mem_open_reader(struct series_set *set, struct query_budget *budget,
+                              struct series_reader **out, struct err *err)
+{
+    const struct backing *b = (const void *)((const char *)set->types -
+                                             offsetof(struct backing, types));
+    struct mem_reader *rd = mem_alloc(sizeof(*rd));
+
+    (void)err;
+    *rd = (struct mem_reader){
+        .base = {&mem_reader_ops}, .b = b, .budget = budget ? budget : b->budget};
+    *out = &rd->base;
+    return ST_OK;
+}
+
 static const struct series_set_ops mem_set_ops = {
+    .read = mem_read, .last = mem_last, .starts = mem_starts, .open_reader = mem_open_reader};
+static const struct series_set_ops mem_copy_ops = {
     .read = mem_read, .last = mem_last, .starts = mem_starts};
 
 static status fill_set(struct series_set *set, struct mem_fetch *fetch,
@@ -115,7 +197,8 @@ static status fill_set(struct series_set *set, struct mem_fetch *fetch,
     b->range = select->range;
     b->budget = budget;
     b->series = series;
-    *set = (struct series_set){&mem_set_ops, n, labels, b->types, ids};
+    const struct series_set_ops *ops = mem->no_reader ? &mem_copy_ops : &mem_set_ops;
+    *set = (struct series_set){ops, n, labels, b->types, ids};
     return budget_series(budget, n, err);
 }
 

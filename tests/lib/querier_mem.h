@@ -33,6 +33,7 @@ struct querier_mem {
     VEC(struct mem_series) series;
     struct mem_series pending; /* labels and starts of a line with @st; for the next one */
     size_t n_fetches, n_open; /* fetch() calls; those without their done() */
+    bool no_reader;           /* sets lend no columns (series_set_ops.open_reader) */
     status fail_with;         /* unless ST_OK: fetch() fails with it */
 };
 

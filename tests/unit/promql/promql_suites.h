@@ -22,6 +22,7 @@ Suite *suite_fn_label(void);
 Suite *suite_fn_math(void);
 Suite *suite_fn_over_time(void);
 Suite *suite_fn_rate(void);
+Suite *suite_range_columns(void);
 Suite *suite_hist_math(void);
 Suite *suite_hist_quantile(void);
 Suite *suite_matching(void);

@@ -1,0 +1,45 @@
+/* Pairs of doubles, for loops over columns: the instructions that every x86-64 and arm64 has.
+ * What they compute is what the same operations on one double compute, bit for bit.
+ */
+#ifndef TSINK_PROMQL_LANES_PRIV_H
+#define TSINK_PROMQL_LANES_PRIV_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef double pair __attribute__((vector_size(16), aligned(8), may_alias));
+typedef int64_t pair_mask __attribute__((vector_size(16)));
+
+static inline pair pair_load(const double *at)
+{
+    return *(const pair *)at;
+}
+
+static inline void pair_store(double *at, pair v)
+{
+    *(pair *)at = v;
+}
+
+static inline pair pair_of(double v)
+{
+    return (pair){v, v};
+}
+
+static inline bool mask_any(pair_mask m)
+{
+    return (m[0] | m[1]) != 0;
+}
+
+/* a where the mask is set, b elsewhere. */
+static inline pair pair_choose(pair_mask m, pair a, pair b)
+{
+    return (pair)(((pair_mask)a & m) | ((pair_mask)b & ~m));
+}
+
+static inline pair pair_abs(pair v)
+{
+    return (pair)((pair_mask)v & INT64_MAX);
+}
+
+#endif
