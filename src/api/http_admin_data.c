@@ -65,7 +65,7 @@ void http_delete_series(struct http_call *call)
     ad->call = call;
     delete_question_init(&ad->q, call->app, call->slot);
     if (!http_arg_bool(call, "dry_run", &ad->q.dry_run) || !take_range(call, &ad->q) ||
-        !http_matches_take(call, &ad->matches)) {
+        !http_matches_take(call, &ad->matches, HTTP_MATCH_BAD)) {
         free_delete(ad);
         return;
     }

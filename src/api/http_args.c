@@ -58,7 +58,7 @@ static bool parse_offset(struct slice s, size_t *at, int64_t *offset_s)
 {
     int h, m;
     *offset_s = 0;
-    if (literal(s, at, "Zz")) return *at == s.len;
+    if (literal(s, at, "Z")) return *at == s.len;
     bool minus = *at < s.len && s.ptr[*at] == '-';
     if (!literal(s, at, "+-") || !digits(s, at, 2, &h) || !literal(s, at, ":") ||
         !digits(s, at, 2, &m) || h > 23 || m > 59)
@@ -73,7 +73,7 @@ static bool parse_rfc3339(int64_t *out, struct slice s)
     size_t at = 0;
     int64_t offset;
     if (!digits(s, &at, 4, &y) || !literal(s, &at, "-") || !digits(s, &at, 2, &mo) ||
-        !literal(s, &at, "-") || !digits(s, &at, 2, &d) || !literal(s, &at, "Tt") ||
+        !literal(s, &at, "-") || !digits(s, &at, 2, &d) || !literal(s, &at, "T") ||
         !digits(s, &at, 2, &h) || !literal(s, &at, ":") || !digits(s, &at, 2, &mi) ||
         !literal(s, &at, ":") || !digits(s, &at, 2, &sec))
         return false;
@@ -89,6 +89,9 @@ static bool parse_rfc3339(int64_t *out, struct slice s)
     *out = ((days_of(y, mo, d) * 86400 + h * 3600 + mi * 60 + sec) - offset) * 1000 + ms;
     return true;
 }
+
+/* Prometheus counts durations in nanoseconds. */
+#define SECONDS_MAX 9223372036.854775
 
 /* --- parameters ------------------------------------------------------------------- */
 
@@ -126,8 +129,14 @@ bool http_arg_time(struct http_call *call, const char *name, int64_t preset_ms, 
     }
     if (parse_f64(&s, value) && seconds_to_ms(out, s)) return true;
     if (parse_rfc3339(out, value) || parse_time_end(out, value)) return true;
-    http_call_bad(call, "invalid parameter \"%s\": cannot parse \"%.*s\" to a valid timestamp",
-                  name, shown(value), value.ptr);
+    if (required)
+        http_call_bad(call, "invalid parameter \"%s\": cannot parse \"%.*s\" to a valid timestamp",
+                      name, shown(value), value.ptr);
+    else
+        http_call_bad(call,
+                      "invalid parameter \"%s\": invalid time value for '%s': cannot parse "
+                      "\"%.*s\" to a valid timestamp",
+                      name, name, shown(value), value.ptr);
     return false;
 }
 
@@ -155,11 +164,21 @@ bool http_arg_duration(struct http_call *call, const char *name, int64_t *out)
     double s;
     *out = 0;
     if (value.len == 0) return true;
-    if (parse_f64(&s, value) && isfinite(s) && seconds_to_ms(out, s)) return true;
-    if (duration_parse_ms(out, value)) return true;
-    http_call_bad(call, "invalid parameter \"%s\": cannot parse \"%.*s\" to a valid duration", name,
-                  shown(value), value.ptr);
+    bool number = parse_f64(&s, value) && !isnan(s), fits = number && fabs(s) < SECONDS_MAX;
+    if (fits && seconds_to_ms(out, s)) return true;
+    if (!number && duration_parse_ms(out, value)) return true;
+    http_call_bad(call, "invalid parameter \"%s\": cannot parse \"%.*s\" to a valid duration%s",
+                  name, shown(value), value.ptr, number ? ". It overflows int64" : "");
     return false;
+}
+
+/* Whether the text is a number, if perhaps one that no int64_t holds. */
+static bool all_digits(struct slice s)
+{
+    size_t i = s.len > 1 && (s.ptr[0] == '-' || s.ptr[0] == '+');
+    for (; i < s.len; i++)
+        if (s.ptr[i] < '0' || s.ptr[i] > '9') return false;
+    return true;
 }
 
 bool http_arg_limit(struct http_call *call, const char *name, size_t *out)
@@ -168,12 +187,18 @@ bool http_arg_limit(struct http_call *call, const char *name, size_t *out)
     int64_t n;
     *out = 0;
     if (value.len == 0) return true;
-    if (parse_i64(&n, value) && n >= 0) {
-        *out = (size_t)n;
-        return true;
+    if (!parse_i64(&n, value)) {
+        http_call_bad(call, "invalid parameter \"%s\": strconv.Atoi: parsing \"%.*s\": %s", name,
+                      shown(value), value.ptr, all_digits(value) ? "value out of range"
+                                                                : "invalid syntax");
+        return false;
     }
-    http_call_bad(call, "invalid parameter \"%s\": limit must be non-negative", name);
-    return false;
+    if (n < 0) {
+        http_call_bad(call, "invalid parameter \"%s\": limit must be non-negative", name);
+        return false;
+    }
+    *out = (size_t)n;
+    return true;
 }
 
 /* What Go's strconv.ParseBool takes. */

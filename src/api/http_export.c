@@ -152,7 +152,7 @@ void http_export(struct http_call *call)
         mem_free(ex);
         return;
     }
-    if (!http_matches_take(call, &ex->matches)) {
+    if (!http_matches_take(call, &ex->matches, HTTP_MATCH_BAD)) {
         http_matches_release(&ex->matches);
         mem_free(ex);
         return;

@@ -1,6 +1,7 @@
 /* /federate: the newest samples as exposition text, for a Prometheus above. As there: an
  * instant vector at now, external labels on series that have no such label, an empty
  * `instance` on those without one, native histograms left out of the text format. */
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "api/external_labels.h"
@@ -180,9 +181,15 @@ void http_federate(struct http_call *call)
     }
     struct http_federate *fed = mem_zalloc(sizeof(*fed));
     fed->call = call;
-    if (!http_matches_take(call, &fed->matches)) {
+    struct err err = {.st = ST_OK};
+    status st = http_matches_parse(call, &fed->matches, &err);
+    if (st != ST_OK) { /* in plain text, as Prometheus */
+        char text[sizeof(err.text) + 1];
+        int len = snprintf(text, sizeof(text), "%s\n", err_text(&err, st));
         http_matches_release(&fed->matches);
         mem_free(fed);
+        http_call_text(call, status_http(st), "text/plain; charset=utf-8",
+                       slice_of(text, (size_t)len));
         return;
     }
     fed->utf8 = accept.len && memmem(accept.ptr, accept.len, "escaping=allow-utf-8", 20);

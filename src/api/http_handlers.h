@@ -3,7 +3,10 @@
 #define TSINK_API_HTTP_HANDLERS_H
 
 #include "api/route.h"
+#include "base/json_write.h"
 
+/* http_status.c: what buildinfo says, into an object. */
+void http_put_version(struct json_writer *w);
 /* http_promql.c */
 void http_query(struct http_call *call);
 void http_query_range(struct http_call *call);

@@ -261,9 +261,7 @@ void http_version(struct http_call *call)
     strbuf_init(&body, 0);
     json_writer_init(&w, &body);
     json_open_object(&w);
-    json_field_text(&w, "version", SLICE_LIT(API_PROMETHEUS_VERSION));
-    json_field_text(&w, "application", SLICE_LIT("tsink"));
-    json_field_text(&w, "applicationVersion", slice_str(API_VERSION));
+    http_put_version(&w);
     json_close_object(&w);
     http_call_json(call, 200, &body);
     strbuf_release(&body);

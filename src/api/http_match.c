@@ -21,38 +21,43 @@ static bool selects(struct matchers ms)
     return false;
 }
 
-bool http_matches_take(struct http_call *call, struct http_matches *out)
+status http_matches_parse(struct http_call *call, struct http_matches *out, struct err *err)
 {
     size_t idx = 0, n = http_matches_count(call);
     struct slice value;
-    struct err err = {.st = ST_OK};
+
     if (n > MATCH_MAX) {
-        http_call_bad(call, "more than %d match[] parameters", MATCH_MAX);
-        return false;
+        return err_set(err, ST_INVALID, "more than %d match[] parameters", MATCH_MAX);
     }
     out->asts = mem_try_array(n + 1, sizeof(*out->asts));
     out->groups = arena_try_array(&call->arena, n + 1, sizeof(*out->groups));
-    if (!out->asts || !out->groups) {
-        http_call_error(call, ST_NO_MEMORY, NULL);
-        return false;
-    }
+    if (!out->asts || !out->groups) return err_set(err, ST_NO_MEMORY, "no memory for match[]");
     while (uri_param_next(&call->params, "match[]", &idx, &value)) {
         struct ast *ast = &out->asts[out->n];
         ast_init(ast, call->app->query_account);
-        status st = promql_parse_selector(ast, value, &err);
+        status st = promql_parse_selector(ast, value, err);
         if (st != ST_OK) {
             ast_release(ast);
-            http_call_bad(call, "invalid parameter \"match[]\": %s", err_text(&err, st));
-            return false;
+            return st;
         }
         out->groups[out->n++] =
             (struct matchers){ast->root->vec.matchers, ast->root->vec.n_matchers};
         if (!selects(out->groups[out->n - 1])) {
-            http_call_bad(call, "match[] must contain at least one non-empty matcher");
-            return false;
+            return err_set(err, ST_INVALID, "match[] must contain at least one non-empty matcher");
         }
     }
-    return true;
+    return ST_OK;
+}
+
+bool http_matches_take(struct http_call *call, struct http_matches *out, const char *head)
+{
+    struct err err = {.st = ST_OK};
+    status st = http_matches_parse(call, out, &err);
+
+    if (st == ST_OK) return true;
+    if (st == ST_NO_MEMORY) http_call_error(call, st, &err);
+    else http_call_bad(call, "%s%s", head, err_text(&err, st));
+    return false;
 }
 
 void http_matches_release(struct http_matches *matches)

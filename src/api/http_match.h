@@ -16,9 +16,17 @@ struct http_matches {
 /* How many the call has. */
 size_t http_matches_count(const struct http_call *call);
 
-/* Parses every match[] into *out, which is zeroed. False: the call is answered; either
- * way the caller releases. */
-CHECKED bool http_matches_take(struct http_call *call, struct http_matches *out);
+/* Parses every match[] into *out, which is zeroed and which the caller releases, also after
+ * a failure. */
+CHECKED status http_matches_parse(struct http_call *call, struct http_matches *out,
+                                  struct err *err);
+
+/* What Prometheus says before a complaint about match[] on most routes. */
+#define HTTP_MATCH_BAD "invalid parameter \"match[]\": "
+
+/* The same; false: the call is answered with an error that begins with head. */
+CHECKED bool http_matches_take(struct http_call *call, struct http_matches *out,
+                               const char *head);
 void http_matches_release(struct http_matches *matches); /* accepts a zeroed struct */
 
 #endif

@@ -38,9 +38,10 @@ static void meta_finish(struct query_work *work)
     free_question(q);
 }
 
-/* A question with its parameters, or NULL: the call is answered. */
+/* A question with its parameters, or NULL: the call is answered. head: of what is said about
+ * a bad match[]. */
 static struct meta_question *new_question(struct http_call *call,
-                                          status (*run)(struct query_work *))
+                                          status (*run)(struct query_work *), const char *head)
 {
     struct meta_question *q = mem_zalloc(sizeof(*q));
     size_t limit;
@@ -51,7 +52,7 @@ static struct meta_question *new_question(struct http_call *call,
     }
     q->limit = limit;
     query_work_init(&q->work, call->app, call->slot, 0, run, meta_finish);
-    if (http_arg_range(call, &q->range) && http_matches_take(call, &q->matches)) return q;
+    if (http_arg_range(call, &q->range) && http_matches_take(call, &q->matches, head)) return q;
     free_question(q);
     return NULL;
 }
@@ -106,7 +107,7 @@ static status texts_run(struct query_work *work)
 
 void http_labels(struct http_call *call)
 {
-    struct meta_question *q = new_question(call, texts_run);
+    struct meta_question *q = new_question(call, texts_run, "");
     if (q) query_work_start(&q->work);
 }
 
@@ -150,7 +151,7 @@ void http_label_values(struct http_call *call)
                       name.ptr);
         return;
     }
-    struct meta_question *q = new_question(call, texts_run);
+    struct meta_question *q = new_question(call, texts_run, "");
     if (!q) return;
     q->label = name;
     query_work_start(&q->work);
@@ -219,7 +220,7 @@ void http_series(struct http_call *call)
         http_call_bad(call, "no match[] parameter provided");
         return;
     }
-    struct meta_question *q = new_question(call, series_run);
+    struct meta_question *q = new_question(call, series_run, HTTP_MATCH_BAD);
     if (q) query_work_start(&q->work);
 }
 
@@ -235,7 +236,7 @@ static void print_metadata(void *ctx, const struct metric_meta *meta)
 {
     struct metadata_print *p = ctx;
     if (p->metric.len && !slice_eq(p->metric, meta->family)) return;
-    if (p->limit && p->n == p->limit) return;
+    if (p->n == p->limit) return;
     p->n++;
     json_put_key(&p->w, meta->family);
     json_open_array(&p->w);
@@ -247,13 +248,25 @@ static void print_metadata(void *ctx, const struct metric_meta *meta)
     json_close_array(&p->w);
 }
 
+/* A limit as /metadata has it: none below 0 and when it is absent. */
+static bool take_count(struct http_call *call, const char *name, size_t *out)
+{
+    struct slice value = http_arg(call, name);
+    int64_t n = -1;
+    if (value.len && !parse_i64(&n, value)) {
+        http_call_bad(call, "%s must be a number", name);
+        return false;
+    }
+    *out = n < 0 ? SIZE_MAX : (size_t)n;
+    return true;
+}
+
 void http_metadata(struct http_call *call)
 {
     struct metadata_print p = {.metric = http_arg(call, "metric")};
     size_t per_metric; /* there is one entry a family, so any limit of that is kept */
     struct strbuf body;
-    if (!http_arg_limit(call, "limit", &p.limit) ||
-        !http_arg_limit(call, "limit_per_metric", &per_metric))
+    if (!take_count(call, "limit", &p.limit) || !take_count(call, "limit_per_metric", &per_metric))
         return;
     strbuf_init(&body, app_settings(call->app)->query_bytes_max);
     json_writer_init(&p.w, &body);

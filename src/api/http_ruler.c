@@ -59,7 +59,7 @@ static bool check_pages(struct http_call *call)
 static bool check_matches(struct http_call *call)
 {
     struct http_matches matches = {.n = 0};
-    bool good = http_matches_take(call, &matches);
+    bool good = http_matches_take(call, &matches, HTTP_MATCH_BAD);
     http_matches_release(&matches);
     return good;
 }

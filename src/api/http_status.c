@@ -97,6 +97,18 @@ void http_metrics(struct http_call *call)
 
 /* --- versions ---------------------------------------------------------------------- */
 
+void http_put_version(struct json_writer *w)
+{
+    json_field_text(w, "version", SLICE_LIT(API_PROMETHEUS_VERSION));
+    json_field_text(w, "revision", SLICE_LIT(""));
+    json_field_text(w, "branch", SLICE_LIT(""));
+    json_field_text(w, "buildUser", SLICE_LIT(""));
+    json_field_text(w, "buildDate", SLICE_LIT(""));
+    json_field_text(w, "goVersion", SLICE_LIT(""));
+    json_field_text(w, "application", SLICE_LIT("tsink"));
+    json_field_text(w, "applicationVersion", slice_str(API_VERSION));
+}
+
 void http_buildinfo(struct http_call *call)
 {
     struct strbuf body;
@@ -107,14 +119,7 @@ void http_buildinfo(struct http_call *call)
     json_field_text(&w, "status", SLICE_LIT("success"));
     json_put_key(&w, SLICE_LIT("data"));
     json_open_object(&w);
-    json_field_text(&w, "version", SLICE_LIT(API_PROMETHEUS_VERSION));
-    json_field_text(&w, "revision", SLICE_LIT(""));
-    json_field_text(&w, "branch", SLICE_LIT(""));
-    json_field_text(&w, "buildUser", SLICE_LIT(""));
-    json_field_text(&w, "buildDate", SLICE_LIT(""));
-    json_field_text(&w, "goVersion", SLICE_LIT(""));
-    json_field_text(&w, "application", SLICE_LIT("tsink"));
-    json_field_text(&w, "applicationVersion", slice_str(API_VERSION));
+    http_put_version(&w);
     json_close_object(&w);
     json_close_object(&w);
     http_call_json(call, 200, &body);

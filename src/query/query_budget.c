@@ -6,9 +6,9 @@
 status budget_poll(struct query_budget *budget, struct err *err)
 {
     if (budget->cancelled && atomic_load_explicit(budget->cancelled, memory_order_relaxed))
-        return err_set(err, ST_CANCELLED, "query was cancelled");
+        return err_set(err, ST_CANCELLED, "query was canceled in expression evaluation");
     if (budget->deadline && clock_mono(budget->clock) >= budget->deadline)
-        return err_set(err, ST_TIMEOUT, "query timed out");
+        return err_set(err, ST_TIMEOUT, "query timed out in expression evaluation");
     return ST_OK;
 }
 
