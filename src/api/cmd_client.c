@@ -136,7 +136,8 @@ static void put_line(struct strbuf *out, const struct conn *conn)
     strbuf_printf(out,
                   "id=%llu addr=%s laddr=%s fd=%d name=%s age=%lld idle=%lld flags=%s db=0 "
                   "sub=%zu psub=%zu ssub=0 multi=%lld watch=%zu qbuf=%zu qbuf-free=%zu "
-                  "argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=0 oll=%zu omem=%zu tot-mem=%zu events=%s cmd=%s user=%s "
+                  "argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=0 oll=%zu omem=%zu tot-mem=%zu "
+                  "events=%s cmd=%s user=%s "
                   "redir=-1 resp=%d lib-name=%s lib-ver=%s\n",
                   (unsigned long long)info.id, info.addr, info.laddr, info.fd, info.name,
                   (long long)info.age_s, (long long)info.idle_s, flags,

@@ -1,5 +1,6 @@
 /* DEBUG: for tests and operators in need; only with enable-debug-command yes. */
 #include "api/cmd_handlers.h"
+#include "api/db_job.h"
 #include "api/keyspace.h"
 #include "base/lock.h"
 #include "base/panic.h"
@@ -27,57 +28,10 @@ status cmd_debug_check(struct call *call, const void *args)
     return call_on_owner(call, check_db);
 }
 
-/* Owner -> its jobs -> owner -> the connection's loop. */
-struct job_wait {
-    struct task task;
-    struct call *call;
-    struct loop *home;
-    void (*begin)(struct db *db, void (*done)(void *ctx, status st), void *ctx);
-    status st;
-};
-
-static void job_at_home(struct task *task)
-{
-    struct job_wait *wait = container_of(task, struct job_wait, task);
-    struct call *call = wait->call;
-
-    if (wait->st != ST_OK) {
-        call_fail(call, wait->st);
-        return;
-    }
-    reply_ok(&call->reply);
-    call_finish(call);
-}
-
-static void job_done(void *ctx, status st)
-{
-    struct job_wait *wait = ctx;
-
-    wait->st = st;
-    wait->task.fn = job_at_home;
-    app_to_loop(wait->home, &wait->task);
-}
-
-static void job_on_owner(struct task *task)
-{
-    struct job_wait *wait = container_of(task, struct job_wait, task);
-    wait->begin(wait->call->app->db, job_done, wait);
-}
-
-static status wait_for(struct call *call,
-                       void (*begin)(struct db *, void (*)(void *, status), void *))
+static status wait_for(struct call *call, db_job_begin begin)
 {
     TRY(allowed(call));
-    TRY(call_later_alone(call));
-    struct job_wait *wait = arena_try_zero(&call->arena, sizeof(*wait));
-    if (!wait) return err_set(&call->err, ST_NO_MEMORY, "no memory for the command");
-    list_init(&wait->task.link);
-    wait->task.fn = job_on_owner;
-    wait->call = call;
-    wait->home = conn_loop_loop(conn_home(call->conn));
-    wait->begin = begin;
-    app_to_owner(call->app, &wait->task);
-    return ST_OK;
+    return db_job_call(call, begin, NULL);
 }
 
 status cmd_debug_flush(struct call *call, const void *args)

@@ -133,4 +133,27 @@ status cmd_pubsub_channels(struct call *call, const void *args);
 status cmd_pubsub_numpat(struct call *call, const void *args);
 status cmd_pubsub_numsub(struct call *call, const void *args);
 
+/* cmd_rename.c */
+status cmd_rename(struct call *call, const void *args);
+
+/* cmd_save.c */
+status cmd_save(struct call *call, const void *args);
+status cmd_bgsave(struct call *call, const void *args);
+status cmd_bgrewriteaof(struct call *call, const void *args);
+status cmd_lastsave(struct call *call, const void *args);
+status cmd_wait(struct call *call, const void *args);
+status cmd_waitaof(struct call *call, const void *args);
+
+/* cmd_topology.c */
+status cmd_role(struct call *call, const void *args);
+status cmd_cluster(struct call *call, const void *args);
+status cmd_accepted(struct call *call, const void *args);
+status cmd_module_list(struct call *call, const void *args);
+status cmd_lolwut(struct call *call, const void *args);
+
+/* cmd_memory.c */
+status cmd_memory_doctor(struct call *call, const void *args);
+status cmd_memory_stats(struct call *call, const void *args);
+status cmd_memory_usage(struct call *call, const void *args);
+
 #endif

@@ -163,16 +163,22 @@ static status full_labels(const struct app_settings *set, struct arena *arena, s
     return ST_OK;
 }
 
+static status check_key(struct app *app, struct slice key, struct err *err)
+{
+    size_t max = db_options(app->db)->limits.key_len_max;
+    if (key.len == 0 || key.len > max)
+        return err_set(err, ST_BAD_LABEL, "a key has 1 to %zu bytes", max);
+    if (!utf8_valid(key)) return err_set(err, ST_BAD_LABEL, "a key must be valid UTF-8");
+    return ST_OK;
+}
+
 status ts_key_series(struct app *app, struct batch *batch, struct batch_series *series,
                      struct slice key, const struct label *labels, size_t n_labels,
                      struct err *err)
 {
     const struct app_settings *set = app_settings(app);
     struct registry *reg = db_registry(app->db);
-    if (key.len == 0 || key.len > db_options(app->db)->limits.key_len_max)
-        return err_set(err, ST_BAD_LABEL, "a key has 1 to %zu bytes",
-                       db_options(app->db)->limits.key_len_max);
-    if (!utf8_valid(key)) return err_set(err, ST_BAD_LABEL, "a key must be valid UTF-8");
+    TRY(check_key(app, key, err));
 
     series->ordinal = ts_key_find(app, key);
     if (series->ordinal != ORDINAL_NONE) {
@@ -194,16 +200,11 @@ status ts_key_series(struct app *app, struct batch *batch, struct batch_series *
     return ST_OK;
 }
 
-status ts_key_relabel(struct app *app, struct relabel_op *op, struct arena *arena,
-                      uint32_t ordinal, const struct label *labels, size_t n_labels,
-                      struct err *err)
+/* Labels, identity and id for the operation. */
+static status ready_relabel(struct app *app, struct relabel_op *op, struct arena *arena,
+                            uint32_t ordinal, struct slice key, const struct label *labels,
+                            size_t n_labels, struct err *err)
 {
-    struct registry *reg = db_registry(app->db);
-    struct slice key = arena_copy(arena, registry_key(reg, ordinal));
-    if (!key.ptr) return ST_NO_MEMORY;
-    if (key.len == 0)
-        return err_set(err, ST_BAD_LABEL, "TSDB: the labels of a series without a key are its "
-                                          "name and cannot be changed");
     TRY(full_labels(app_settings(app), arena, key, labels, n_labels, &op->labels, err));
     status st = validate_labels(op->labels, &db_options(app->db)->limits, true, err);
     if (st != ST_OK) return err_wrap(err, st, "TSDB");
@@ -212,6 +213,41 @@ status ts_key_relabel(struct app *app, struct relabel_op *op, struct arena *aren
     if (!identity) return ST_NO_MEMORY;
     labels_identity(identity, op->labels);
     op->identity = slice_of(identity, len);
-    op->id = registry_entry(reg, ordinal)->id;
+    op->id = registry_entry(db_registry(app->db), ordinal)->id;
     return ST_OK;
+}
+
+static status no_key(struct err *err)
+{
+    return err_set(err, ST_BAD_LABEL, "TSDB: the labels of a series without a key are its name "
+                                      "and cannot be changed");
+}
+
+status ts_key_relabel(struct app *app, struct relabel_op *op, struct arena *arena,
+                      uint32_t ordinal, const struct label *labels, size_t n_labels,
+                      struct err *err)
+{
+    struct slice key = arena_copy(arena, registry_key(db_registry(app->db), ordinal));
+    if (!key.ptr) return ST_NO_MEMORY;
+    if (key.len == 0) return no_key(err);
+    return ready_relabel(app, op, arena, ordinal, key, labels, n_labels, err);
+}
+
+status ts_key_rename(struct app *app, struct relabel_op *op, struct arena *arena,
+                     uint32_t ordinal, struct slice key, struct err *err)
+{
+    const struct app_settings *set = app_settings(app);
+    struct registry *reg = db_registry(app->db);
+    if (registry_key(reg, ordinal).len == 0) return no_key(err);
+    TRY(check_key(app, key, err));
+    struct labels now = registry_labels(reg, ordinal, arena);
+    if (now.n && !now.ptr) return ST_NO_MEMORY;
+    struct labels old = labels_copy(arena, now);
+    struct label *kept = arena_try_array(arena, old.n + 1, sizeof(*kept));
+    key = arena_copy(arena, key);
+    if ((old.n && !old.ptr) || !kept || !key.ptr) return ST_NO_MEMORY;
+    size_t n = 0;
+    for (size_t i = 0; i < old.n; i++)
+        if (!ts_label_is_hidden(set, old, old.ptr[i].name)) kept[n++] = old.ptr[i];
+    return ready_relabel(app, op, arena, ordinal, key, kept, n, err);
 }

@@ -40,4 +40,9 @@ CHECKED status ts_key_relabel(struct app *app, struct relabel_op *op, struct are
                               uint32_t ordinal, const struct label *labels, size_t n_labels,
                               struct err *err);
 
+/* The same for another key: the labels stay, and a metric name that followed from the key
+ * follows from the new one. */
+CHECKED status ts_key_rename(struct app *app, struct relabel_op *op, struct arena *arena,
+                             uint32_t ordinal, struct slice key, struct err *err);
+
 #endif

@@ -72,6 +72,7 @@ static void print_commands(void)
         {"transactions", "Transactions"},
         {"pubsub", "Publish and subscribe"},
         {"connection", "Connection"},
+        {"cluster", "Cluster"},
         {"server", "Server"}};
     size_t n_printed = 0, n_containers = 0;
 
