@@ -88,6 +88,12 @@ extern const struct arg_shape ts_del_shape;
 /* cmd_delete.c */
 status cmd_ts_delseries(struct call *call, const void *args);
 
+/* cmd_discover.c */
+status cmd_ts_series(struct call *call, const void *args);
+status cmd_ts_labels(struct call *call, const void *args);
+status cmd_ts_labelvalues(struct call *call, const void *args);
+extern const struct arg_shape ts_discover_shape, ts_labelvalues_shape;
+
 /* cmd_promql.c */
 status cmd_ts_query(struct call *call, const void *args);
 status cmd_ts_queryrange(struct call *call, const void *args);

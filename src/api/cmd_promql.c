@@ -38,23 +38,13 @@ static void put_point(struct reply *reply, const struct promql_result *result,
     else reply_double(reply, point->val);
 }
 
-static void put_labels(struct reply *reply, struct labels labels)
-{
-    reply_pairs(reply, labels.n);
-    for (size_t i = 0; i < labels.n; i++) {
-        reply_pair(reply);
-        reply_bulk(reply, labels.ptr[i].name);
-        reply_bulk(reply, labels.ptr[i].value);
-    }
-}
-
 static void put_series(struct reply *reply, const struct promql_result *result,
                        const struct prom_series *series)
 {
     size_t at = 0;
     struct prom_point point;
     reply_array(reply, 2);
-    put_labels(reply, series->labels);
+    ts_put_label_map(reply, series->labels);
     if (result->type == KIND_VECTOR) {
         if (promvalue_next(result, series, &at, &point)) put_point(reply, result, &point);
         return;

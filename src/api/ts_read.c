@@ -56,3 +56,13 @@ status ts_read_start(struct call *call, const void *args, int64_t timeout_ms,
     ts_turn_read(call, start_work);
     return ST_OK;
 }
+
+void ts_put_label_map(struct reply *reply, struct labels labels)
+{
+    reply_pairs(reply, labels.n);
+    for (size_t i = 0; i < labels.n; i++) {
+        reply_pair(reply);
+        reply_bulk(reply, labels.ptr[i].name);
+        reply_bulk(reply, labels.ptr[i].value);
+    }
+}

@@ -20,4 +20,7 @@ struct ts_read {
 CHECKED status ts_read_start(struct call *call, const void *args, int64_t timeout_ms,
                              status (*run)(struct ts_read *read));
 
+/* Labels as a map; in RESP2 as an array of pairs. */
+void ts_put_label_map(struct reply *reply, struct labels labels);
+
 #endif
