@@ -116,7 +116,6 @@ struct app {
     struct conn_hub *hub;
     struct conn_loops loops;       /* all of them, the owner's first */
     struct account *net_account, *query_account;
-    struct metadata_store *metadata;
     struct query_table *queries;   /* under way, and slow ones */
     uint64_t n_query_threads;
     struct ts_turns *turns;        /* of writes, one a loop */
@@ -138,6 +137,9 @@ struct app {
         struct histogram_us query_us;
         struct counter n_rows_in, n_rows_stored, n_rows_refused;
         struct counter n_bad_bodies;
+        struct counter n_exemplars_refused; /* by decoders */
+        struct counter n_metadata_lost;     /* for lack of memory */
+        struct counter n_exemplar_queries, n_exemplar_query_series, n_exemplar_query_results;
     } stats;
 };
 

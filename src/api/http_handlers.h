@@ -10,6 +10,7 @@ void http_put_version(struct json_writer *w);
 /* http_promql.c */
 void http_query(struct http_call *call);
 void http_query_range(struct http_call *call);
+void http_query_exemplars(struct http_call *call);
 /* http_expr.c */
 void http_format_query(struct http_call *call);
 void http_parse_query(struct http_call *call);

@@ -4,7 +4,6 @@
 #include <stdio.h>
 
 #include "api/http_handlers.h"
-#include "api/metadata_store.h"
 #include "api/work.h"
 #include "api/write_space.h"
 #include "base/mem.h"
@@ -49,10 +48,20 @@ static void prefetch(void *ctx, struct hash128 raw)
     identity_prefetch(hw->known, raw);
 }
 
+/* Senders repeat what they have said: only news go along with the batch. Without memory for
+ * one it comes the next time. */
 static void keep_metadata(void *ctx, const struct metric_meta *meta)
 {
     struct http_write *hw = ctx;
-    metadata_store_put(hw->call->app->metadata, meta);
+    struct arena *arena = &hw->work.batch->arena;
+    if (metadata_store_has(db_metadata(hw->app->db), meta)) return;
+    struct metric_meta copy = {.family = arena_copy(arena, meta->family),
+                               .help = arena_copy(arena, meta->help),
+                               .unit = arena_copy(arena, meta->unit),
+                               .type = meta->type};
+    if (!copy.family.ptr || !copy.help.ptr || !copy.unit.ptr ||
+        !batch_add_meta(hw->work.batch, &copy))
+        counter_add(&hw->app->stats.n_metadata_lost, 1);
 }
 
 static status decode(struct http_write *hw, struct err *err)
@@ -62,6 +71,7 @@ static status decode(struct http_write *hw, struct err *err)
     struct decode_env env = {.limits = &opt->limits,
                              .precision = opt->precision,
                              .window = db_window(app->db),
+                             .exemplars_max = opt->exemplars_per_request,
                              .known = hw->again ? NULL : is_known,
                              .prefetch = hw->again ? NULL : prefetch,
                              .metadata = keep_metadata,
@@ -122,23 +132,26 @@ static void count_written(const struct http_write *hw, uint64_t *n_samples, uint
     }
 }
 
-/* The fields of a 2.0 answer; texts and extra live until the call was answered. Exemplars
- * are not kept. */
+/* The fields of a 2.0 answer; texts and extra live until the call was answered. What was
+ * there already counts as written. */
 struct counts {
-    char samples[24], hists[24];
+    char samples[24], hists[24], exemplars[24];
     struct http_extra extra[3];
 };
 
 static void say_written(const struct http_write *hw, struct counts *c, bool applied)
 {
     struct http_call *call = hw->call;
-    uint64_t n_samples = 0, n_hists = 0;
+    uint64_t n_samples = 0, n_hists = 0, n_exemplars = 0;
+    if (applied) n_exemplars = hw->work.batch->n_exemplars_kept;
     if (applied) count_written(hw, &n_samples, &n_hists);
     snprintf(c->samples, sizeof(c->samples), "%llu", (unsigned long long)n_samples);
     snprintf(c->hists, sizeof(c->hists), "%llu", (unsigned long long)n_hists);
+    snprintf(c->exemplars, sizeof(c->exemplars), "%llu", (unsigned long long)n_exemplars);
     c->extra[0] = (struct http_extra){"X-Prometheus-Remote-Write-Samples-Written", c->samples};
     c->extra[1] = (struct http_extra){"X-Prometheus-Remote-Write-Histograms-Written", c->hists};
-    c->extra[2] = (struct http_extra){"X-Prometheus-Remote-Write-Exemplars-Written", "0"};
+    c->extra[2] = (struct http_extra){"X-Prometheus-Remote-Write-Exemplars-Written",
+                                     c->exemplars};
     call->extra = c->extra;
     call->n_extra = 3;
 }
@@ -162,6 +175,7 @@ static void answer(struct http_write *hw)
     status st = batch->st != ST_OK ? batch->st : transient(batch);
     struct counts counts;
     if (hw->counts) say_written(hw, &counts, true);
+    counter_add(&hw->app->stats.n_exemplars_refused, hw->report.n_exemplars_refused);
     if (st != ST_OK) {
         http_call_error(call, st, &batch->err);
     } else if (batch->n_refused || hw->report.n_bad_lines) {

@@ -3,7 +3,6 @@
 
 #include "api/http_handlers.h"
 #include "api/http_match.h"
-#include "api/metadata_store.h"
 #include "api/promjson.h"
 #include "api/work.h"
 #include "base/mem.h"
@@ -228,15 +227,13 @@ void http_series(struct http_call *call)
 
 struct metadata_print {
     struct json_writer w;
-    struct slice metric;   /* empty: all */
-    size_t limit, n;
+    size_t limit, n;       /* SIZE_MAX: none */
 };
 
-static void print_metadata(void *ctx, const struct metric_meta *meta)
+static status print_metadata(void *ctx, const struct metric_meta *meta)
 {
     struct metadata_print *p = ctx;
-    if (p->metric.len && !slice_eq(p->metric, meta->family)) return;
-    if (p->n == p->limit) return;
+    if (p->n == p->limit) return ST_LIMIT;
     p->n++;
     json_put_key(&p->w, meta->family);
     json_open_array(&p->w);
@@ -246,6 +243,25 @@ static void print_metadata(void *ctx, const struct metric_meta *meta)
     json_field_text(&p->w, "unit", meta->unit);
     json_close_object(&p->w);
     json_close_array(&p->w);
+    return ST_OK;
+}
+
+static void print_one(void *ctx, const struct metric_meta *meta)
+{
+    (void)print_metadata(ctx, meta); /* beyond the limit nothing is printed */
+}
+
+static void print_all(struct http_call *call, struct metadata_print *p)
+{
+    struct metadata_store *store = db_metadata(call->app->db);
+    struct slice metric = http_arg(call, "metric");
+    struct metadata_walk walk = {.len = 0};
+    if (metric.len) {
+        metadata_store_get(store, metric, print_one, p);
+        return;
+    }
+    for (bool more = true; more;)
+        if (metadata_store_walk(store, &walk, print_metadata, p, &more) != ST_OK) return;
 }
 
 /* A limit as /metadata has it: none below 0 and when it is absent. */
@@ -263,8 +279,8 @@ static bool take_count(struct http_call *call, const char *name, size_t *out)
 
 void http_metadata(struct http_call *call)
 {
-    struct metadata_print p = {.metric = http_arg(call, "metric")};
-    size_t per_metric; /* there is one entry a family, so any limit of that is kept */
+    struct metadata_print p = {.n = 0};
+    size_t per_metric; /* there is one entry a family: what keeps any keeps it */
     struct strbuf body;
     if (!take_count(call, "limit", &p.limit) || !take_count(call, "limit_per_metric", &per_metric))
         return;
@@ -274,7 +290,7 @@ void http_metadata(struct http_call *call)
     json_field_text(&p.w, "status", SLICE_LIT("success"));
     json_put_key(&p.w, SLICE_LIT("data"));
     json_open_object(&p.w);
-    metadata_store_each(call->app->metadata, print_metadata, &p);
+    print_all(call, &p);
     json_close_object(&p.w);
     json_close_object(&p.w);
     if (body.failed)

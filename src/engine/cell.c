@@ -226,6 +226,8 @@ bool cell_remove_series(struct cell *cell, uint32_t ordinal)
     head->flags = 0;
     head->doomed = 0;
     registry_remove(cell->registry, ordinal);
+    /* Recovery knows in the end alone whose ids live. */
+    if (!cell->replaying) exemplars_drop(cell->db->exemplars, id);
     atomic_fetch_add_explicit(&cell->n_deaths, 1, memory_order_release);
     if (!vec_push(&cell->pending_deaths, id)) cell->lost_deaths = true;
     return true;

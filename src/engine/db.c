@@ -15,6 +15,8 @@
 #include "engine/snapshot.h"
 #include "engine/view_priv.h"
 
+enum { META_SHARE = 16 }; /* of the memory limit: for exemplars, and for metadata */
+
 /* --- what the parts ask ---------------------------------------------------------- */
 
 struct cell *db_cell(struct db *db)
@@ -45,6 +47,16 @@ struct exec *db_exec(struct db *db)
 struct clock *db_clock(struct db *db)
 {
     return db->ports.clock;
+}
+
+struct exemplars *db_exemplars(struct db *db)
+{
+    return db->exemplars;
+}
+
+struct metadata_store *db_metadata(struct db *db)
+{
+    return db->metadata;
 }
 
 struct sink *db_sink(struct db *db)
@@ -154,6 +166,8 @@ void db_wal_moved(void *ctx)
 static void free_db(struct db *db)
 {
     cell_release(&db->cell);
+    exemplars_free(db->exemplars);
+    metadata_store_free(db->metadata);
     tombstone_file_close(db->tombstone_file);
     file_hold_release(&db->files);
     catalog_release(&db->catalog);
@@ -168,6 +182,18 @@ static void init_accounts(struct db *db)
     account_init(&db->head_account, "head", &db->account, 0);
     account_init(&db->registry_account, "registry", &db->account, 0);
     account_init(&db->wal_account, "wal", &db->account, 0);
+    size_t max = db->options.memory_limit / META_SHARE;
+    account_init(&db->exemplar_account, "exemplars", &db->account, max);
+    account_init(&db->metadata_account, "metadata", &db->account, max);
+}
+
+static status make_stores(struct db *db)
+{
+    struct exemplar_limits limits = {.total = db->options.exemplars_max,
+                                     .per_series = db->options.exemplars_per_series};
+    db->exemplars = exemplars_new(&limits, &db->exemplar_account);
+    db->metadata = metadata_store_new(db->options.metadata_max, &db->metadata_account);
+    return db->exemplars && db->metadata ? ST_OK : ST_NO_MEMORY;
 }
 
 /* The tables of the registry grow by doubling: no estimate of a batch's need covers that,
@@ -194,6 +220,7 @@ status db_open(struct db **out, const struct db_options *options, const struct d
     init_accounts(db);
 
     status st = cell_init(&db->cell, db);
+    if (st == ST_OK) st = make_stores(db);
     if (st == ST_OK) st = recover(db, err);
     if (st != ST_OK) {
         if (db->cell.wal) (void)wal_close(db->cell.wal, NULL);

@@ -18,7 +18,9 @@
 #include "base/rng.h"
 #include "base/strbuf.h"
 #include "base/vfs.h"
+#include "engine/exemplars.h"
 #include "engine/job_table.h"
+#include "engine/metadata_store.h"
 #include "engine/options.h"
 #include "index/registry.h"
 #include "model/sink.h"
@@ -62,6 +64,10 @@ const struct db_options *db_options(const struct db *db);
 struct registry *db_registry(struct db *db);
 struct exec *db_exec(struct db *db);
 struct clock *db_clock(struct db *db);
+
+/* What requests brought beside samples; any thread reads. Batches fill them. */
+struct exemplars *db_exemplars(struct db *db);
+struct metadata_store *db_metadata(struct db *db);
 
 /* Any thread. Readers of the index without a view: io loops that probe, workers that
  * resolve. Short: memory that the owner retires waits for them. */
@@ -165,6 +171,13 @@ struct db_stats {
     uint64_t n_quarantined;
     uint64_t n_snapshots, n_snapshot_failures, snapshot_ns; /* the last: of the last good one */
     uint64_t snapshot_running;     /* 0 or 1 */
+    /* Exemplars and metadata: the stores' own counters, and what did not reach them. */
+    struct exemplar_stats exemplars;
+    struct metadata_stats metadata;
+    uint64_t n_exemplars_no_series;
+    uint64_t n_meta_unlogged;      /* changes that the log had no room for: the next flush has
+                                    * them */
+    uint64_t exemplar_bytes, metadata_bytes;
 };
 
 /* Owner. */

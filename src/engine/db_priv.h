@@ -4,6 +4,7 @@
 
 #include "engine/cell_priv.h"
 #include "engine/file_hold.h"
+#include "engine/meta_files.h"
 #include "storage/catalog.h"
 #include "storage/dirlock.h"
 #include "storage/registry_catalog.h"
@@ -22,6 +23,11 @@ struct db {
     struct db_options options;
     struct db_ports ports;
     struct account account, head_account, registry_account, wal_account;
+    struct account exemplar_account, metadata_account;
+    struct exemplars *exemplars;
+    struct metadata_store *metadata;
+    uint64_t meta_written[META_KINDS]; /* versions in the files; of the job with the catalog */
+    lsn meta_covered[META_KINDS];      /* by the files that recovery read */
     struct dirlock *lock;
     struct database_file file;
     struct catalog catalog;    /* a flush or expiry job has it while catalog_busy */

@@ -103,6 +103,8 @@ status delete_apply(struct cell *cell, const uint64_t *ids, size_t n, struct tim
     }
     cell->del_gen = rec.gen;
     cut_heads(cell, &rec);
+    /* Recovery knows better what of the log its file of exemplars has. */
+    if (!cell->replaying) exemplars_delete(cell->db->exemplars, ids, n, range);
     cell->stats.n_deletes++;
     return ST_OK;
 }

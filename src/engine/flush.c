@@ -5,8 +5,9 @@
  *   write      worker   segments in staging, synced, renamed
  *   sync       WAL      must be durable up to the end of the cut, so that no segment
  *                       holds half of a batch whose other half a power cut may take
- *   name       worker   registry snapshot when series were born; then the catalog names
- *                       the segments: from here they exist after a crash
+ *   name       worker   registry snapshot when series were born, exemplars and metadata
+ *                       when they have changed; then the catalog names the segments: from
+ *                       here they exist after a crash
  *   publish    owner    mark.version = m, manifest m is current: the segments appear and
  *                       the nodes go, at once; the WAL before the cut is released
  *   unlink     owner    when every live view has m or later: nodes leave their chains
@@ -223,6 +224,7 @@ static status name_run(struct job *job)
     TRY(st);
     for (size_t i = 0; i < f->deletes.len; i++)
         TRY(store_delete(db, &f->deletes.ptr[i], &job->err));
+    TRY(meta_files_checkpoint(db, &f->meta, f->begin_lsn, &job->cancelled, &job->err));
     return name_segments(f, &job->err);
 }
 
@@ -362,6 +364,7 @@ static void plan_write(struct flush *f)
      * what the segments cover can be told from what a power cut took. */
     checkpoint_plan(&f->checkpoint, cell,
                     db_options(f->db)->wal_sync == DB_WAL_OFF ? f->begin_lsn : f->end_lsn);
+    f->meta = meta_cut(f->db);
     f->del_gen = cell->del_gen;
     f->mem_deletes = tombstones_ref(cell->manifest->mem_deletes);
     f->manifest = cell->manifest;

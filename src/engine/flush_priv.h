@@ -46,6 +46,7 @@ struct flush {
     VEC(series_id) gone;     /* series of the cut that have no sample left, and no segment */
     VEC(struct delete_rec) deletes; /* the first of cell->pending_deletes, whose ids these are */
     struct checkpoint checkpoint;
+    struct meta_cut meta;    /* exemplars and metadata when the run began */
     bool abandoned;          /* the deadline of a close has passed */
     uint64_t version;        /* of the manifest that has the segments */
 };

@@ -1,6 +1,9 @@
 /* Defaults and ranges of the engine's knobs. See options.h. */
 #include "engine/options.h"
 
+#include "engine/exemplars.h"
+#include "engine/metadata_store.h"
+
 void db_options_init(struct db_options *options)
 {
     *options = (struct db_options){
@@ -27,6 +30,10 @@ void db_options_init(struct db_options *options)
         .write_timeout_ms = 10 * 1000, /* a third of what remote writers wait */
         .cardinality_limit = 0,
         .dup_policy = DUP_LAST,
+        .exemplars_max = 50000,
+        .exemplars_per_series = 128,
+        .exemplars_per_request = 512,
+        .metadata_max = 100000,
         .fail_fast = true,
         .limits = limits_default,
     };
@@ -57,6 +64,9 @@ status db_options_check(const struct db_options *o, struct err *err)
         {"chunk-points", o->chunk_points, 64, 65535},
         {"partition-window", (uint64_t)o->partition_ms, 1, INT64_MAX / 1000000},
         {"max-active-partition-heads-per-series", o->partition_heads, 1, 64},
+        {"exemplars-max", o->exemplars_max, 0, EXEMPLARS_MAX},
+        {"exemplars-per-series-max", o->exemplars_per_series, 1, EXEMPLARS_PER_SERIES_MAX},
+        {"metadata-max", o->metadata_max, 0, METADATA_FAMILIES_MAX},
     };
     for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++) {
         const struct range_rule *r = &rules[i];

@@ -40,6 +40,10 @@ struct db_options {
     int64_t write_timeout_ms;   /* longest wait of a write for memory, then it is refused */
     uint64_t cardinality_limit; /* live series; 0: none */
     enum dup_policy dup_policy; /* of series that set none */
+    uint32_t exemplars_max;     /* kept in all; 0: none */
+    uint32_t exemplars_per_series; /* 1..EXEMPLARS_PER_SERIES_MAX */
+    uint32_t exemplars_per_request; /* kept of one batch by whoever decodes it */
+    uint32_t metadata_max;      /* metric families */
     bool fail_fast;             /* refuse writes after repeated background failures */
     struct limits limits;
 };

@@ -5,8 +5,9 @@
  *              from the segments' series tables (recover_series.c); deletes
  *   open WAL   check every frame; strict refuses damage, salvage puts it aside
  *   hydrate    open the segments; a damaged one is put aside, counted and named
- *   replay     definitions, attributes, deletes and samples in the order of the log
- *              (recover_replay.c)
+ *   replay     exemplars and metadata from their files (meta_files.h); definitions,
+ *              attributes, deletes, samples and what is new of those in the order of the
+ *              log (recover_replay.c)
  *   finalise   first manifest, the log goes on behind its last frame
  *
  * Replay applies upserts: a sample that a segment has already changes nothing, because
@@ -130,8 +131,10 @@ status recover(struct db *db, struct err *err)
     if (st == ST_OK) st = load_deletes(&rec);
     if (st == ST_OK) st = wal_replay_open(&replayed, db->ports.vfs, &opt, err);
     if (st == ST_OK) st = recover_segments(&rec);
+    if (st == ST_OK) st = meta_files_load(db, err);
     if (st == ST_OK) st = recover_replay(&rec, replayed);
     if (st == ST_OK) st = registry_bulk_end(db->cell.registry, rec.n_threads);
+    if (st == ST_OK) st = meta_settle(db);
     if (st == ST_OK) st = open_wal(&rec, replayed);
     wal_replay_close(replayed);
     arena_release(&rec.arena);

@@ -327,8 +327,10 @@ static status replay_frame(void *ctx, const struct wal_frame *frame)
     switch (frame->type) {
     case WAL_SAMPLES: return covered ? ST_OK : gather(r, frame);
     case WAL_ATTRS: st = replay_attrs(rec, frame->payload); break;
+    case WAL_META: st = meta_replay(rec->db, frame); break;
     case WAL_DELETE:
-        if (covered) return ST_OK;
+        st = meta_replay_delete(rec->db, frame);
+        if (covered || st != ST_OK) break;
         TRY(settle(r));
         r->deleted = true;
         st = replay_delete(rec, frame->payload);
@@ -336,7 +338,6 @@ static status replay_frame(void *ctx, const struct wal_frame *frame)
     case WAL_SERIES:
     case WAL_REMOVE:
     case WAL_RELABEL:
-    case WAL_META:
     case WAL_POLICY:
     case WAL_MARK: break;
     }

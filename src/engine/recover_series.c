@@ -178,7 +178,7 @@ status recover_registry(struct recovery *rec)
 void recover_put_aside(struct db *db, const char *path, status st, const struct err *err)
 {
     struct err failed = {.st = ST_OK};
-    log_error("recover", "a segment is damaged and is put aside", "path=%s reason=\"%s\"", path,
+    log_error("recover", "damaged, put aside", "path=%s reason=\"%s\"", path,
               err_text(err, st));
     if (quarantine_move(NULL, db->ports.vfs, path, err_text(err, st), &failed) != ST_OK)
         log_error("recover", "putting aside failed", "path=%s reason=\"%s\"", path, failed.text);

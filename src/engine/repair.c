@@ -241,7 +241,8 @@ static status rewrite_frame(void *ctx, const struct wal_frame *frame)
 {
     struct rewrite *rw = ctx;
     struct slice payload = frame->payload;
-    bool keeps = frame->type != WAL_SAMPLES && frame->type != WAL_DELETE;
+    bool keeps = frame->type != WAL_SAMPLES && frame->type != WAL_DELETE &&
+                 frame->type != WAL_META; /* these files have */
     if (!keeps && frame->seq <= rw->covered) return ST_OK;
     if (frame->type == WAL_SAMPLES) TRY(drop_orphans(rw, &payload));
     if (!rw->wal) return ST_OK;
@@ -471,6 +472,15 @@ static status repair_deletes(struct repair *r)
     return st;
 }
 
+/* ---- exemplars and metadata -------------------------------------------------------- */
+
+/* Nothing else has what they hold: a person may read what is left of them. */
+static status repair_meta(struct repair *r)
+{
+    if (r->damaged[VERIFY_EXEMPLARS]) TRY(put_aside(r, LAYOUT_EXEMPLARS, "damaged"));
+    return r->damaged[VERIFY_METADATA] ? put_aside(r, LAYOUT_METADATA, "damaged") : ST_OK;
+}
+
 /* ---- all of it -------------------------------------------------------------------- */
 
 static status repair_parts(struct repair *r)
@@ -479,7 +489,8 @@ static status repair_parts(struct repair *r)
     TRY(repair_catalog(r));
     TRY(repair_wal(r));
     TRY(repair_registry(r));
-    return repair_deletes(r);
+    TRY(repair_deletes(r));
+    return repair_meta(r);
 }
 
 status repair_dir(struct vfs *vfs, repair_said said, void *ctx, struct err *err)

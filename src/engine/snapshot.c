@@ -16,7 +16,9 @@
  * commit there and are dropped by replay. All deletes are written out, those that the
  * log has too: hiding twice hides no more. A series that was born after the cut may be
  * in the registry, without a sample. None dies between the cut and the registry's file
- * (snapshot_wants_names()): what it had at the cut would belong to nobody.
+ * (snapshot_wants_names()): what it had at the cut would belong to nobody. Of exemplars the
+ * snapshot has those from before the cut that are there when it writes their file: one that
+ * was evicted or deleted meanwhile is missing.
  *
  * Links share bytes with the database's segments, which are never written again; files
  * of the log are, so they are copied. Until the rename all is below .staging/, which the
@@ -64,6 +66,7 @@ struct snapshot {
     /* Captured. */
     struct manifest *manifest;
     struct registry_prefix prefix;
+    struct meta_cut meta;
     lsn covered;
     uint64_t last_order, next_segment;
     uint64_t n_copied;            /* segment files that could not be linked */
@@ -326,6 +329,8 @@ static status save_memory(struct snapshot *s, struct err *err)
     /* The registry file is written anew: it takes less than the registry in memory. */
     TRY(check_space(s, bytes + account_used(&s->db->registry_account), err));
     TRY(put_registry(s, err));
+    TRY(meta_files_copy(s->db, s->dir, &s->meta, s->skip_head ? s->info.cut : s->covered,
+                        &s->job.cancelled, err));
     return s->skip_head ? vfs_mkdir_all(s->dir, LAYOUT_WAL_DIR, err) : wal_copy_run(&copy, err);
 }
 
@@ -366,6 +371,7 @@ static void capture(struct snapshot *s)
     s->next_segment = cell->next_segment;
     s->info.cut = wal_head(cell->wal);
     s->prefix = registry_prefix(cell->registry, s->info.cut, 1);
+    s->meta = meta_cut(s->db);
     s->info.created_ms = clock_wall(s->db->ports.clock);
     s->info.n_segments = s->manifest->n_segments;
     s->info.n_series = registry_counts(cell->registry).n_series;

@@ -48,6 +48,10 @@ void db_stats(struct db *db, struct db_stats *out)
     out->wal_live_bytes = wal.live_bytes;
     out->n_quarantined = db->n_quarantined;
     out->snapshot_running = db->snapshot != NULL;
+    exemplars_stats(db->exemplars, &out->exemplars);
+    metadata_store_stats(db->metadata, &out->metadata);
+    out->exemplar_bytes = account_used(&db->exemplar_account);
+    out->metadata_bytes = account_used(&db->metadata_account);
 }
 
 void db_segments(struct db *db, void (*fn)(void *ctx, const struct db_segment *segment), void *ctx)

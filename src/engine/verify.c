@@ -258,6 +258,23 @@ static status check_manifest(struct db *db, struct err *err)
     return ST_OK;
 }
 
+/* Each belongs to a series that lives. */
+static status check_exemplars(struct db *db, struct err *err)
+{
+    struct arena arena;
+    uint64_t *ids = NULL;
+    size_t n = 0;
+    TRY(exemplars_check(db->exemplars, err));
+    arena_init(&arena, NULL, 4096);
+    status st = exemplars_series(db->exemplars, &arena, &ids, &n);
+    for (size_t i = 0; i < n && st == ST_OK; i++)
+        if (registry_by_id(db->cell.registry, ids[i]) == ORDINAL_NONE)
+            st = err_set(err, ST_CORRUPT, "exemplars of series %llu, which is no more",
+                         (unsigned long long)ids[i]);
+    arena_release(&arena);
+    return st;
+}
+
 status db_check(struct db *db, struct err *err)
 {
     struct cell *cell = &db->cell;
@@ -271,5 +288,6 @@ status db_check(struct db *db, struct err *err)
     arena_release(&w.arena);
     points_release(&w.pts);
     if (st == ST_OK && !db->catalog_busy) st = check_manifest(db, err);
+    if (st == ST_OK) st = check_exemplars(db, err);
     return st;
 }

@@ -26,6 +26,8 @@ enum verify_part {
     VERIFY_REGISTRY,
     VERIFY_WAL,
     VERIFY_DELETES,
+    VERIFY_EXEMPLARS,
+    VERIFY_METADATA,
     VERIFY_PARTS,
 };
 
@@ -60,6 +62,7 @@ struct verify_report {
     uint64_t n_series_missing; /* of segments, not in the registry file: recovery adds them */
     uint64_t n_wal_files, n_wal_frames, n_wal_bytes, n_wal_samples, torn_bytes;
     uint64_t n_deletes;        /* (series, range) */
+    uint64_t n_exemplars, n_families; /* in their files */
     uint64_t n_quarantined;
     uint64_t registry_bytes;
 };

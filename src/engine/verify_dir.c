@@ -8,6 +8,7 @@
  *                     segments of a lane whose times overlap one is newer as a whole
  *   segments          verify_segment(), against that registry
  *   deletes           the store, record by record
+ *   exemplars, metadata   their files, record by record
  *
  * A damaged registry or log is one finding; what depends on it is then checked without
  * it, so that one damage does not look like many.
@@ -21,6 +22,8 @@
 #include "base/mem.h"
 #include "base/vec.h"
 #include "engine/checkpoint.h"
+#include "engine/meta_files.h"
+#include "engine/meta_payload.h"
 #include "engine/wal_payload.h"
 #include "index/registry_file.h"
 #include "storage/quarantine.h"
@@ -50,6 +53,7 @@ const char *verify_part_name(enum verify_part part)
         [VERIFY_DATABASE] = "database", [VERIFY_CATALOG] = "catalog",
         [VERIFY_SEGMENT] = "segment",   [VERIFY_REGISTRY] = "registry",
         [VERIFY_WAL] = "wal",           [VERIFY_DELETES] = "deletes",
+        [VERIFY_EXEMPLARS] = "exemplars", [VERIFY_METADATA] = "metadata",
     };
     return names[part];
 }
@@ -217,9 +221,9 @@ static status see_frame(void *ctx, const struct wal_frame *frame)
     case WAL_ATTRS: st = wal_attrs_get(&id, &attrs, frame->payload); break;
     case WAL_DELETE: st = see_delete(frame->payload); break;
     case WAL_REMOVE: st = see_remove(frame->payload); break;
+    case WAL_META: st = meta_payload_each(frame->payload, &(struct meta_taker){0}); break;
     case WAL_SERIES:
     case WAL_RELABEL:
-    case WAL_META:
     case WAL_POLICY:
     case WAL_MARK: break;
     }
@@ -433,6 +437,14 @@ static status check_deletes(struct verify *v)
     return ST_OK;
 }
 
+static status check_meta_file(struct verify *v, enum verify_part part, enum payload_kind kind,
+                              uint64_t *n)
+{
+    struct err why = {.st = ST_OK};
+    status st = meta_file_verify(n, v->vfs, kind, &v->out->db.id, &why);
+    return st == ST_NOT_FOUND ? ST_OK : find(v, part, payload_file_path(kind), st, &why);
+}
+
 /* --- all of it --------------------------------------------------------------------- */
 
 static status check_all(struct verify *v, struct catalog *cat)
@@ -445,6 +457,8 @@ static status check_all(struct verify *v, struct catalog *cat)
     TRY(check_order(v, cat));
     TRY(check_wal(v));
     TRY(check_deletes(v));
+    TRY(check_meta_file(v, VERIFY_EXEMPLARS, PAYLOAD_EXEMPLARS, &v->out->n_exemplars));
+    TRY(check_meta_file(v, VERIFY_METADATA, PAYLOAD_METADATA, &v->out->n_families));
     if (v->reg) v->out->n_series = registry_counts(v->reg).n_series;
     if (v->out->n_series_missing)
         note(v, "%llu series of segments are not in the registry; the next start adds them",

@@ -117,7 +117,8 @@ static void slice_row(struct cell *cell, struct batch *batch, size_t idx,
 
 static bool is_rowless(const struct batch_series *series)
 {
-    return series->n_rows == 0 && series->st == ST_OK && !series->resolved;
+    return series->n_rows == 0 && series->st == ST_OK && !series->resolved &&
+           series->make != MAKE_NEVER; /* of exemplars alone */
 }
 
 /* Series that are to be made without a row: TS.CREATE. False: another slice is needed. */
@@ -196,10 +197,11 @@ static enum slice_end write_one_slice(struct cell *cell, struct batch *batch, bo
         made_bytes = row_bytes = 0;
     }
     bool last = end == batch->n_rows;
+    size_t meta_bytes = last ? write_meta_bytes(cell, batch) : 0;
     if (last) made_bytes += rowless_bytes(cell, batch, made_bytes + row_bytes);
 
     if ((encode_waiting(&cell->encode) > ENCODE_QUEUE_MAX && !urgent) ||
-        !write_has_room(cell, made_bytes, row_bytes))
+        !write_has_room(cell, made_bytes, row_bytes + meta_bytes))
         return SLICE_PARKED;
     if (head_reserve(cell, end - batch->at) != ST_OK) {
         for (size_t i = batch->at; i < batch->n_rows; i++)
@@ -218,7 +220,9 @@ static enum slice_end write_one_slice(struct cell *cell, struct batch *batch, bo
     bool all_made = !last || make_rowless(cell, batch, slice, made_bytes);
     write_commit(cell, batch, slice, last);
     batch->at = end;
-    return last && all_made ? SLICE_DONE : SLICE_MORE;
+    if (!last || !all_made) return SLICE_MORE;
+    if (meta_bytes) write_meta(cell, batch, meta_bytes);
+    return SLICE_DONE;
 }
 
 /* --- a batch --------------------------------------------------------------------- */
@@ -463,7 +467,7 @@ void write_enqueue(struct cell *cell, struct batch *batch)
     batch->engine = NULL;
     batch->st = ST_OK;
     batch->durable_at = 0;
-    batch->n_stored = batch->n_refused = 0;
+    batch->n_stored = batch->n_refused = batch->n_exemplars_kept = 0;
     list_push(&cell->inbox, &batch->link);
     if (!cell->pump_posted) write_pump(cell);
 }

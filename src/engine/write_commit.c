@@ -60,8 +60,9 @@ static void put_samples(struct cell *cell, struct batch *batch, const struct wri
 
 bool write_has_room(const struct cell *cell, size_t made_bytes, size_t row_bytes)
 {
-    /* Two frames, and the empty one that ends a run which cannot go on. */
-    size_t overhead = 3 * (WAL_HEAD_LEN + WAL_RUN_LEN + VARINT_MAX);
+    /* Two frames, that of exemplars and metadata, and the empty one that ends a run which
+     * cannot go on. */
+    size_t overhead = 4 * (WAL_HEAD_LEN + WAL_RUN_LEN + VARINT_MAX);
     return wal_room(cell->wal) >= 2 * (made_bytes + row_bytes + overhead);
 }
 

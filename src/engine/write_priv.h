@@ -7,6 +7,7 @@
  *     decide    write_decide.c    policies: append, late, nothing, refused
  *     apply     write_commit.c    heads; cannot fail, and the next row sees it
  *     put       write_commit.c    the slice's definitions and samples to the WAL
+ *     meta      write_meta.c      with the last slice: exemplars and metadata, likewise
  *     commit    write.c           published, counted, answered
  *
  * A slice is what one step applies: at most WRITE_SLICE_ROWS rows, one samples frame.
@@ -150,6 +151,17 @@ void write_commit(struct cell *cell, struct batch *batch, struct write_slice *sl
 
 /* Whether the WAL takes frames of these payload bounds now. */
 bool write_has_room(const struct cell *cell, size_t made_bytes, size_t row_bytes);
+
+/* --- write_meta.c ---------------------------------------------------------------- */
+
+/* The bound of the frame of exemplars and metadata that the last slice is to have: what it
+ * cannot take is not logged. 0: none. */
+size_t write_meta_bytes(const struct cell *cell, const struct batch *batch);
+
+/* Takes them, behind the last row; there is room for so many bytes in the log. */
+void write_meta(struct cell *cell, struct batch *batch, size_t max_bytes);
+
+/* --- the rest -------------------------------------------------------------------- */
 
 /* The bound of one row in the samples frame. */
 size_t write_row_bytes(const struct batch *batch, size_t idx);

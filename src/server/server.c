@@ -15,7 +15,6 @@
 
 #include "api/handlers.h"
 #include "api/keyspace.h"
-#include "api/metadata_store.h"
 #include "api/pubsub.h"
 #include "api/query_table.h"
 #include "api/ts_turn.h"
@@ -205,15 +204,14 @@ static status open_listener(struct server *srv, struct listener **out, enum conn
 
 static status open_listeners(struct server *srv, struct err *err)
 {
-    srv->app.metadata = metadata_store_new();
     srv->app.queries = query_table_new();
     srv->app.turns = ts_turns_new(&srv->app);
     srv->app.spaces = write_spaces_new(&srv->app);
     srv->app.keyspace = keyspace_new(&srv->app);
     srv->app.txns = txns_new(&srv->app);
     srv->app.pubsub = pubsub_new(&srv->app);
-    if (!srv->app.metadata || !srv->app.queries || !srv->app.turns || !srv->app.spaces ||
-        !srv->app.keyspace || !srv->app.txns || !srv->app.pubsub)
+    if (!srv->app.queries || !srv->app.turns || !srv->app.spaces || !srv->app.keyspace ||
+        !srv->app.txns || !srv->app.pubsub)
         return err_set(err, ST_NO_MEMORY, "starting");
     api_set_handlers(&srv->app);
     const char *cors = server_config(srv)->cors;
@@ -467,7 +465,6 @@ void server_close(struct server *srv)
     keyspace_free(srv->app.keyspace);
     ts_turns_free(srv->app.turns);
     write_spaces_free(srv->app.spaces);
-    metadata_store_free(srv->app.metadata);
     query_table_free(srv->app.queries);
     if (srv->turn_hook.fn) loop_hook_remove(&srv->turn_hook);
     io_threads_close(srv->io);

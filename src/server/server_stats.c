@@ -43,12 +43,21 @@ static void take_app(const struct app_stats *app, struct server_stats *out)
     out->n_rows_stored = counter_read(&app->n_rows_stored);
     out->n_rows_refused = counter_read(&app->n_rows_refused);
     out->n_bad_bodies = counter_read(&app->n_bad_bodies);
+    out->n_exemplars_refused = counter_read(&app->n_exemplars_refused);
+    out->n_metadata_lost = counter_read(&app->n_metadata_lost);
+    out->n_exemplar_queries = counter_read(&app->n_exemplar_queries);
+    out->n_exemplar_query_series = counter_read(&app->n_exemplar_query_series);
+    out->n_exemplar_query_results = counter_read(&app->n_exemplar_query_results);
 }
 
 void server_stats(struct server *srv, struct server_stats *out)
 {
     memset(out, 0, sizeof(*out));
     if (srv->app.db) db_stats(srv->app.db, &out->db);
+    const struct db_options *engine = &server_config(srv)->engine;
+    out->exemplars_max = engine->exemplars_max;
+    out->exemplars_per_series_max = engine->exemplars_per_series;
+    out->exemplars_per_request_max = engine->exemplars_per_request;
     take_conns(srv->hub, CONN_RESP, &out->resp_connections, &out->resp_accepted,
                &out->resp_requests, &out->resp_bytes_in, &out->resp_bytes_out,
                &out->resp_rejected, &out->resp_bad_input);

@@ -16,6 +16,9 @@ struct server_stats {
     uint64_t n_queries, n_query_errors, n_queries_cancelled, n_queries_running;
     uint64_t n_queries_refused, n_queries_slow;
     uint64_t n_rows_in, n_rows_stored, n_rows_refused, n_bad_bodies;
+    uint64_t n_exemplars_refused, n_metadata_lost;
+    uint64_t n_exemplar_queries, n_exemplar_query_series, n_exemplar_query_results;
+    uint64_t exemplars_max, exemplars_per_series_max, exemplars_per_request_max;
     uint64_t maintenance_pending, query_pending;
     uint64_t memory_used, memory_net, memory_query;
     uint64_t rss_bytes, cpu_ns, uptime_s, start_s, n_fds;

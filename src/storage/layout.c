@@ -243,7 +243,8 @@ static status sweep_dir(struct vfs *vfs, const char *dir, bool everything, struc
 static status sweep_root_entry(void *ctx, const struct vfs_entry *entry)
 {
     static const char *const names[] = {LAYOUT_DATABASE ".tmp", LAYOUT_CATALOG ".tmp",
-                                        LAYOUT_REGISTRY ".tmp", LAYOUT_REGISTRY_CATALOG ".tmp"};
+                                        LAYOUT_REGISTRY ".tmp", LAYOUT_REGISTRY_CATALOG ".tmp",
+                                        LAYOUT_EXEMPLARS ".tmp", LAYOUT_METADATA ".tmp"};
     struct sweep *sweep = ctx;
 
     for (size_t i = 0; i < ARRAY_LEN(names); i++) {

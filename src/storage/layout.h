@@ -14,6 +14,7 @@
  *     series_index.delta.d/delta-<16 hex>.bin
  *     series_index.catalog.json
  *     tombstones.json.store/deletes-<16 hex>.log
+ *     exemplars.bin  metadata.bin           payload_file.h
  *     .rollups/  .compaction-replacements/  rollup state; planned replacements
  *     quarantine/                           quarantine.h
  *     snapshots/<name>/                     linkset.h; each a data directory of its own
@@ -45,6 +46,8 @@
 #define LAYOUT_REGISTRY_DELTA_DIR "series_index.delta.d"
 #define LAYOUT_REGISTRY_CATALOG "series_index.catalog.json"
 #define LAYOUT_TOMBSTONE_DIR "tombstones.json.store"
+#define LAYOUT_EXEMPLARS "exemplars.bin"
+#define LAYOUT_METADATA "metadata.bin"
 #define LAYOUT_ROLLUP_DIR ".rollups"
 #define LAYOUT_REPLACEMENT_DIR ".compaction-replacements"
 #define LAYOUT_QUARANTINE_DIR "quarantine"

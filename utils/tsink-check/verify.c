@@ -131,6 +131,8 @@ static void print_json_summary(const struct verify_report *report, const char *t
     json_field_u64(&line.w, "wal_bytes", report->n_wal_bytes);
     json_field_u64(&line.w, "wal_samples", report->n_wal_samples);
     json_field_u64(&line.w, "deletes", report->n_deletes);
+    json_field_u64(&line.w, "exemplars", report->n_exemplars);
+    json_field_u64(&line.w, "metadata", report->n_families);
     json_field_u64(&line.w, "quarantined", report->n_quarantined);
     put_levels(&line.w, report);
     line_end(&line);
@@ -162,6 +164,8 @@ static void print_summary(const struct verify_report *report)
            (ull)report->n_wal_bytes);
     printf("registry     %llu bytes\n", (ull)report->registry_bytes);
     printf("deletes      %llu\n", (ull)report->n_deletes);
+    printf("exemplars    %llu\n", (ull)report->n_exemplars);
+    printf("metadata     %llu\n", (ull)report->n_families);
     printf("quarantine   %llu\n", (ull)report->n_quarantined);
 }
 

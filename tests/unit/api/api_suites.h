@@ -10,7 +10,6 @@ Suite *suite_command(void);
 Suite *suite_export_line(void);
 Suite *suite_expr_json(void);
 Suite *suite_http_args(void);
-Suite *suite_metadata_store(void);
 Suite *suite_promjson(void);
 Suite *suite_query_table(void);
 Suite *suite_reply(void);

@@ -2,5 +2,5 @@
 #include "tests/unit/api/api_suites.h"
 
 UNIT_MAIN(suite_args, suite_command, suite_cmd_server, suite_export_line, suite_expr_json,
-          suite_http_args, suite_metadata_store, suite_promjson, suite_query_table, suite_reply,
+          suite_http_args, suite_promjson, suite_query_table, suite_reply,
           suite_route, suite_ts_args, suite_ts_filter, suite_ts_key)

@@ -6,11 +6,15 @@
 
 Suite *suite_db(void);
 Suite *suite_delete(void);
+Suite *suite_exemplars(void);
 Suite *suite_flush(void);
 Suite *suite_gone(void);
 Suite *suite_head(void);
 Suite *suite_history(void);
 Suite *suite_maintain(void);
+Suite *suite_meta_files(void);
+Suite *suite_meta_payload(void);
+Suite *suite_metadata_store(void);
 Suite *suite_compact(void);
 Suite *suite_compact_plan(void);
 Suite *suite_budget(void);

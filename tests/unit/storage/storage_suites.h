@@ -11,6 +11,7 @@ Suite *suite_segment(void);
 Suite *suite_merge(void);
 Suite *suite_tombstone(void);
 Suite *suite_catalog(void);
+Suite *suite_payload_file(void);
 Suite *suite_registry_catalog(void);
 Suite *suite_storage_crash(void);
 Suite *suite_storage_memory(void);
