@@ -103,7 +103,7 @@ enum { EDGE_RUNS_MAX = 64, EDGE_AUX_MAX = 2 };
 /* Where the windows of all steps begin and end in one column of times. Series that share
  * the column share this. */
 struct edges {
-    uint64_t times;                /* sample_span.times; 0: nothing yet */
+    uint64_t times;                /* sample_span.times */
     uint32_t *lo, *hi;             /* step i sees the samples [lo[i], hi[i]) */
     uint64_t *has;                 /* steps with as many samples as are needed */
     struct edge_run runs[EDGE_RUNS_MAX]; /* the same steps, unless ragged */
@@ -128,7 +128,7 @@ struct edge_spec {
 
 struct edge_cache {
     struct edge_spec spec;
-    struct edges *slots;
+    struct edges **slots;          /* NULL: not needed yet */
     size_t n_slots;
     uint64_t n_hits, n_misses;
 };

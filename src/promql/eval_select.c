@@ -2,7 +2,8 @@
  *
  * A step at time t looks at the newest sample in (t - lookback, t], after @ and offset;
  * a stale marker there means the series has ended. Steps go forward, so one pass over
- * the samples serves all of them.
+ * the samples serves all of them; series of floats that share their times share that pass,
+ * too (range_edges.c). An instant query asks each series for its newest sample alone.
  *
  * A smoothed selector looks both ways: at the exact time if there is a sample, between
  * the samples before and after (each within look-back) by a straight line, or the one
@@ -370,32 +371,135 @@ static status select_smoothed(struct select_pass *p, const struct samples *s)
     return ST_OK;
 }
 
-status eval_select_set(struct eval *ev, const struct frame *f, const struct select_args *args,
-                       struct sink *sink)
+/* ---- instant selectors: the newest sample, borrowed columns ----------------------- */
+
+/* One step that looks at the very end of what was fetched: no other sample matters. */
+static bool newest_is_enough(const struct eval *ev, const struct frame *f,
+                             const struct select_args *args)
+{
+    if (f->n != 1 || !args->vec || args->vec->vec.smoothed) return false;
+    if (args->what != SELECT_VALUE && args->what != SELECT_TIME) return false;
+    struct time_range range = ev->plan->selects[args->vec->vec.select].range;
+    ts_time to = plan_sample_time(ev->plan, range.to);
+    return !range_empty(range) && to <= args->refs[0] &&
+           args->refs[0] - to < ev->plan->sample_scale;
+}
+
+static status select_newest(struct select_pass *p, struct series_set *set, size_t i)
+{
+    const struct plan *plan = p->ev->plan;
+    struct point pt;
+    bool found;
+
+    TRY(set->ops->last(set, i, &pt, &found, p->ev->err));
+    if (!found) return ST_OK;
+    ts_time t = plan_sample_time(plan, pt.ts);
+    double v = value_to_f64(set->types[i], pt.val);
+    if (t > sat_sub(p->refs[0], plan->lookback) && !double_is_stale(v)) put_value(p, 0, t, v);
+    return ST_OK;
+}
+
+/* The newest sample of each window, from the edges of the times. */
+static status select_span(struct select_pass *p, struct edge_cache *edges,
+                          const struct sample_span *span)
+{
+    size_t n = p->frame->n;
+    const struct edges *e;
+
+    TRY(edges_get(p->ev, edges, span, &e));
+    TRY(eval_work(p->ev, n));
+    memcpy(p->col.has, e->has, bitmap_words(n) * sizeof(*e->has));
+    for (size_t k = 0; !e->ragged && k < e->n_runs; k++) {
+        for (size_t i = e->runs[k].from; i < e->runs[k].to; i++) {
+            p->col.val[i] = span->val[e->hi[i] - 1];
+        }
+    }
+    if (e->ragged) FOR_EACH_BIT(i, e->has, n) p->col.val[i] = span->val[e->hi[i] - 1];
+    if (span->may_be_nan) {
+        FOR_EACH_BIT(i, e->has, n) if (double_is_stale(p->col.val[i])) bit_clear(p->col.has, i);
+    }
+    p->ev->n_total += bit_count(p->col.has, n);
+    return ST_OK;
+}
+
+/* How a set is read: by the newest sample, by columns, or, where neither will do, copied. */
+struct select_source {
+    struct series_set *set;
+    struct series_reader *reader;
+    struct edge_cache edges;
+    bool newest;
+};
+
+static status open_source(struct eval *ev, const struct frame *f, const struct select_args *args,
+                          struct select_source *src)
+{
+    struct edge_spec spec = {
+        .frame = f, .ends = args->refs, .range = ev->plan->lookback, .n_min = 1};
+    bool smoothed = args->vec && args->vec->vec.smoothed;
+
+    *src = (struct select_source){.set = args->set, .newest = newest_is_enough(ev, f, args)};
+    if (src->newest || smoothed || args->what != SELECT_VALUE || ev->plan->sample_scale != 1 ||
+        !args->set->ops->open_reader || args->set->n == 0) {
+        return ST_OK;
+    }
+    TRY(edges_init(ev, &src->edges, &spec));
+    return args->set->ops->open_reader(args->set, ev->budget, &src->reader, ev->err);
+}
+
+/* Series i without a copy of its samples; *done is false when that cannot be. */
+static status select_lent(struct select_pass *p, struct select_source *src, size_t i, bool *done)
+{
+    struct sample_span span;
+
+    *done = (src->newest || src->reader) && span_is_whole(src->set, i);
+    if (!*done) return ST_OK;
+    if (src->newest) return select_newest(p, src->set, i);
+    TRY(series_reader_read(src->reader, i, &span, p->ev->err));
+    if (span.n > UINT32_MAX) *done = false;
+    else if (span.n) return select_span(p, &src->edges, &span);
+    return ST_OK;
+}
+
+/* The samples of the series from i on that have the same labels, copied. */
+static status select_copied(struct select_pass *p, const struct select_args *args, size_t i,
+                            size_t *next, struct samples *samples)
 {
     const struct vector_expr *vec = args->vec ? &args->vec->vec : NULL;
     bool smoothed = vec && vec->smoothed;
+
+    TRY(samples_read(p->ev, args->set, i, next, vec, !smoothed, samples));
+    if (args->what == SELECT_START) {
+        TRY(samples_read_starts(p->ev, args->set, i, *next, samples));
+    }
+    return smoothed ? select_smoothed(p, samples) : select_steps(p, samples);
+}
+
+status eval_select_set(struct eval *ev, const struct frame *f, const struct select_args *args,
+                       struct sink *sink)
+{
     struct select_pass pass = {.ev = ev, .frame = f, .refs = args->refs, .what = args->what};
     struct series_set *set = args->set;
+    struct select_source src;
     struct samples samples = {0};
-    status st = column_init(ev, f, &pass.col);
 
+    TRY(column_init(ev, f, &pass.col));
+    TRY(open_source(ev, f, args, &src));
+    status st = ST_OK;
     pass.samples = &samples;
     if (args->vec) pass.pos = expr_pos(args->vec);
     for (size_t i = 0, next; st == ST_OK && i < set->n; i = next) {
-        st = samples_read(ev, set, i, &next, vec, !smoothed, &samples);
-        if (st == ST_OK && args->what == SELECT_START) {
-            st = samples_read_starts(ev, set, i, next, &samples);
-        }
-        if (st != ST_OK) break;
+        bool done;
+        next = i + 1;
         memset(pass.col.has, 0, bitmap_words(f->n) * sizeof(*pass.col.has));
         pass.col.hist = NULL;
         pass.col.drop_name = false;
         pass.col.labels = set->labels[i];
-        st = smoothed ? select_smoothed(&pass, &samples) : select_steps(&pass, &samples);
+        st = select_lent(&pass, &src, i, &done);
+        if (st == ST_OK && !done) st = select_copied(&pass, args, i, &next, &samples);
         if (st != ST_OK || !bit_any(pass.col.has, f->n)) continue;
         st = sink_put(sink, &pass.col);
     }
+    series_reader_close(src.reader);
     samples_release(&samples);
     return st;
 }

@@ -1,9 +1,9 @@
 /* Aggregations over a range: one value from the samples of a window. Sums and means are
  * compensated as Prometheus' are (quantile.h). Functions of floats ignore histograms, and
- * say so when the window has both.
+ * say so when the window has both. over_time_columns.c has the same for whole columns.
  */
 #include "promql/agg_histogram_priv.h"
-#include "promql/eval_range_priv.h"
+#include "promql/over_time_priv.h"
 
 /* false when there are no floats to look at. */
 static bool floats_only(struct range_call *rc, const struct window *w)
@@ -133,24 +133,11 @@ static bool present_over_time_kernel(struct range_call *rc, const struct window 
     return true;
 }
 
-/* Welford's variance with compensated sums. */
-static double variance(const struct window *w)
-{
-    double mean = 0, c_mean = 0, aux = 0, c_aux = 0;
-
-    for (size_t i = 0; i < w->n; i++) {
-        double delta = w->v[i] - (mean + c_mean);
-        kahan_add(delta / (double)(i + 1), &mean, &c_mean);
-        kahan_add(delta * (w->v[i] - (mean + c_mean)), &aux, &c_aux);
-    }
-    return (aux + c_aux) / (double)w->n;
-}
-
 static bool stddev_over_time_kernel(struct range_call *rc, const struct window *w,
                                     struct range_out *out)
 {
     if (!floats_only(rc, w)) return false;
-    out->val = sqrt(variance(w));
+    out->val = sqrt(variance_of(w->v, w->n));
     return true;
 }
 
@@ -158,7 +145,7 @@ static bool stdvar_over_time_kernel(struct range_call *rc, const struct window *
                                     struct range_out *out)
 {
     if (!floats_only(rc, w)) return false;
-    out->val = variance(w);
+    out->val = variance_of(w->v, w->n);
     return true;
 }
 
@@ -237,21 +224,21 @@ static bool mad_over_time_kernel(struct range_call *rc, const struct window *w,
     return true;
 }
 
-RANGE_FUNCTION(avg_over_time)
-RANGE_FUNCTION(sum_over_time)
-RANGE_FUNCTION(min_over_time)
-RANGE_FUNCTION(max_over_time)
-RANGE_FUNCTION(count_over_time)
-RANGE_FUNCTION(present_over_time)
-RANGE_FUNCTION(stddev_over_time)
-RANGE_FUNCTION(stdvar_over_time)
-RANGE_FUNCTION(last_over_time, .keeps_name = true)
-RANGE_FUNCTION(first_over_time, .keeps_name = true)
-RANGE_FUNCTION(ts_of_first_over_time)
-RANGE_FUNCTION(ts_of_last_over_time)
+RANGE_FUNCTION(avg_over_time, .columns = avg_columns)
+RANGE_FUNCTION(sum_over_time, .columns = sum_columns)
+RANGE_FUNCTION(min_over_time, .columns = min_columns)
+RANGE_FUNCTION(max_over_time, .columns = max_columns)
+RANGE_FUNCTION(count_over_time, .columns = samples_columns)
+RANGE_FUNCTION(present_over_time, .columns = present_columns)
+RANGE_FUNCTION(stddev_over_time, .columns = stddev_columns)
+RANGE_FUNCTION(stdvar_over_time, .columns = stdvar_columns)
+RANGE_FUNCTION(last_over_time, .keeps_name = true, .columns = last_columns)
+RANGE_FUNCTION(first_over_time, .keeps_name = true, .columns = first_columns)
+RANGE_FUNCTION(ts_of_first_over_time, .columns = ts_of_first_columns)
+RANGE_FUNCTION(ts_of_last_over_time, .columns = ts_of_last_columns)
 RANGE_FUNCTION(ts_of_min_over_time)
 RANGE_FUNCTION(ts_of_max_over_time)
-RANGE_FUNCTION(quantile_over_time)
+RANGE_FUNCTION(quantile_over_time, .columns = quantile_columns)
 RANGE_FUNCTION(mad_over_time)
 
 /* ---- absent_over_time ------------------------------------------------------------- */
@@ -274,7 +261,8 @@ static status presence_put(struct sink *sink, struct column *col)
 status fn_absent_over_time(struct eval *ev, const struct frame *f, const struct expr *call,
                            struct sink *sink)
 {
-    static const struct range_kernel kernel = {.fn = present_over_time_kernel};
+    static const struct range_kernel kernel = {.fn = present_over_time_kernel,
+                                               .columns = present_columns};
     struct presence_sink seen = {.sink = {presence_put}, .frame = f};
     struct column col;
 

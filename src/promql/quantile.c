@@ -72,7 +72,11 @@ double quantile_of(double q, double *v, size_t n)
     if (q < 0) return -INFINITY;
     if (q > 1) return INFINITY;
     sort_values(v, n);
+    return quantile_of_sorted(q, v, n);
+}
 
+double quantile_of_sorted(double q, const double *v, size_t n)
+{
     double rank = q * ((double)n - 1);
     double low = fmax(0, floor(rank)), high = fmin((double)n - 1, low + 1);
     double weight = rank - floor(rank);

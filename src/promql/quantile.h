@@ -35,6 +35,9 @@ double mean_value(const struct mean *m);
  * n == 0 or q NaN, -Inf below 0, +Inf above 1. */
 double quantile_of(double q, double *v, size_t n);
 
+/* The same of n >= 1 sorted values, q in [0, 1]. */
+double quantile_of_sorted(double q, const double *v, size_t n);
+
 /* Ascending, NaN first. */
 void sort_values(double *v, size_t n);
 

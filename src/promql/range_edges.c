@@ -46,11 +46,13 @@ status edges_ends(struct eval *ev, const struct frame *f, const struct modifiers
     return ST_OK;
 }
 
-static status make_slot(struct eval *ev, const struct edge_spec *spec, struct edges *e)
+static status make_slot(struct eval *ev, const struct edge_spec *spec, struct edges **slot)
 {
     size_t n = spec->frame->n;
 
-    if (e->lo) return ST_OK;
+    if (*slot) return ST_OK;
+    struct edges *e = arena_try_zero(ev->arena, sizeof(*e));
+    if (!e) return eval_oom(ev);
     e->hi = arena_try_array(ev->arena, n, sizeof(*e->hi));
     e->has = arena_try_array(ev->arena, bitmap_words(n), sizeof(*e->has));
     if (!e->hi || !e->has) return eval_oom(ev);
@@ -59,7 +61,9 @@ static status make_slot(struct eval *ev, const struct edge_spec *spec, struct ed
         if (!e->aux[i]) return eval_oom(ev);
     }
     e->lo = arena_try_array(ev->arena, n, sizeof(*e->lo));
-    return e->lo ? ST_OK : eval_oom(ev);
+    if (!e->lo) return eval_oom(ev);
+    *slot = e;
+    return ST_OK;
 }
 
 static void find_edges(const struct edge_spec *spec, const ts_time *t, size_t n, struct edges *e)
@@ -121,22 +125,24 @@ static void find_runs(struct edges *e, size_t n)
 status edges_get(struct eval *ev, struct edge_cache *cache, const struct sample_span *span,
                  const struct edges **out)
 {
-    struct edges *e = &cache->slots[span->times % cache->n_slots];
+    struct edges **slot = &cache->slots[span->times % cache->n_slots];
 
-    *out = e;
-    if (e->times == span->times) {
+    if (*slot && (*slot)->times == span->times) {
+        *out = *slot;
         cache->n_hits++;
         return ST_OK;
     }
     cache->n_misses++;
-    if (cache->n_misses >= TRIES && cache->n_hits == 0 && cache->n_slots > 1) {
+    if (cache->n_misses >= TRIES && cache->n_hits == 0) {
         cache->n_slots = 1;
-        *out = e = &cache->slots[0];
+        slot = &cache->slots[0];
     }
-    TRY(make_slot(ev, &cache->spec, e));
+    TRY(make_slot(ev, &cache->spec, slot));
+    struct edges *e = *slot;
     find_edges(&cache->spec, span->ts, span->n, e);
     find_runs(e, cache->spec.frame->n);
     if (cache->spec.prepare) cache->spec.prepare(cache->spec.ctx, &cache->spec, span->ts, e);
     e->times = span->times;
+    *out = e;
     return ST_OK;
 }
