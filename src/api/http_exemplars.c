@@ -171,10 +171,6 @@ static status find_and_print(struct http_exemplars *q, struct strbuf *body)
     struct finding f = {.q = q};
     uint64_t *ids;
     size_t n;
-    if (q->ast.n_vectors == 0) { /* as Prometheus answers: no data at all */
-        strbuf_str(body, "{\"status\":\"success\"}");
-        return ST_OK;
-    }
     TRY(exemplars_series(db_exemplars(work->app->db), &work->arena, &ids, &n));
     f.ptr = arena_try_array(&work->arena, n + 1, sizeof(*f.ptr));
     if (!f.ptr) return ST_NO_MEMORY;
@@ -209,26 +205,46 @@ static void exemplars_finish(struct query_work *work)
     mem_free(q);
 }
 
+/* In Prometheus' order and words, which are not those of other routes. False: the call is
+ * answered. */
+static bool take_range(struct http_call *call, struct time_range *out)
+{
+    enum precision precision = db_options(call->app->db)->precision;
+    int64_t start, end;
+    if (!http_arg_time(call, "start", INT64_MIN, false, &start) ||
+        !http_arg_time(call, "end", INT64_MAX, false, &end))
+        return false;
+    if (end < start) {
+        http_call_bad(call, "end timestamp must not be before start timestamp");
+        return false;
+    }
+    out->from = start == INT64_MIN ? TS_MIN : time_from_ms_clamped(start, precision);
+    out->to = end == INT64_MAX ? TS_MAX : time_from_ms_clamped(end, precision);
+    return true;
+}
+
+static bool take_query(struct http_call *call, struct ast *ast)
+{
+    struct err err = {.st = ST_OK};
+    struct slice text = http_arg(call, "query");
+    status st = text.len ? promql_parse(ast, text, NULL, &err)
+                         : err_set(&err, ST_INVALID, "unknown position: parse error: no "
+                                                     "expression found in input");
+    if (st == ST_INVALID) http_call_bad(call, "%s", err_text(&err, st));
+    else if (st != ST_OK) http_call_error(call, st, &err);
+    else if (ast->n_vectors == 0) http_call_empty(call, 204); /* nothing was asked for */
+    return st == ST_OK && ast->n_vectors > 0;
+}
+
 void http_query_exemplars(struct http_call *call)
 {
     struct http_exemplars *q = mem_zalloc(sizeof(*q));
     struct app *app = call->app;
-    struct err err = {.st = ST_OK};
     q->call = call;
     ast_init(&q->ast, app->query_account);
     counter_add(&app->stats.n_exemplar_queries, 1);
-    bool good = http_arg_range(call, &q->range) && http_arg_limit(call, "limit", &q->limit);
-    if (good) {
-        /* Without the words before it that other routes have: as Prometheus. */
-        struct slice text = http_arg(call, "query");
-        status st = text.len ? promql_parse(&q->ast, text, NULL, &err)
-                             : err_set(&err, ST_INVALID, "unknown position: parse error: no "
-                                                         "expression found in input");
-        good = st == ST_OK;
-        if (st == ST_INVALID) http_call_bad(call, "%s", err_text(&err, st));
-        else if (!good) http_call_error(call, st, &err);
-    }
-    if (!good) {
+    if (!take_range(call, &q->range) || !http_arg_limit(call, "limit", &q->limit) ||
+        !take_query(call, &q->ast)) {
         ast_release(&q->ast);
         mem_free(q);
         return;
