@@ -244,25 +244,26 @@ static status newest_source(struct view *view, const struct captured *series,
     const struct series_entry *entry = registry_entry(view->cell->registry, series->ordinal);
     const struct manifest *m = view->manifest;
     struct time_range best = {TS_MAX, TS_MIN};
+    for (node_word w = series->root; word_node(w); w = node_older(word_node(w))) {
+        struct time_range bounds;
+        if (view_has_node(view, word_node(w)) && node_bounds(w, &bounds) &&
+            range_overlaps(bounds, range) && bounds.to > best.to)
+            best = bounds;
+    }
     for (size_t i = 0; i < m->n_segments; i++) {
         struct segment_cursor cur;
         const struct segment_entry *at;
-        if (segment_info(m->segments[i])->lane != value_lane_of((enum value_type)entry->type) ||
-            !range_overlaps(segment_info(m->segments[i])->ts, range))
+        const struct segment_info *info = segment_info(m->segments[i]);
+        if (info->lane != value_lane_of((enum value_type)entry->type) ||
+            info->ts.to <= best.to || !range_overlaps(info->ts, range))
             continue;
         segment_cursor_init(&cur, m->segments[i], (struct segment_range){0, 0});
         TRY(segment_seek(&cur, segment_shard(entry->place), entry->id, err));
         for (;;) {
             TRY(segment_next(&cur, &at, err));
             if (!at) break;
-            if (range_overlaps(at->ts, range) && at->ts.to >= best.to) best = at->ts;
+            if (range_overlaps(at->ts, range) && at->ts.to > best.to) best = at->ts;
         }
-    }
-    for (node_word w = series->root; word_node(w); w = node_older(word_node(w))) {
-        struct time_range bounds;
-        if (view_has_node(view, word_node(w)) && node_bounds(w, &bounds) &&
-            range_overlaps(bounds, range) && bounds.to >= best.to)
-            best = bounds;
     }
     *found = !range_empty(best);
     *out = best;
@@ -281,8 +282,11 @@ status view_last(struct view *view, const struct captured *series, struct time_r
         st = newest_source(view, series, range, &source, &any, err);
         if (st != ST_OK || !any) break;
         if (source.from < range.from) source.from = range.from;
+        /* Its last sample is where it ends: unless that is hidden, no other is decoded. */
+        struct time_range end = {source.to, range.to};
         source.to = range.to;
-        st = view_read(view, series, source, &pts, arena, err);
+        if (!range_empty(end)) st = view_read(view, series, end, &pts, arena, err);
+        if (st == ST_OK && pts.n == 0) st = view_read(view, series, source, &pts, arena, err);
         if (st != ST_OK) break;
         if (pts.n) {
             *out = (struct point){pts.ts[pts.n - 1], pts.val[pts.n - 1]};
