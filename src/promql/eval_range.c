@@ -2,12 +2,13 @@
  * from a subquery, and calls the function's kernel once a step, with the samples in its
  * window. There are two ways:
  *
- *     borrowed   a reader lends the columns of a series of floats. Windows are those of its
- *                times, found once for all series that share them (range_edges.c), and
- *                many functions compute all steps at once (range_kernel.columns)
- *     copied     everything else: histograms, stale markers, start timestamps, subqueries.
- *                The window slides over the samples; both ends only move forward, so
- *                finding it costs one pass, whatever the number of steps
+ *     borrowed   a reader lends the columns of a series of floats, and so does a subquery.
+ *                Windows are those of its times, found once for all series that share
+ *                them (range_edges.c), and many functions compute all steps at once
+ *                (range_kernel.columns)
+ *     copied     everything else: histograms, stale markers, start timestamps. The window
+ *                slides over the samples; both ends only move forward, so finding it
+ *                costs one pass, whatever the number of steps
  *
  * Anchored and smoothed ranges also see samples outside of their window, as far as the
  * look-back; their kernels take them from window.all (fn_rate.c).
@@ -15,6 +16,14 @@
 #include "promql/eval_range_priv.h"
 
 #include <stdlib.h>
+
+/* The steps at which the columns of a subquery have values. */
+struct inner {
+    uint64_t number;              /* sample_span.times; 0: nothing yet */
+    uint64_t *has;
+    ts_time *ts;                  /* n of them */
+    size_t n;
+};
 
 struct range_pass {
     struct sink sink;             /* a subquery's columns come here */
@@ -26,6 +35,7 @@ struct range_pass {
     const struct modifiers *mod;
     int64_t range;                /* query ticks */
     struct frame inner;           /* of a subquery */
+    struct inner inner_times;
     struct samples samples;       /* of a subquery */
     struct column col;
     const struct histogram **hist;
@@ -204,27 +214,6 @@ static status range_series(struct range_pass *p, const struct samples *s, struct
     return st;
 }
 
-/* ---- where the samples come from -------------------------------------------------- */
-
-static status subquery_put(struct sink *sink, struct column *col)
-{
-    struct range_pass *p = container_of(sink, struct range_pass, sink);
-
-    TRY(eval_poll(p->call.ev));
-    TRY(samples_from_column(p->call.ev, &p->inner, col, &p->samples));
-    return range_series(p, &p->samples, col->labels, col->drop_name);
-}
-
-static status run_subquery(struct range_pass *p)
-{
-    const struct expr *sub = p->call.range;
-    bool empty;
-
-    TRY(subquery_frame(p->call.ev, p->call.frame, sub, &p->inner, &empty));
-    if (empty) return ST_OK;
-    return subquery_columns(p->call.ev, &p->inner, sub, &p->sink);
-}
-
 /* ---- borrowed columns ------------------------------------------------------------- */
 
 static status make_edges(struct range_pass *p)
@@ -272,7 +261,7 @@ static void range_windows(struct range_pass *p, const struct samples *s, const s
 }
 
 static status range_columns(struct range_pass *p, const struct sample_span *span,
-                            struct labels labels)
+                            struct labels labels, bool drop_name)
 {
     struct range_call *rc = &p->call;
     const struct edges *e;
@@ -282,7 +271,7 @@ static status range_columns(struct range_pass *p, const struct sample_span *span
     TRY(edges_get(rc->ev, &p->edges, span, &e));
     rc->ev->n_total += e->n_seen;
     TRY(eval_work(rc->ev, e->n_seen + rc->frame->n));
-    TRY(begin_series(p, span->n, labels, false));
+    TRY(begin_series(p, span->n, labels, drop_name));
     struct range_columns c = {.t = span->ts,
                               .v = span->val,
                               .n = span->n,
@@ -300,6 +289,66 @@ static status range_columns(struct range_pass *p, const struct sample_span *span
     return finish_series(p, true);
 }
 
+/* ---- where the samples come from -------------------------------------------------- */
+
+/* The times of an inner column: those of its frame that have a value. Numbered, so that
+ * columns with values at the same steps share them. */
+static status inner_times(struct range_pass *p, const struct column *col)
+{
+    struct arena *arena = p->call.ev->arena;
+    struct inner *in = &p->inner_times;
+    size_t n = p->inner.n, len = bitmap_words(n) * sizeof(*col->has);
+
+    if (in->number && memcmp(in->has, col->has, len) == 0) return ST_OK;
+    if (!in->has) in->has = arena_try(arena, len);
+    if (!in->ts) in->ts = arena_try_array(arena, n, sizeof(*in->ts));
+    if (!in->has || !in->ts) return eval_oom(p->call.ev);
+    memcpy(in->has, col->has, len);
+    in->n = 0;
+    FOR_EACH_BIT(i, col->has, n) in->ts[in->n++] = frame_time(&p->inner, i);
+    in->number++;
+    return ST_OK;
+}
+
+/* A column of floats is lent as it is, or, where it has gaps, without them. */
+static status subquery_lent(struct range_pass *p, const struct column *col)
+{
+    const struct inner *in = &p->inner_times;
+    struct samples *s = &p->samples;
+
+    TRY(inner_times(p, col));
+    struct sample_span span = {.ts = in->ts, .val = col->val, .n = in->n, .times = in->number};
+    if (in->n == 0) return ST_OK;
+    if (in->n < p->inner.n) {
+        samples_clear(s);
+        if (!vec_reserve(&s->v, in->n)) return eval_oom(p->call.ev);
+        FOR_EACH_BIT(i, col->has, p->inner.n) s->v.ptr[s->v.len++] = col->val[i];
+        span.val = s->v.ptr;
+    }
+    for (size_t i = 0; i < span.n && !span.may_be_nan; i++) span.may_be_nan = isnan(span.val[i]);
+    return range_columns(p, &span, col->labels, col->drop_name);
+}
+
+static status subquery_put(struct sink *sink, struct column *col)
+{
+    struct range_pass *p = container_of(sink, struct range_pass, sink);
+
+    TRY(eval_poll(p->call.ev));
+    if (!col->hist) return subquery_lent(p, col);
+    TRY(samples_from_column(p->call.ev, &p->inner, col, &p->samples));
+    return range_series(p, &p->samples, col->labels, col->drop_name);
+}
+
+static status run_subquery(struct range_pass *p)
+{
+    const struct expr *sub = p->call.range;
+    bool empty;
+
+    TRY(subquery_frame(p->call.ev, p->call.frame, sub, &p->inner, &empty));
+    if (empty) return ST_OK;
+    return subquery_columns(p->call.ev, &p->inner, sub, &p->sink);
+}
+
 /* One series through a reader. */
 static status read_borrowed(struct range_pass *p, struct series_set *set,
                             struct series_reader *reader, size_t i)
@@ -313,7 +362,7 @@ static status read_borrowed(struct range_pass *p, struct series_set *set,
     if (p->kernel->starts) TRY(samples_read_starts(ev, set, i, i + 1, &p->samples));
     if (p->samples.starts.n == 0 && ev->plan->sample_scale == 1 && span.n <= UINT32_MAX &&
         !span_has_stale(&span)) {
-        return range_columns(p, &span, set->labels[i]);
+        return range_columns(p, &span, set->labels[i], false);
     }
     TRY(samples_from_span(ev, &span, false, &p->samples));
     if (p->samples.t.len == 0) return ST_OK;

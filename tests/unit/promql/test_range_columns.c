@@ -50,10 +50,15 @@ static double draw(struct rng *rng, enum kind kind, double before)
     return 0;
 }
 
-static size_t draw_times(struct rng *rng, ts_time *ts)
+static size_t draw_times(struct rng *rng, ts_time *ts, bool regular)
 {
     size_t n = rng_below(rng, POINTS_MAX), len = 0;
     uint64_t jitter = rng_below(rng, 3) ? 0 : 900, gaps = rng_below(rng, 2) ? 0 : 25;
+
+    if (regular) {
+        n = POINTS_MAX;
+        jitter = gaps = 0;
+    }
 
     for (size_t i = 0; i < n; i++) {
         if (gaps && rng_below(rng, gaps) == 0) i += rng_below(rng, 30);
@@ -62,7 +67,7 @@ static size_t draw_times(struct rng *rng, ts_time *ts)
     return len;
 }
 
-static void fill(struct querier_mem *mem, struct rng *rng)
+static void fill(struct querier_mem *mem, struct rng *rng, bool regular)
 {
     ts_time ts[POINTS_MAX];
     struct point points[POINTS_MAX];
@@ -73,7 +78,7 @@ static void fill(struct querier_mem *mem, struct rng *rng)
     for (size_t i = 0; i < N_SERIES; i++) {
         enum kind kind = (enum kind)rng_below(rng, N_KINDS);
         double v = kind == COUNTER ? (double)rng_below(rng, 3) * 1000 : 0;
-        if (i % 3 == 0) n = draw_times(rng, ts);
+        if (i % 3 == 0) n = draw_times(rng, ts, regular);
         for (size_t k = 0; k < n; k++) {
             v = draw(rng, kind, v);
             points[k].ts = ts[k];
@@ -131,7 +136,7 @@ START_TEST(test_columns_are_windows)
 
     rng_init(&rng, seed);
     querier_mem_init(&mem);
-    fill(&mem, &rng);
+    fill(&mem, &rng, false);
     for (size_t k = 0; k < QUERIES; k++) {
         static const int64_t steps[] = {0, 15000, 15000, 60000, 7000, 1};
         struct eval_case c = {.query = text, .from = (int64_t)rng_below(&rng, 300) * 5000};
@@ -153,6 +158,43 @@ START_TEST(test_columns_are_windows)
 }
 END_TEST
 
+/* A subquery in the step of regular samples sees just these: its lent columns are compared
+ * with windows over copied samples. */
+START_TEST(test_subqueries_are_windows)
+{
+    static const char *const ranges[] = {"5m", "1m", "16s", "37s", "20m", "15s"};
+    uint64_t seed = unit_seed() + (uint64_t)_i;
+    struct rng rng;
+    struct querier_mem mem;
+    char inner[160], plain[160];
+
+    rng_init(&rng, seed);
+    querier_mem_init(&mem);
+    fill(&mem, &rng, true);
+    for (size_t k = 0; k < QUERIES; k++) {
+        const char *range = ranges[rng_below(&rng, sizeof(ranges) / sizeof(ranges[0]))];
+        size_t f = rng_below(&rng, sizeof(called) / sizeof(called[0]) - 1); /* not absent */
+        struct eval_case c = {.query = inner, .step = 15000 + (int64_t)rng_below(&rng, 3) * 7000};
+        struct strbuf lent, copied;
+        c.from = 20 * 60000 + (int64_t)rng_below(&rng, 100) * 1000;
+        c.to = c.from + (POINTS_MAX - 1 - 100) * (int64_t)STEP;
+        snprintf(inner, sizeof(inner), "%s(x_total[%s:15s])", called[f], range);
+        snprintf(plain, sizeof(plain), "%s(x_total[%s])", called[f], range);
+        strbuf_init(&lent, 0);
+        strbuf_init(&copied, 0);
+        mem.no_reader = false;
+        ck_assert_int_eq(rig_run(&mem, &c, NULL, &lent), ST_OK);
+        mem.no_reader = true;
+        c.query = plain;
+        ck_assert_int_eq(rig_run(&mem, &c, NULL, &copied), ST_OK);
+        check_same(strbuf_cstr(&lent), strbuf_cstr(&copied), &c, seed);
+        strbuf_release(&lent);
+        strbuf_release(&copied);
+    }
+    querier_mem_release(&mem);
+}
+END_TEST
+
 Suite *suite_range_columns(void)
 {
     Suite *s = suite_create("range_columns");
@@ -160,6 +202,7 @@ Suite *suite_range_columns(void)
 
     tcase_set_timeout(tc, 60);
     tcase_add_loop_test(tc, test_columns_are_windows, 0, SHAPES);
+    tcase_add_loop_test(tc, test_subqueries_are_windows, 0, SHAPES / 4);
     suite_add_tcase(s, tc);
     return s;
 }
