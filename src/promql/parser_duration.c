@@ -259,7 +259,7 @@ static struct duration_expr *apply_sign(struct parser *p, const struct token *si
 {
     if (!d) return NULL;
     if (d->op == DUR_NUMBER) {
-        if (sign->kind == TOKEN_SUB) d->seconds *= -1;
+        if (sign->kind == TOKEN_SUB) d->seconds = 0 - d->seconds; /* no duration is -0 */
         d->start = sign->start;
         return in_range(p, d->seconds, sign->start) ? d : NULL;
     }

@@ -89,6 +89,7 @@ static const struct {
     {"m offset -min_of(step(), 1s) ^ 0", "(^ (select m __name__=\"m\" offset (neg (min (step) 1s)))"
      " 0)"},
     {"m offset (1m + 2)", "(select m __name__=\"m\" offset {+ 60s 2})"},
+    {"m offset (-0m % 7)", "(select m __name__=\"m\" offset {% 0s 7})"},
     {"m offset -(1m + 2) + 3", "(+ (select m __name__=\"m\" offset (neg {+ 60s 2})) 3)"},
     {"m offset (1m) + 3", "(select m __name__=\"m\" offset (+ 60s 3))"},
     {"m offset -(1m) + 3", "(+ (select m __name__=\"m\" offset -60s) 3)"},
