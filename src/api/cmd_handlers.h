@@ -66,6 +66,10 @@ status cmd_ts_nrevrange(struct call *call, const void *args);
 /* cmd_querylabels.c */
 status cmd_ts_querylabels(struct call *call, const void *args);
 
+/* cmd_rule.c */
+status cmd_ts_createrule(struct call *call, const void *args);
+status cmd_ts_deleterule(struct call *call, const void *args);
+
 /* cmd_alter.c */
 status cmd_ts_alter(struct call *call, const void *args);
 extern const struct arg_shape ts_alter_shape;

@@ -37,8 +37,11 @@ struct lane {
 static status read_lane(struct ts_read *read, const struct ts_one *one, struct lane *lane,
                         const struct range_spec *spec)
 {
+    const struct nrange_args *args = read->args;
     struct points pts = {0};
     status st = series_read(one->set, one->idx, &pts, &read->work.err);
+    if (st == ST_OK && args->range.latest)
+        st = ts_add_latest(&read->work, one->set->ids[one->idx], spec->range, &pts);
     if (st == ST_OK)
         st = aggregate_range(&lane->rows, &pts, one->set->types[one->idx], spec,
                              &read->work.budget, &read->work.err);

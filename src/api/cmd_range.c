@@ -41,11 +41,13 @@ static enum precision precision_of(const struct ts_read *read)
 
 /* The rows of series i of a set. */
 static status read_rows(struct ts_read *read, struct series_set *set, size_t i,
-                        const struct range_spec *spec, struct rows *rows)
+                        const struct range_spec *spec, bool latest, struct rows *rows)
 {
     struct points pts = {0};
     status st = series_read(set, i, &pts, &read->work.err);
     rows_clear(rows);
+    if (st == ST_OK && latest)
+        st = ts_add_latest(&read->work, set->ids[i], spec->range, &pts);
     if (st == ST_OK)
         st = aggregate_range(rows, &pts, set->types[i], spec, &read->work.budget, &read->work.err);
     points_release(&pts);
@@ -78,7 +80,7 @@ static status run_range_to(struct ts_read *read, bool reverse)
     TRY(ts_range_spec(&spec, &args->range, reverse, db_options(work->app->db)->precision,
                       &work->arena, &work->err));
     TRY(ts_one_fetch(&one, work, args->key, spec.range, range_wants_edges(&spec)));
-    status st = read_rows(read, one.set, one.idx, &spec, &rows);
+    status st = read_rows(read, one.set, one.idx, &spec, args->range.latest, &rows);
     if (st == ST_OK) put_rows(&read->reply, precision_of(read), &rows);
     rows_release(&rows);
     ts_one_done(&one, work);
@@ -116,7 +118,7 @@ static status range_at_once(struct call *call, const struct range_args *args, bo
     if (ordinal == ORDINAL_NONE) return ST_AGAIN;
     TRY(ts_range_spec(&spec, &args->range, reverse, db_options(app->db)->precision, &call->arena,
                       &call->err));
-    if (range_wants_edges(&spec) || spec.empty) return ST_AGAIN;
+    if (range_wants_edges(&spec) || spec.empty || args->range.latest) return ST_AGAIN;
 
     enum value_type type = (enum value_type)registry_entry(db_registry(app->db), ordinal)->type;
     status st = db_read_small(app->db, ordinal, spec.range, AT_ONCE_SAMPLES, &pts, &call->arena,
@@ -149,11 +151,24 @@ status cmd_ts_revrange(struct call *call, const void *argp)
 
 /* --- TS.GET ---------------------------------------------------------------------------- */
 
-static status put_last(struct ts_read *read, struct series_set *set, size_t i)
+struct get_args {
+    struct slice key;
+    bool latest;
+};
+
+static status put_last(struct ts_read *read, struct series_set *set, size_t i, bool latest)
 {
+    struct points open = {0};
     struct point last;
     bool found;
     TRY(ts_last(&read->work, set, i, &last, &found));
+    if (latest)
+        TRY(ts_add_latest(&read->work, set->ids[i], (struct time_range){TS_MIN, TS_MAX}, &open));
+    if (open.n) { /* behind all that the series has */
+        last = (struct point){open.ts[0], open.val[0]};
+        found = true;
+    }
+    points_release(&open);
     if (found)
         put_sample(read, last.ts, value_to_f64(set->types[i], last.val));
     else
@@ -163,10 +178,10 @@ static status put_last(struct ts_read *read, struct series_set *set, size_t i)
 
 static status run_get(struct ts_read *read)
 {
-    const struct slice *key = read->args;
+    const struct get_args *args = read->args;
     struct ts_one one;
-    TRY(ts_one_fetch(&one, &read->work, *key, (struct time_range){TS_MIN, TS_MAX}, false));
-    status st = put_last(read, one.set, one.idx);
+    TRY(ts_one_fetch(&one, &read->work, args->key, (struct time_range){TS_MIN, TS_MAX}, false));
+    status st = put_last(read, one.set, one.idx, args->latest);
     ts_one_done(&one, &read->work);
     return st;
 }
@@ -193,14 +208,14 @@ static bool get_at_once(struct call *call, struct slice key)
 
 status cmd_ts_get(struct call *call, const void *argp)
 {
-    struct slice *key = arena_try(&call->arena, sizeof(*key));
+    struct get_args *args = arena_try(&call->arena, sizeof(*args));
     (void)argp;
-    if (!key) return ST_NO_MEMORY;
+    if (!args) return ST_NO_MEMORY;
     if (call->argc > 3 || (call->argc == 3 && !slice_is_nocase(call->argv[2], "LATEST")))
         return call_error(call, "TSDB: wrong 3rd argument");
-    *key = call->argv[1];
-    if (ts_turn_idle(call) && get_at_once(call, *key)) return ST_OK;
-    return ts_read_start(call, key, 0, run_get);
+    *args = (struct get_args){.key = call->argv[1], .latest = call->argc == 3};
+    if (!args->latest && ts_turn_idle(call) && get_at_once(call, args->key)) return ST_OK;
+    return ts_read_start(call, args, 0, run_get);
 }
 
 /* --- many series ------------------------------------------------------------------------ */
@@ -242,7 +257,7 @@ static status put_range_entry(struct ts_read *read, const struct many_args *args
                               struct rows *rows)
 {
     struct reply *reply = &read->reply;
-    TRY(read_rows(read, many->set, many->order[i], spec, rows));
+    TRY(read_rows(read, many->set, many->order[i], spec, args->range.latest, rows));
     if (reply_version(reply) < 3) reply_array(reply, 3);
     TRY(ts_put_key(reply, many, i));
     if (reply_version(reply) >= 3) reply_array(reply, 3);
@@ -266,7 +281,7 @@ static status put_get_entry(struct ts_read *read, const struct many_args *args,
     TRY(ts_put_key(reply, many, i));
     if (reply_version(reply) >= 3) reply_array(reply, 2);
     ts_put_labels(read, many->set->labels[many->order[i]], args->with_labels, &args->selected);
-    return put_last(read, many->set, many->order[i]);
+    return put_last(read, many->set, many->order[i], args->range.latest);
 }
 
 static void begin_many(struct ts_read *read, size_t n)
@@ -279,7 +294,8 @@ static void begin_many(struct ts_read *read, size_t n)
 
 /* EXCLUDEEMPTY: leaves out series without a row. The answer says first how many there are,
  * so they are asked for one row each before. */
-static status drop_empty(struct ts_read *read, struct ts_many *many, const struct range_spec *spec)
+static status drop_empty(struct ts_read *read, struct ts_many *many,
+                         const struct range_spec *spec, bool latest)
 {
     struct range_spec first = *spec;
     struct rows rows = {0};
@@ -287,7 +303,7 @@ static status drop_empty(struct ts_read *read, struct ts_many *many, const struc
     size_t n = 0;
     first.count = 1;
     for (size_t i = 0; i < many->n && st == ST_OK; i++) {
-        st = read_rows(read, many->set, many->order[i], &first, &rows);
+        st = read_rows(read, many->set, many->order[i], &first, latest, &rows);
         if (rows.n == 0) continue;
         many->order[n] = many->order[i];
         many->keys[n++] = many->keys[i];
@@ -302,7 +318,7 @@ static status run_series(struct ts_read *read, const struct many_args *args,
 {
     struct rows rows = {0};
     status st = ST_OK;
-    if (args->exclude_empty) TRY(drop_empty(read, many, spec));
+    if (args->exclude_empty) TRY(drop_empty(read, many, spec, args->range.latest));
     begin_many(read, many->n);
     for (size_t i = 0; i < many->n && st == ST_OK; i++)
         st = args->get ? put_get_entry(read, args, many, i)
@@ -325,7 +341,7 @@ static status reduce_group(struct ts_read *read, const struct many_args *args,
     inner.count = 0; /* COUNT comes after the reduction */
     inner.reverse = false;
     for (size_t i = from; i < to && st == ST_OK; i++) {
-        st = read_rows(read, many->set, many->order[i], &inner, &rows);
+        st = read_rows(read, many->set, many->order[i], &inner, args->range.latest, &rows);
         if (st == ST_OK) st = group_add(&group, &rows);
     }
     rows_clear(out);

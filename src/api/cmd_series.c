@@ -12,6 +12,7 @@
 #include "base/mem.h"
 #include "base/numfmt.h"
 #include "base/panic.h"
+#include "engine/rules.h"
 #include "engine/view.h"
 
 /* --- TS.INFO --------------------------------------------------------------------------- */
@@ -24,6 +25,13 @@ struct series_info {
     series_id id;
     uint64_t n_samples;
     int64_t first_ms, last_ms;
+    struct slice source;             /* key of the series that this one is made from, or empty */
+    struct info_rule {
+        struct slice dest;
+        int64_t bucket_ms, align_ms;
+        enum agg agg;
+    } *rules;                        /* of which this one is the source */
+    size_t n_rules;
     VEC(struct chunk_extent) chunks; /* DEBUG: by time */
 };
 
@@ -65,6 +73,67 @@ static status note_chunk(void *ctx, const struct chunk_extent *chunk)
     return vec_push(&info->chunks, *chunk) ? ST_OK : ST_NO_MEMORY;
 }
 
+/* The key of a series, in the arena; empty: it is gone. */
+static status take_key(struct query_work *work, series_id id, struct slice *key)
+{
+    struct registry *reg = db_registry(work->app->db);
+    struct strbuf text;
+    uint32_t ordinal = registry_by_id(reg, id);
+    *key = (struct slice){"", 0};
+    if (ordinal == ORDINAL_NONE) return ST_OK;
+    strbuf_init(&text, 0);
+    ts_key_print(&text, reg, ordinal);
+    *key = arena_copy(&work->arena, strbuf_view(&text));
+    status st = text.failed || !key->ptr ? ST_NO_MEMORY : ST_OK;
+    strbuf_release(&text);
+    return st;
+}
+
+static int by_dest(const void *a, const void *b)
+{
+    return slice_cmp(((const struct info_rule *)a)->dest, ((const struct info_rule *)b)->dest);
+}
+
+static status take_rules(struct ts_read *read, struct series_info *info)
+{
+    enum { RULES_SHOWN = 256 };
+    struct query_work *work = &read->work;
+    struct db *db = work->app->db;
+    enum precision precision = db_options(db)->precision;
+    struct rule_info rules[RULES_SHOWN], own;
+    size_t n = db_rules_of_source(db, info->id, rules, RULES_SHOWN);
+    if (n > RULES_SHOWN) n = RULES_SHOWN;
+    info->rules = arena_try_array(&work->arena, n + 1, sizeof(*info->rules));
+    if (!info->rules) return ST_NO_MEMORY;
+    for (size_t i = 0; i < n; i++) {
+        struct info_rule *rule = &info->rules[info->n_rules];
+        TRY(take_key(work, rules[i].dest, &rule->dest));
+        rule->bucket_ms = time_to_ms(rules[i].bucket, precision);
+        rule->align_ms = time_to_ms(rules[i].align, precision);
+        rule->agg = rules[i].agg;
+        info->n_rules += rule->dest.len > 0;
+    }
+    if (info->n_rules > 1) qsort(info->rules, info->n_rules, sizeof(*info->rules), by_dest);
+    return db_rule_of_dest(db, info->id, &own) ? take_key(work, own.source, &info->source) : ST_OK;
+}
+
+static void put_rules(struct ts_read *read, const struct series_info *info)
+{
+    struct reply *reply = &read->reply;
+    bool v3 = reply_version(reply) >= 3;
+    if (v3) reply_map(reply, info->n_rules);
+    else reply_array(reply, info->n_rules);
+    for (size_t i = 0; i < info->n_rules; i++) {
+        const struct info_rule *rule = &info->rules[i];
+        if (!v3) reply_array(reply, 4);
+        reply_bulk(reply, rule->dest);
+        if (v3) reply_array(reply, 3);
+        reply_int(reply, rule->bucket_ms);
+        reply_simple(reply, agg_upper(rule->agg));
+        reply_int(reply, rule->align_ms);
+    }
+}
+
 static status take_info(struct ts_read *read, struct view *view, uint32_t ordinal,
                         struct series_info *info)
 {
@@ -83,7 +152,9 @@ static status take_info(struct ts_read *read, struct view *view, uint32_t ordina
     bool keyed = (entry_flags(entry) & SERIES_KEYED) != 0;
     info->policy = info->attrs.policy ? info->attrs.policy : keyed ? DUP_BLOCK : DUP_LAST;
     if (info->attrs.chunk_bytes == 0) info->attrs.chunk_bytes = app_settings(app)->ts_chunk_bytes;
+    TRY(take_rules(read, info));
     TRY(view_capture(view, &at, 1, &work->err));
+    if (captured_moved(&at)) return ST_AGAIN;
     TRY(view_extent(view, &at, &info->extent, &work->err));
     if (args->extra == INFO_DEBUG) {
         TRY(view_chunks(view, &at, note_chunk, info, &work->err));
@@ -172,12 +243,10 @@ static void put_info(struct ts_read *read, const struct series_info *info)
     put_name(read, "labels");
     ts_put_labels(read, info->labels, true, &none);
     put_name(read, "sourceKey");
-    reply_null(reply);
+    if (info->source.len) reply_bulk(reply, info->source);
+    else reply_null(reply);
     put_name(read, "rules");
-    if (reply_version(reply) >= 3)
-        reply_map(reply, 0);
-    else
-        reply_array(reply, 0);
+    put_rules(read, info);
     put_number(read, "ignoreMaxTimeDiff", info->attrs.ignore_max_ms);
     put_name(read, "ignoreMaxValDiff");
     put_double_text(read, info->attrs.ignore_max_val);
@@ -185,23 +254,36 @@ static void put_info(struct ts_read *read, const struct series_info *info)
     if (args->extra == INFO_FULL) put_own(read, info);
 }
 
-static status run_info(struct ts_read *read)
+/* ST_AGAIN: too much changed at this very moment. */
+static status look(struct ts_read *read, struct series_info *info)
 {
     const struct info_args *args = read->args;
     struct query_work *work = &read->work;
     struct app *app = work->app;
-    struct series_info info = {.n_samples = 0};
     struct view *view;
+    *info = (struct series_info){.n_samples = 0};
     int slot = db_reader_enter(app->db);
     uint32_t ordinal = ts_key_find(app, args->key);
     status st = ordinal == ORDINAL_NONE
                     ? err_set(&work->err, ST_NOT_FOUND, "TSDB: the key does not exist")
                     : db_pin(app->db, &view, &work->err);
     if (st == ST_OK) {
-        st = take_info(read, view, ordinal, &info);
+        st = take_info(read, view, ordinal, info);
         db_unpin(app->db, view);
     }
     db_reader_leave(app->db, slot);
+    return st;
+}
+
+static status run_info(struct ts_read *read)
+{
+    enum { TRIES = 3 };
+    struct series_info info = {.n_samples = 0};
+    status st = ST_AGAIN;
+    for (int i = 0; i < TRIES && st == ST_AGAIN; i++) {
+        vec_release(&info.chunks);
+        st = look(read, &info);
+    }
     if (st == ST_OK) put_info(read, &info);
     vec_release(&info.chunks);
     return st;
@@ -271,7 +353,44 @@ struct del_work {
     lsn at;
     status st;
     struct err err;
+    struct rule_wait wait;   /* for the buckets of rules */
 };
+
+/* Samples that a rule's buckets were made of may be gone by retention: those buckets could
+ * not be made anew. */
+static status check_compactions(struct del_work *del, ts_time newest)
+{
+    struct query_work *work = &del->work;
+    struct registry *reg = db_registry(work->app->db);
+    struct rule_info rules[16];
+    int slot = db_reader_enter(work->app->db);
+    const struct series_entry *entry = registry_entry(reg, del->ordinal);
+    const struct series_attrs *attrs = entry_attrs(entry);
+    int64_t keep_ms = attrs ? attrs->retention_ms : 0;
+    size_t n = db_rules_of_source(work->app->db, entry->id, rules, ARRAY_LEN(rules));
+    db_reader_leave(work->app->db, slot);
+    if (n == 0 || keep_ms == 0 || del->range.from == TS_MIN) return ST_OK;
+    enum precision precision = db_options(work->app->db)->precision;
+    ts_time oldest = sat_sub(newest, time_from_ms_clamped(keep_ms, precision));
+    for (size_t i = 0; i < n && i < ARRAY_LEN(rules); i++) {
+        ts_time start = time_bucket(del->range.from, rules[i].bucket, rules[i].align);
+        if (start < oldest)
+            return err_set(&work->err, ST_INVALID,
+                           "TSDB: When a series has compactions, deleting samples or compaction "
+                           "buckets beyond the series retention period is not possible");
+    }
+    return ST_OK;
+}
+
+static status read_newest(struct query_work *work, struct slice key, struct point *last,
+                          bool *found)
+{
+    struct ts_one one;
+    TRY(ts_one_fetch(&one, work, key, (struct time_range){TS_MIN, TS_MAX}, false));
+    status st = ts_last(work, one.set, one.idx, last, found);
+    ts_one_done(&one, work);
+    return st;
+}
 
 static status del_run(struct query_work *work)
 {
@@ -289,6 +408,10 @@ static status del_run(struct query_work *work)
     status st = series_read(one.set, one.idx, &pts, &work->err);
     del->n_samples = pts.n;
     points_release(&pts);
+    struct point last;
+    bool found = false;
+    if (st == ST_OK) st = read_newest(work, args->key, &last, &found);
+    if (st == ST_OK && found) st = check_compactions(del, last.ts);
     ts_one_done(&one, work);
     return st;
 }
@@ -316,6 +439,15 @@ static void del_at_home(struct task *task)
         call_fail(call, st);
 }
 
+/* The buckets that the samples were in are made anew. */
+static void del_settled(struct rule_wait *wait)
+{
+    struct del_work *del = container_of(wait, struct del_work, wait);
+    if (wait->at > del->at) del->at = wait->at;
+    del->task.fn = del_at_home;
+    app_to_loop(del->work.home, &del->task);
+}
+
 static void del_on_owner(struct task *task)
 {
     struct del_work *del = container_of(task, struct del_work, task);
@@ -324,8 +456,9 @@ static void del_on_owner(struct task *task)
     del->st = ST_OK;
     if (entry_gen(entry) == del->gen && del->n_samples)
         del->st = db_delete(db, &del->ordinal, 1, del->range, &del->at, &del->err);
-    del->task.fn = del_at_home;
-    app_to_loop(del->work.home, &del->task);
+    list_init(&del->wait.link);
+    del->wait.done = del_settled;
+    db_rules_wait(db, &del->wait);
 }
 
 static void del_counted(struct query_work *work)

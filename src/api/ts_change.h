@@ -13,6 +13,7 @@
 
 #include "api/call.h"
 #include "engine/relabel.h"
+#include "engine/rules.h"
 
 struct ts_change {
     struct call *call;

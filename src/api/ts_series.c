@@ -5,7 +5,9 @@
 #include <string.h>
 
 #include "api/ts_key.h"
+#include "base/bits.h"
 #include "base/panic.h"
+#include "query/rule_worker.h"
 
 enum { SELECTED_MAX = 50 };
 
@@ -253,6 +255,17 @@ status ts_last(struct query_work *work, struct series_set *set, size_t i, struct
     }
     points_release(&pts);
     return st;
+}
+
+status ts_add_latest(struct query_work *work, uint64_t id, struct time_range range,
+                     struct points *pts)
+{
+    ts_time ts;
+    double val;
+    bool found;
+    TRY(rule_open_bucket(work->app->db, id, &ts, &val, &found, &work->arena, &work->err));
+    if (!found || !range_has(range, ts) || (pts->n && pts->ts[pts->n - 1] >= ts)) return ST_OK;
+    return points_push(pts, ts, (union value){.bits = f64_bits(val)}) ? ST_OK : ST_NO_MEMORY;
 }
 
 /* --- answers ---------------------------------------------------------------------------- */

@@ -61,6 +61,11 @@ size_t ts_many_group_end(const struct ts_many *many, size_t from, struct slice l
 CHECKED status ts_last(struct query_work *work, struct series_set *set, size_t i,
                        struct point *out, bool *found);
 
+/* LATEST: the bucket that is still open, when a rule makes the series and the bucket begins
+ * in the range, behind the samples there are; appended. */
+CHECKED status ts_add_latest(struct query_work *work, uint64_t id, struct time_range range,
+                             struct points *pts);
+
 /* --- answers ----------------------------------------------------------------------- */
 
 /* SELECTED_LABELS */

@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "engine/compact.h"
 #include "engine/db_priv.h"
+#include "engine/rules.h"
 #include "engine/snapshot.h"
 #include "engine/view_priv.h"
 #include "engine/write_priv.h"
@@ -48,10 +49,11 @@ status cell_init(struct cell *cell, struct db *db)
     account_init(&cell->account, "samples", &db->head_account, 0);
     account_init(&cell->list_account, "lists", &db->account, 0);
     node_space_init(&cell->space, &cell->account);
+    cell->rules = rules_new(db);
     cell->slice = mem_try_zero(sizeof(*cell->slice));
     cell->registry = registry_new(&db->registry_account, &reclaim);
     cell->manifest = manifest_next(NULL, &(struct manifest_change){.n_add = 0});
-    return cell->slice && cell->registry && cell->manifest ? ST_OK : ST_NO_MEMORY;
+    return cell->slice && cell->rules && cell->registry && cell->manifest ? ST_OK : ST_NO_MEMORY;
 }
 
 static void free_chains(struct cell *cell)
@@ -88,6 +90,7 @@ void cell_release(struct cell *cell)
     segvec_release(&cell->heads);
     segvec_release(&cell->journal.rows);
     node_space_release(&cell->space);
+    rules_free(cell->rules);
     mem_free(cell->slice);
     account_release(&cell->list_account, account_used(&cell->list_account));
 }
@@ -125,6 +128,7 @@ static void fill_head(const struct cell *cell, struct head *head, uint32_t ordin
     head->type = entry->type;
     head->shard = segment_shard(entry->place) & (CELL_SHARDS - 1);
     head->doomed = 0;
+    head->ruled = rules_has_source(cell, entry->id);
     head->policy = (uint8_t)cell_policy(cell, attrs, keyed);
     head->retention = keyed && attrs ? db_ticks(cell->db, attrs->retention_ms) : 0;
     head->flags = (uint8_t)(HEAD_BORN | (keyed ? HEAD_KEYED : 0) | (head->flags & HEAD_CHOOSY));
@@ -136,6 +140,9 @@ static void init_head(struct cell *cell, uint32_t ordinal)
     struct head *head = cell_head(cell, ordinal);
     fill_head(cell, head, ordinal);
     count_choosy(cell, head);
+    const struct series_entry *entry = registry_entry(cell->registry, ordinal);
+    const struct series_attrs *attrs = entry_attrs(entry);
+    if (attrs && attrs->rule_source) rules_attrs(cell, entry->id, attrs);
 }
 
 /* The head first: a series that is born must have one. */
@@ -186,6 +193,7 @@ uint64_t cell_adopt_heads(const struct cell *cell, uint32_t from, uint32_t to, u
 
 void cell_attrs_changed(struct cell *cell, uint32_t ordinal)
 {
+    static const struct series_attrs none;
     const struct series_entry *entry = registry_entry(cell->registry, ordinal);
     const struct series_attrs *attrs = entry_attrs(entry);
     struct head *head = cell_head(cell, ordinal);
@@ -193,6 +201,7 @@ void cell_attrs_changed(struct cell *cell, uint32_t ordinal)
     head->policy = (uint8_t)cell_policy(cell, attrs, keyed);
     head->retention = keyed && attrs ? db_ticks(cell->db, attrs->retention_ms) : 0;
     count_choosy(cell, head);
+    rules_attrs(cell, entry->id, attrs ? attrs : &none);
     cell->attrs_dirty = true;
     if (!vec_push(&cell->pending_attrs, entry->id)) cell->lost_attrs = true;
 }
@@ -224,7 +233,8 @@ bool cell_remove_series(struct cell *cell, uint32_t ordinal)
     }
     if (head->flags & HEAD_CHOOSY) cell->n_choosy--;
     head->flags = 0;
-    head->doomed = 0;
+    head->doomed = head->ruled = 0;
+    rules_attrs(cell, id, NULL);
     registry_remove(cell->registry, ordinal);
     /* Recovery knows in the end alone whose ids live. */
     if (!cell->replaying) exemplars_drop(cell->db->exemplars, id);
@@ -268,7 +278,7 @@ status cell_relabel(struct cell *cell, uint32_t *to, uint32_t from, struct label
     bool queued = (old->flags & HEAD_QUEUED) != 0;
     if (old->flags & HEAD_CHOOSY) cell->n_choosy--;
     old->flags = 0;
-    old->doomed = 0;
+    old->doomed = old->ruled = 0;
     atomic_fetch_add_explicit(&cell->n_deaths, 1, memory_order_release);
     if (!queued) return ST_OK;
     /* An encode job that has the old ordinal finds nothing to put in its place. */

@@ -29,6 +29,7 @@ enum {
 };
 
 struct compaction;
+struct rules;
 struct flush;
 struct view;
 struct write_slice;
@@ -97,6 +98,7 @@ struct cell {
     bool delete_posted, deleting;
     bool delete_open;              /* the first one's run has frames and no COMMIT yet */
 
+    struct rules *rules;           /* series that are made from others (rules.h) */
     struct list relabels;          /* struct relabel_op, one after the other (relabel.h) */
 
     /* Flush. */

@@ -12,6 +12,7 @@
 #include "engine/recover.h"
 #include "engine/relabel.h"
 #include "engine/retention.h"
+#include "engine/rules.h"
 #include "engine/snapshot.h"
 #include "engine/view_priv.h"
 
@@ -311,7 +312,7 @@ static bool busy(const struct db *db)
     const struct cell *cell = &db->cell;
     return cell->flush || cell->encode.n_running || !list_empty(&cell->inbox) ||
            !list_empty(&cell->deferred) || !list_empty(&cell->held_back) || db->catalog_busy ||
-           cell->delete_posted || cell->rebuild_running || compact_busy(cell) ||
+           cell->delete_posted || cell->rebuild_running || compact_busy(cell) || rules_busy(cell) ||
            !list_empty(&cell->views) || snapshot_busy(db);
 }
 
@@ -326,6 +327,7 @@ status db_close(struct db *db, mono_ns deadline, void (*serve)(void *ctx), void 
     compact_answer(cell, SIZE_MAX, ST_CLOSED);
     delete_close(cell);
     relabel_close(cell);
+    rules_close(cell);
     view_serve_pins(cell);
     snapshot_cancel(db);
     while (busy(db) || !flushed) {

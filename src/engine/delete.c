@@ -16,6 +16,7 @@
 #include "base/mem.h"
 #include "engine/compact.h"
 #include "engine/db_priv.h"
+#include "engine/rules.h"
 #include "engine/wal_payload.h"
 
 static int by_value(const void *a, const void *b)
@@ -105,6 +106,7 @@ status delete_apply(struct cell *cell, const uint64_t *ids, size_t n, struct tim
     cut_heads(cell, &rec);
     /* Recovery knows better what of the log its file of exemplars has. */
     if (!cell->replaying) exemplars_delete(cell->db->exemplars, ids, n, range);
+    rules_deleted(cell, ids, n, range);
     cell->stats.n_deletes++;
     return ST_OK;
 }

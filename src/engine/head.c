@@ -16,6 +16,7 @@
 #include "base/bits.h"
 #include "base/mem.h"
 #include "engine/cell_priv.h"
+#include "engine/rules.h"
 #include "engine/view_priv.h"
 
 void head_touch(struct cell *cell, struct head *head, uint32_t ordinal)
@@ -127,6 +128,7 @@ void head_append(struct cell *cell, uint32_t ordinal, ts_time ts, union value va
     node_word root = head_root(head);
     struct node *node = word_node(root);
 
+    if (unlikely(head->ruled)) rules_append(cell, head, ts);
     cell->n_unflushed++;
     head->last_ts = ts;
     head->last_bits = val.bits;
@@ -194,6 +196,7 @@ void head_append_late(struct cell *cell, uint32_t ordinal, ts_time ts, union val
     node_word root = head_root(head);
     struct node *node = word_node(root);
 
+    if (unlikely(head->ruled)) rules_late(cell, head, ts);
     cell->n_unflushed++;
     if ((head->flags & HEAD_HAS_LAST) && ts == head->last_ts) head->last_bits = val.bits;
     if (!must_open(head, node)) {

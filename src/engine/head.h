@@ -37,6 +37,7 @@ struct head {
     uint8_t type;         /* enum value_type */
     uint8_t policy;       /* enum dup_policy, the effective one */
     uint8_t shard : 6;    /* placement hash mod 64 */
+    uint8_t ruled : 1;    /* the source of a rule (rules.h) */
     uint8_t doomed : 1;   /* a delete covered all it has, nothing was written since */
     uint64_t cut_gen;     /* the flush that cut it last (its order), or 0 */
     int64_t retention;    /* ticks, keyed series; 0: for ever */

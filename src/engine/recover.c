@@ -22,6 +22,7 @@
 #include "base/mem.h"
 #include "engine/flush_priv.h"
 #include "engine/recover_priv.h"
+#include "engine/rules.h"
 #include "storage/quarantine.h"
 
 status recover_report(struct recovery *rec, const char *phase, uint64_t done, uint64_t total)
@@ -142,6 +143,7 @@ status recover(struct db *db, struct err *err)
     db->cell.replaying = false;
     if (st != ST_OK) return st;
     db->cell.n_unflushed = db->cell.stats.replay_samples;
+    rules_recovered(&db->cell);
     TRY(recover_report(&rec, "finalise", 1, 1));
     log_info("recover", "database is open",
              "series=%llu segments=%zu replayed_frames=%llu replayed_samples=%llu torn_bytes=%llu",

@@ -326,7 +326,10 @@ static status replay_frame(void *ctx, const struct wal_frame *frame)
     if (!covered) rec->cell->stats.replay_frames++;
     switch (frame->type) {
     case WAL_SAMPLES: return covered ? ST_OK : gather(r, frame);
-    case WAL_ATTRS: st = replay_attrs(rec, frame->payload); break;
+    case WAL_ATTRS:
+        TRY(settle(r)); /* a rule is there for the samples behind it only */
+        st = replay_attrs(rec, frame->payload);
+        break;
     case WAL_META: st = meta_replay(rec->db, frame); break;
     case WAL_DELETE:
         st = meta_replay_delete(rec->db, frame);

@@ -11,6 +11,7 @@
 #include "base/thread.h"
 #include "engine/checkpoint.h"
 #include "engine/recover_priv.h"
+#include "engine/rules.h"
 #include "engine/wal_payload.h"
 #include "storage/quarantine.h"
 
@@ -115,6 +116,16 @@ static status make_heads(struct recovery *rec)
     return ST_OK;
 }
 
+/* Those that are attributes of series in the files. */
+static void find_rules(struct cell *cell)
+{
+    for (uint32_t i = 0; i < registry_n_ordinals(cell->registry); i++) {
+        const struct series_entry *entry = registry_entry(cell->registry, i);
+        const struct series_attrs *attrs = entry_attrs(entry);
+        if (attrs && attrs->rule_source) rules_attrs(cell, entry->id, attrs);
+    }
+}
+
 /* ST_OK, also for a new directory; else the files are of no use. */
 static status read_files(struct recovery *rec, struct err *err)
 {
@@ -166,6 +177,7 @@ status recover_registry(struct recovery *rec)
     }
     if (!rec->rebuilding) {
         TRY(make_heads(rec));
+        find_rules(rec->cell);
         rec->defined = db->registry_catalog.covered_lsn;
         rec->next_id = db->registry_catalog.next_id;
     }

@@ -70,6 +70,12 @@ CHECKED status view_read(struct view *view, const struct captured *series,
                          struct time_range range, struct points *out, struct arena *arena,
                          struct err *err);
 
+/* The same with samples that retention hides already and that are still there: what is made
+ * of a series (rules) must not miss those that came and expired in one batch. */
+CHECKED status view_read_expired(struct view *view, const struct captured *series,
+                                 struct time_range range, struct points *out,
+                                 struct arena *arena, struct err *err);
+
 /* The newest sample at or before range.to, not before range.from; *found says whether
  * there is one. */
 CHECKED status view_last(struct view *view, const struct captured *series,

@@ -150,13 +150,13 @@ status view_clip_range(struct view *view, const struct captured *series,
     return ST_OK;
 }
 
-status view_read(struct view *view, const struct captured *series, struct time_range range,
-                 struct points *out, struct arena *arena, struct err *err)
+static status read_range(struct view *view, const struct captured *series,
+                         struct time_range range, struct points *out, struct arena *arena,
+                         struct err *err)
 {
     const struct series_entry *entry = registry_entry(view->cell->registry, series->ordinal);
     TRY(view_alive(view, err));
     if (captured_moved(series)) return ST_OK;
-    TRY(view_clip_range(view, series, entry, &range, err));
     if (range_empty(range)) return ST_OK;
 
     struct reading rd = {.view = view,
@@ -174,6 +174,23 @@ status view_read(struct view *view, const struct captured *series, struct time_r
     out->n = rd.from;
     if (err && !err->text[0]) return err_set(err, st, "reading a series: %s", status_text(st));
     return st;
+}
+
+status view_read(struct view *view, const struct captured *series, struct time_range range,
+                 struct points *out, struct arena *arena, struct err *err)
+{
+    const struct series_entry *entry = registry_entry(view->cell->registry, series->ordinal);
+    TRY(view_alive(view, err));
+    if (captured_moved(series)) return ST_OK;
+    TRY(view_clip_range(view, series, entry, &range, err));
+    return read_range(view, series, range, out, arena, err);
+}
+
+status view_read_expired(struct view *view, const struct captured *series,
+                         struct time_range range, struct points *out, struct arena *arena,
+                         struct err *err)
+{
+    return read_range(view, series, range, out, arena, err);
 }
 
 /* --- headers only --------------------------------------------------------------- */

@@ -43,7 +43,9 @@ static const uint8_t *take(struct cursor *cur, uint64_t len)
 
 /* --- attributes ------------------------------------------------------------------ */
 
-enum { ATTRS_PLAIN = 32 }; /* without an expiry, which byte 30 announces */
+/* What byte 30 announces behind the first 32 bytes. */
+enum { ATTRS_PLAIN = 32, ATTRS_EXPIRE = 1, ATTRS_RULE = 2, EXPIRE_BYTES = 8, RULE_BYTES = 40 };
+_Static_assert(ATTRS_PLAIN + EXPIRE_BYTES + RULE_BYTES == ATTRS_BYTES, "all of it");
 
 size_t attrs_put(uint8_t dst[ATTRS_BYTES], const struct series_attrs *attrs)
 {
@@ -54,30 +56,57 @@ size_t attrs_put(uint8_t dst[ATTRS_BYTES], const struct series_attrs *attrs)
     store_u32(dst + 24, attrs->chunk_bytes);
     dst[28] = (uint8_t)attrs->policy;
     dst[29] = attrs->uncompressed;
-    if (!attrs->expire_ms) return ATTRS_PLAIN;
-    dst[30] = 1;
-    store_i64(dst + ATTRS_PLAIN, attrs->expire_ms);
-    return ATTRS_BYTES;
+    uint8_t *at = dst + ATTRS_PLAIN;
+    if (attrs->expire_ms) {
+        dst[30] |= ATTRS_EXPIRE;
+        store_i64(at, attrs->expire_ms);
+        at += EXPIRE_BYTES;
+    }
+    if (attrs->rule_source) {
+        dst[30] |= ATTRS_RULE;
+        memset(at, 0, RULE_BYTES);
+        store_u64(at, attrs->rule_source);
+        store_i64(at + 8, attrs->rule_bucket_ms);
+        store_i64(at + 16, attrs->rule_align_ms);
+        store_i64(at + 24, attrs->rule_since);
+        at[32] = attrs->rule_agg;
+        at += RULE_BYTES;
+    }
+    return (size_t)(at - dst);
 }
 
 /* How many bytes attributes have that begin with these ATTRS_PLAIN. */
 static size_t attrs_len(const uint8_t *at)
 {
-    return at[30] ? ATTRS_BYTES : ATTRS_PLAIN;
+    return ATTRS_PLAIN + (at[30] & ATTRS_EXPIRE ? EXPIRE_BYTES : 0) +
+           (at[30] & ATTRS_RULE ? RULE_BYTES : 0);
 }
 
 status attrs_get(struct series_attrs *out, struct slice src)
 {
     const uint8_t *at = (const uint8_t *)src.ptr;
     if (src.len < ATTRS_PLAIN || src.len != attrs_len(at)) return ST_CORRUPT;
-    if (at[28] > DUP_SUM || at[29] > 1 || at[30] > 1 || at[31]) return ST_CORRUPT;
+    if (at[28] > DUP_SUM || at[29] > 1 || at[30] > 3 || at[31]) return ST_CORRUPT;
     *out = (struct series_attrs){.retention_ms = load_i64(at),
                                  .ignore_max_ms = load_i64(at + 8),
                                  .ignore_max_val = bits_f64(load_u64(at + 16)),
                                  .chunk_bytes = load_u32(at + 24),
                                  .policy = (enum dup_policy)at[28],
                                  .uncompressed = at[29] != 0};
-    if (at[30]) out->expire_ms = load_i64(at + ATTRS_PLAIN);
+    uint8_t has = at[30];
+    at += ATTRS_PLAIN;
+    if (has & ATTRS_EXPIRE) {
+        out->expire_ms = load_i64(at);
+        at += EXPIRE_BYTES;
+    }
+    if (has & ATTRS_RULE) {
+        out->rule_source = load_u64(at);
+        out->rule_bucket_ms = load_i64(at + 8);
+        out->rule_align_ms = load_i64(at + 16);
+        out->rule_since = load_i64(at + 24);
+        out->rule_agg = at[32];
+        if (out->rule_source == 0) return ST_CORRUPT;
+    }
     return attrs_valid(out) ? ST_OK : ST_CORRUPT;
 }
 

@@ -7,20 +7,23 @@
 
 #include "base/slice.h"
 #include "base/status.h"
+#include "model/agg.h"
 #include "model/batch.h"
 #include "model/point.h"
 
-enum { ATTRS_BYTES = 40, WAL_ROW_BYTES = 40, WAL_SERIES_BYTES = 64 };
+enum { ATTRS_BYTES = 80, WAL_ROW_BYTES = 40, WAL_SERIES_BYTES = 64 };
 
 /* Whether attributes may be logged: what attrs_get() takes. */
 static inline bool attrs_valid(const struct series_attrs *attrs)
 {
     return attrs->retention_ms >= 0 && attrs->ignore_max_ms >= 0 && attrs->expire_ms >= 0 &&
-           (unsigned)attrs->policy <= DUP_SUM;
+           (unsigned)attrs->policy <= DUP_SUM &&
+           (attrs->rule_source == 0 || (attrs->rule_agg < N_AGGS && attrs->rule_bucket_ms > 0 &&
+                                        attrs->rule_align_ms >= 0));
 }
 
-/* Attributes as 32 bytes, or 40 with an expiry; also what a segment keeps for a series.
- * Returns the bytes written. */
+/* Attributes as 32 bytes, 8 more with an expiry, 40 more with a rule; also what a segment
+ * keeps for a series. Returns the bytes written. */
 size_t attrs_put(uint8_t dst[ATTRS_BYTES], const struct series_attrs *attrs);
 CHECKED status attrs_get(struct series_attrs *out, struct slice src);
 
@@ -61,7 +64,7 @@ CHECKED status wal_samples_each(struct slice payload,
                                 status (*each)(void *ctx, const struct wal_row *row), void *ctx);
 
 /* A change of attributes. */
-size_t wal_attrs_put(uint8_t *dst, series_id id, const struct series_attrs *attrs); /* <= 48 */
+size_t wal_attrs_put(uint8_t *dst, series_id id, const struct series_attrs *attrs); /* <= 88 */
 CHECKED status wal_attrs_get(series_id *id, struct series_attrs *attrs, struct slice payload);
 
 /* A delete: ids ascending. At most 40 + 10 * n bytes. */

@@ -241,6 +241,15 @@ static void end_batch(struct cell *cell, struct batch *batch)
     batch->done(batch);
 }
 
+/* The buckets that the batch closed or changed are there: now it is answered. */
+static void buckets_made(struct rule_wait *wait)
+{
+    struct write_state *state = container_of(wait, struct write_state, wait);
+    struct batch *batch = state->batch;
+    if (wait->at > batch->durable_at) batch->durable_at = wait->at;
+    end_batch(state->cell, batch);
+}
+
 void write_finish(struct cell *cell, struct batch *batch)
 {
     struct write_state *state = write_state(batch);
@@ -255,6 +264,16 @@ void write_finish(struct cell *cell, struct batch *batch)
     cell->stats.n_batches++;
     /* An answer that says "this was there already" is as durable as what was there. */
     if (batch->durable_at == 0 || state->n_rounds) batch->durable_at = wal_head(cell->wal);
+    if (state && state->phase == WRITE_APPLIES && state->marks != rules_marks(cell) &&
+        rules_active(cell)) {
+        write_let_go(cell, batch);
+        list_init(&state->wait.link);
+        state->cell = cell;
+        state->batch = batch;
+        state->wait.done = buckets_made;
+        db_rules_wait(cell->db, &state->wait);
+        return;
+    }
     end_batch(cell, batch);
 }
 
@@ -336,6 +355,7 @@ static bool may_begin(struct cell *cell, struct batch *batch)
         list_push(&cell->held_back, &batch->link);
         return false;
     }
+    state->marks = rules_marks(cell);
     if (state->phase == WRITE_WAITS && !needs_survey(cell, batch)) {
         state->phase = WRITE_APPLIES;
         return true;

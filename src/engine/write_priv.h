@@ -18,6 +18,7 @@
 #define TSINK_ENGINE_WRITE_PRIV_H
 
 #include "engine/cell_priv.h"
+#include "engine/rules.h"
 #include "engine/wal_payload.h"
 
 enum write_how { WRITE_APPEND, WRITE_LATE };
@@ -72,6 +73,10 @@ struct write_state {
     bool known_only;         /* no memory for new series */
     bool waited;             /* for memory */
     uint64_t run;            /* 0: it fitted one slice so far */
+    uint64_t marks;          /* of rules, before the batch was applied */
+    struct rule_wait wait;   /* for the buckets that it closed or changed */
+    struct cell *cell;       /* of a batch that waits for them, and the batch */
+    struct batch *batch;
     /* The survey. */
     size_t at;               /* rows looked at */
     bool by_series;          /* times are compared series by series, in seen */

@@ -343,8 +343,15 @@ static void put_attrs(struct save *s, const struct series_attrs *attrs)
     put_u64(s, f64_bits(attrs->ignore_max_val));
     put_varint(s, attrs->chunk_bytes);
     strbuf_char(&s->raw, (char)attrs->policy);
-    strbuf_char(&s->raw, (char)(attrs->uncompressed | (attrs->expire_ms ? 2 : 0)));
+    strbuf_char(&s->raw, (char)(attrs->uncompressed | (attrs->expire_ms ? 2 : 0) |
+                                (attrs->rule_source ? 4 : 0)));
     if (attrs->expire_ms) put_varint(s, zigzag(attrs->expire_ms));
+    if (!attrs->rule_source) return;
+    put_varint(s, attrs->rule_source);
+    put_varint(s, (uint64_t)attrs->rule_bucket_ms);
+    put_varint(s, (uint64_t)attrs->rule_align_ms);
+    put_varint(s, zigzag(attrs->rule_since));
+    strbuf_char(&s->raw, (char)attrs->rule_agg);
 }
 
 static status put_dead(struct save *s)

@@ -22,6 +22,7 @@
 #include "codec/compress.h"
 #include "index/registry_file_priv.h"
 #include "index/registry_records_priv.h"
+#include "model/agg.h"
 
 typedef VEC(uint32_t) id_vec;
 typedef VEC(uint8_t *) raw_vec;
@@ -99,26 +100,37 @@ static bool get_text(struct cursor *c, struct slice *out)
 static bool get_attrs(struct cursor *c, struct series_attrs *attrs)
 {
     uint64_t retention, max_ms, max_val, chunk, expire = 0;
-    uint8_t policy, flags; /* 1 uncompressed, 2 an expiry follows */
+    uint64_t source = 0, bucket = 0, align = 0, since = 0;
+    uint8_t policy, flags, agg = 0; /* 1 uncompressed, 2 an expiry follows, 4 a rule */
     if (!get_varint(c, &retention) || !get_varint(c, &max_ms) || !get_u64(c, &max_val) ||
         !get_varint(c, &chunk) || !get_u8(c, &policy) || !get_u8(c, &flags)) {
         return false;
     }
-    if (chunk > UINT32_MAX || policy > DUP_SUM || flags > 3) return false;
+    if (chunk > UINT32_MAX || policy > DUP_SUM || flags > 7) return false;
     if ((flags & 2) && !get_varint(c, &expire)) return false;
+    if ((flags & 4) && (!get_varint(c, &source) || !get_varint(c, &bucket) ||
+                        !get_varint(c, &align) || !get_varint(c, &since) || !get_u8(c, &agg) ||
+                        source == 0 || bucket - 1 >= INT64_MAX || align > INT64_MAX ||
+                        agg >= N_AGGS))
+        return false;
     *attrs = (struct series_attrs){.retention_ms = unzigzag(retention),
                                    .ignore_max_ms = unzigzag(max_ms),
                                    .ignore_max_val = bits_f64(max_val),
                                    .chunk_bytes = (uint32_t)chunk,
                                    .policy = policy,
                                    .uncompressed = flags & 1,
-                                   .expire_ms = unzigzag(expire)};
+                                   .expire_ms = unzigzag(expire),
+                                   .rule_agg = agg,
+                                   .rule_source = source,
+                                   .rule_bucket_ms = (int64_t)bucket,
+                                   .rule_align_ms = (int64_t)align,
+                                   .rule_since = unzigzag(since)};
     return true;
 }
 
 void record_attrs(struct series_attrs *out, const uint8_t *src)
 {
-    struct cursor c = {src, src + 6 * VARINT_MAX}; /* checked when the record was read */
+    struct cursor c = {src, src + 12 * VARINT_MAX}; /* checked when the record was read */
     (void)get_attrs(&c, out);
 }
 

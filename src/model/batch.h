@@ -58,6 +58,12 @@ struct series_attrs {
     uint32_t chunk_bytes;      /* remembered and reported only */
     enum dup_policy policy;
     bool uncompressed;         /* remembered and reported only */
+    /* The rule that makes this series from another one (engine/rules.h). */
+    uint8_t rule_agg;          /* enum agg */
+    uint64_t rule_source;      /* id of the other; 0: there is none */
+    int64_t rule_bucket_ms;    /* > 0 */
+    int64_t rule_align_ms;     /* >= 0 */
+    ts_time rule_since;        /* ticks: samples up to here were there before the rule */
 };
 
 enum batch_make {

@@ -27,6 +27,7 @@
 #include "base/panic.h"
 #include "engine/budget.h"
 #include "query/querier_local.h"
+#include "query/rule_worker.h"
 #include "server/signals.h"
 #include "server/server_stats.h"
 
@@ -70,6 +71,7 @@ static void on_cron(struct timer *timer)
     count_ops(srv);
     if (srv->app.db && atomic_load_explicit(&srv->app.ready, memory_order_relaxed)) {
         int64_t ns = db_tick(srv->app.db);
+        rule_worker_step(srv->rules);
         if (ns / 1000000 < next_ms) next_ms = ns / 1000000;
     }
     timer_set(loop_wheel(srv->owner), timer, next_ms < 1 ? 1 : next_ms);
@@ -279,6 +281,8 @@ static status open_database(struct server *srv, struct err *err)
     atomic_store_explicit(&srv->db_for_wal, db, memory_order_release);
     wal_durable(srv);
     if (!srv->app.querier) return err_set(err, ST_NO_MEMORY, "the querier");
+    srv->rules = rule_worker_new(db, &srv->query_account);
+    if (!srv->rules) return err_set(err, ST_NO_MEMORY, "the rules");
     keyspace_begin(&srv->app);
     atomic_store_explicit(&srv->app.ready, true, memory_order_release);
     return ST_OK;
@@ -446,6 +450,7 @@ status server_run(struct server *srv, struct err *err)
     atomic_store_explicit(&srv->db_for_wal, NULL, memory_order_release);
     querier_local_free(srv->app.querier);
     srv->app.querier = NULL;
+    rule_worker_stop(srv->rules);
     bool at_once = signals_n_stops() > 1 || (srv->stop_asked && !srv->stop_save);
     struct db *db = srv->app.db;
     srv->app.db = NULL;
@@ -460,6 +465,7 @@ void server_close(struct server *srv)
     if (srv->io) io_threads_stop(srv->io);
     listener_close(srv->resp);
     listener_close(srv->http);
+    rule_worker_stop(srv->rules);
     if (srv->app.db) (void)db_close(srv->app.db, 0, NULL, NULL, NULL);
     workers_close(srv->workers);
     keyspace_free(srv->app.keyspace);
@@ -473,6 +479,7 @@ void server_close(struct server *srv)
     conn_hub_close(srv->hub);
     regex_free(srv->cors);
     loop_close(srv->owner);
+    rule_worker_free(srv->rules); /* its last message came back here */
     if (srv->vfs) vfs_free(srv->vfs);
     mem_free(srv->baseline);
     while (srv->config) {

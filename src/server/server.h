@@ -34,6 +34,7 @@ struct server {
     bool config_ok;
     struct app app;
     struct account account, net_account, query_account;
+    struct rule_worker *rules;        /* makes the buckets of compaction rules */
     struct vfs *vfs;                  /* the data directory */
     struct rng rng;
     struct workers *workers;
