@@ -87,6 +87,9 @@ struct app_ports {
     /* Reads the configuration file again and takes over what may change; out gets lines
      * for a human. ST_INTERNAL says why everything stays as it was. */
     status (*config_reload)(void *ctx, struct strbuf *out, struct err *err);
+    /* ACL SAVE and LOAD: the whole of what fails is in err's text. */
+    status (*acl_save)(void *ctx, struct err *err);
+    status (*acl_load)(void *ctx, struct err *err);
     void (*stats_reset)(void *ctx);
     void (*runtime)(void *ctx, struct app_runtime *out);
     /* INFO text of the named sections (n 0: the default ones), in Redis' form. */
@@ -119,6 +122,7 @@ struct app {
     struct query_table *queries;   /* under way, and slow ones */
     uint64_t n_query_threads;
     struct ts_turns *turns;        /* of writes, one a loop */
+    struct acl *acl;               /* users of the command port */
     struct pubsub *pubsub;         /* channels and who listens */
     struct txns *txns;             /* who holds the server for a transaction */
     struct write_spaces *spaces;   /* for bodies of samples */

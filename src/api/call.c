@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "api/acl.h"
 #include "api/command.h"
 #include "api/events.h"
 #include "api/multi.h"
@@ -284,6 +285,86 @@ static status find(struct call *call)
     return ST_OK;
 }
 
+void call_log_denied(struct call *call, int reason, const char *object, struct slice user)
+{
+    const struct multi *multi = call->session->multi;
+    struct slice name = user.len ? user : call->session->user->name;
+    struct acl_log_entry entry = {.reason = (enum acl_reason)reason,
+                                  .in_multi = multi && (multi->open || call->in_exec),
+                                  .first_ms = clock_wall(call->app->clock)};
+    struct strbuf line;
+
+    entry.last_ms = entry.first_ms;
+    snprintf(entry.object, sizeof(entry.object), "%s", object);
+    snprintf(entry.user, sizeof(entry.user), "%.*s",
+             name.len < sizeof(entry.user) ? (int)name.len : (int)sizeof(entry.user) - 1, name.ptr);
+    strbuf_init(&line, 0);
+    session_print(&line, call->conn);
+    if (line.len) line.len--; /* its newline */
+    snprintf(entry.client, sizeof(entry.client), "%s", line.failed ? "" : strbuf_cstr(&line));
+    strbuf_release(&line);
+    acl_log_add(call->app->acl, &entry);
+}
+
+static status deny(struct call *call, enum acl_verdict verdict, size_t idx)
+{
+    static const enum acl_reason reasons[] = {[ACL_NO_COMMAND] = ACL_LOG_COMMAND,
+                                              [ACL_NO_KEY] = ACL_LOG_KEY,
+                                              [ACL_NO_CHANNEL] = ACL_LOG_CHANNEL};
+    char object[NAME_SHOWN] = "";
+
+    if (verdict == ACL_NO_COMMAND)
+        snprintf(object, sizeof(object), "%s", call->cmd->name);
+    else
+        snprintf(object, sizeof(object), "%.*s",
+                 call->argv[idx].len < NAME_SHOWN ? (int)call->argv[idx].len : NAME_SHOWN - 1,
+                 call->argv[idx].ptr);
+    call_log_denied(call, (int)reasons[verdict], object, slice_of("", 0));
+    if (verdict == ACL_NO_COMMAND)
+        return call_error_raw(call, "NOPERM this user has no permissions to run the '%s' command",
+                              call->cmd->name);
+    return call_error_raw(call, "NOPERM this user has no permissions to access one of the %s used "
+                                "as arguments",
+                          verdict == ACL_NO_KEY ? "keys" : "channels");
+}
+
+/* Commands that reach series without naming their keys, and do not look at each (those of
+ * ts_many_fetch() do): they need all keys. */
+static bool needs_all_keys(const struct command *cmd)
+{
+    static const char *const exact[] = {"ts.mget", "ts.mrange", "ts.mrevrange", "ts.queryindex"};
+
+    if (!(cmd->flags & CMD_TS) || cmd->first_key || (cmd->flags & (CMD_MOVABLE | CMD_ADMIN)))
+        return false;
+    for (size_t i = 0; i < ARRAY_LEN(exact); i++)
+        if (strcmp(cmd->name, exact[i]) == 0) return false;
+    return true;
+}
+
+static status authorise(struct call *call)
+{
+    struct session *session = call->session;
+    const struct command *cmd = call->cmd;
+    size_t idx = 0;
+
+    if (acl_generation(call->app->acl) != session->acl_seen && !session_refresh(session)) {
+        conn_close_soon(call->conn);
+        return call_error_raw(call, "NOAUTH Authentication required.");
+    }
+    if (!session->authenticated && !(cmd->flags & CMD_NO_AUTH))
+        return call_error_raw(call, "NOAUTH Authentication required.");
+    const struct acl_user *user = session->user;
+    if (user->can_all) return ST_OK;
+    enum acl_verdict verdict = acl_user_check(user, cmd, call->argv, call->argc, &idx);
+    if (verdict != ACL_ALLOWED) return deny(call, verdict, idx);
+    unsigned perms = cmd->flags & CMD_WRITE ? ACL_KEY_WRITE : ACL_KEY_READ;
+    if (!needs_all_keys(cmd) || acl_user_may_all(user, perms)) return ST_OK;
+    return err_set(&call->err, ST_DENIED,
+                   "TSDB: current user doesn't have %s permission to one or more keys that match "
+                   "the specified filter",
+                   perms == ACL_KEY_WRITE ? "write" : "read");
+}
+
 static status admit(struct call *call)
 {
     struct app *app = call->app;
@@ -348,6 +429,7 @@ static status run(struct call *call)
 {
     status st = find(call);
 
+    if (st == ST_OK) st = authorise(call);
     if (st == ST_OK) st = admit(call);
     if (call->session->multi && call->session->multi->open &&
         (st != ST_OK || !(call->cmd->flags & CMD_TXN)))

@@ -78,6 +78,10 @@ status call_error(struct call *call, const char *fmt, ...) PRINTF_LIKE(2, 3);
 /* The same with its own code word: "NOPROTO unsupported protocol version". */
 status call_error_raw(struct call *call, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
+/* A line in the log of the acl: what was denied to the session's user. user empty: his
+ * name. */
+void call_log_denied(struct call *call, int reason, const char *object, struct slice user);
+
 /* The words behind the command's name (one word, or two for a subcommand). */
 struct slices call_words(const struct call *call);
 

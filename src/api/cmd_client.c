@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "api/acl.h"
 #include "api/cmd_handlers.h"
 #include "api/multi.h"
 #include "api/pubsub.h"
@@ -124,7 +125,7 @@ static void put_flags(char flags[8], const struct session *session)
 
 /* The fields that have no meaning here have the value of a client that does not use
  * them; parsers of this line expect them. */
-static void put_line(struct strbuf *out, const struct conn *conn)
+void session_print(struct strbuf *out, const struct conn *conn)
 {
     const struct session *session = session_of(conn);
     const struct multi *multi = session->multi;
@@ -137,7 +138,7 @@ static void put_line(struct strbuf *out, const struct conn *conn)
                   "id=%llu addr=%s laddr=%s fd=%d name=%s age=%lld idle=%lld flags=%s db=0 "
                   "sub=%zu psub=%zu ssub=0 multi=%lld watch=%zu qbuf=%zu qbuf-free=%zu "
                   "argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=0 oll=%zu omem=%zu tot-mem=%zu "
-                  "events=%s cmd=%s user=%s "
+                  "events=%s cmd=%s user=" SLICE_FMT " "
                   "redir=-1 resp=%d lib-name=%s lib-ver=%s\n",
                   (unsigned long long)info.id, info.addr, info.laddr, info.fd, info.name,
                   (long long)info.age_s, (long long)info.idle_s, flags,
@@ -146,7 +147,8 @@ static void put_line(struct strbuf *out, const struct conn *conn)
                   multi ? multi->watches.len : 0, info.input_len,
                   info.input_cap - info.input_len, info.n_waiting, info.output_len,
                   info.input_cap + info.output_len, info.output_len ? "rw" : "r",
-                  info.command[0] ? info.command : "NULL", session->user, session->version,
+                  info.command[0] ? info.command : "NULL", SLICE_ARG(session->user->name),
+                  session->version,
                   session->lib_name, session->lib_ver);
 }
 
@@ -166,7 +168,7 @@ status cmd_client_info(struct call *call, const void *args)
 
     (void)args;
     strbuf_init(&text, 0);
-    put_line(&text, call->conn);
+    session_print(&text, call->conn);
     reply_lines(call, &text);
     return ST_OK;
 }
@@ -177,7 +179,9 @@ struct whom {
     const struct slice *ids; /* NULL: any */
     size_t n_ids;
     struct slice addr, laddr; /* empty: any */
-    bool nobody;              /* a type or user that nobody here has */
+    struct slice user;        /* empty: any */
+    bool pubsub, normal;      /* TYPE; neither: any */
+    bool nobody;              /* a type that nobody here has */
     bool skip_me;
     int64_t age_s_min;        /* 0: any */
 };
@@ -196,7 +200,10 @@ static bool is_meant(const struct whom *whom, const struct conn *conn)
 {
     struct conn_info info;
 
+    const struct session *session = session_of(conn);
     if (whom->nobody) return false;
+    if ((whom->pubsub || whom->normal) && pubsub_is_on(session) != whom->pubsub) return false;
+    if (whom->user.len && !slice_eq(whom->user, session->user->name)) return false;
     conn_info(conn, &info);
     if (whom->ids && !has_id(whom, info.id)) return false;
     if (whom->addr.len && !slice_is(whom->addr, info.addr)) return false;
@@ -206,9 +213,11 @@ static bool is_meant(const struct whom *whom, const struct conn *conn)
 
 static status parse_type(struct call *call, struct whom *whom, struct slice type)
 {
-    static const char *const empty[] = {"master", "slave", "replica", "pubsub"};
+    static const char *const empty[] = {"master", "slave", "replica"};
 
-    if (slice_is_nocase(type, "normal")) return ST_OK;
+    whom->normal = slice_is_nocase(type, "normal");
+    whom->pubsub = slice_is_nocase(type, "pubsub");
+    if (whom->normal || whom->pubsub) return ST_OK;
     for (size_t i = 0; i < ARRAY_LEN(empty); i++) {
         if (slice_is_nocase(type, empty[i])) {
             whom->nobody = true;
@@ -315,7 +324,7 @@ static status parse_list(struct call *call, struct whom *whom)
 static void list_one(struct conn *conn, void *ctx)
 {
     struct walk *walk = ctx;
-    put_line(&walk->text, conn);
+    session_print(&walk->text, conn);
 }
 
 static void list_done(struct walk *walk)
@@ -360,7 +369,10 @@ static status parse_kill_option(struct call *call, struct whom *whom, const stru
         return ST_OK;
     }
     if (slice_is_nocase(word, "USER")) {
-        if (slice_is(value, "default")) return ST_OK;
+        struct acl_user *user = acl_find(call->app->acl, value);
+        whom->user = value;
+        acl_user_unref(user);
+        if (user) return ST_OK;
         return call_error(call, "No such user '%.*s'", value.len < 64 ? (int)value.len : 64,
                           value.ptr);
     }

@@ -6,12 +6,7 @@
 #include "api/cmd_handlers.h"
 #include "base/panic.h"
 
-struct named_bit {
-    unsigned bit;
-    const char *name;
-};
-
-static const struct named_bit flag_names[] = {
+static const struct command_bit flag_names[] = {
     {CMD_WRITE, "write"}, {CMD_READONLY, "readonly"}, {CMD_DENYOOM, "denyoom"},
     {CMD_ADMIN, "admin"}, {CMD_NOSCRIPT, "noscript"}, {CMD_BLOCKING, "blocking"},
     {CMD_LOADING, "loading"}, {CMD_STALE, "stale"}, {CMD_FAST, "fast"},
@@ -19,15 +14,7 @@ static const struct named_bit flag_names[] = {
     {CMD_NO_MULTI, "no_multi"},
 };
 
-static const struct named_bit acl_names[] = {
-    {ACL_READ, "@read"}, {ACL_WRITE, "@write"}, {ACL_FAST, "@fast"},
-    {ACL_SLOW, "@slow"}, {ACL_ADMIN, "@admin"}, {ACL_DANGEROUS, "@dangerous"},
-    {ACL_CONNECTION, "@connection"}, {ACL_KEYSPACE, "@keyspace"},
-    {ACL_TIMESERIES, "@timeseries"}, {ACL_TRANSACTION, "@transaction"},
-    {ACL_PUBSUB, "@pubsub"}, {ACL_BLOCKING, "@blocking"},
-};
-
-static void put_bits(struct reply *reply, unsigned bits, const struct named_bit *names, size_t n)
+static void put_bits(struct reply *reply, unsigned bits, const struct command_bit *names, size_t n)
 {
     size_t n_set = 0;
 
@@ -102,7 +89,7 @@ static void put_row(struct reply *reply, const struct command *cmd)
     reply_int(reply, cmd->first_key);
     reply_int(reply, cmd->last_key);
     reply_int(reply, cmd->key_step);
-    put_bits(reply, cmd->acl, acl_names, ARRAY_LEN(acl_names));
+    put_bits(reply, cmd->acl, command_categories, n_command_categories);
     reply_array(reply, 0); /* tips */
     reply_array(reply, cmd->first_key > 0);
     if (cmd->first_key > 0) put_key_spec(reply, cmd);
@@ -270,9 +257,7 @@ static status parse_filter(struct call *call, struct filter *filter)
     else if (slice_is_nocase(words.ptr[1], "PATTERN")) filter->kind = FILTER_PATTERN;
     else if (slice_is_nocase(words.ptr[1], "ACLCAT")) filter->kind = FILTER_ACL;
     else return call_error(call, "syntax error");
-    for (size_t i = 0; i < ARRAY_LEN(acl_names); i++) {
-        if (slice_is_nocase(filter->text, acl_names[i].name + 1)) filter->acl = acl_names[i].bit;
-    }
+    if (filter->kind == FILTER_ACL) filter->acl = command_category(filter->text);
     return ST_OK;
 }
 

@@ -1,6 +1,7 @@
 /* Commands about the connection itself: PING ECHO HELLO AUTH SELECT QUIT RESET. They
  * touch nothing but the session and are answered on the connection's loop, also while
  * the database is being opened. */
+#include "api/acl.h"
 #include "api/cmd_handlers.h"
 #include "api/pubsub.h"
 #include "api/version.h"
@@ -57,22 +58,38 @@ status cmd_reset(struct call *call, const void *args)
 
 /* ---- Who ------------------------------------------------------------------------- */
 
-/* No password is configured: user "default" may come with any, nobody else exists. */
-static status check_user(struct call *call, struct slice user)
+/* The user of these credentials; what fails goes to the log of the acl. */
+static status find_user(struct call *call, struct slice name, struct slice password,
+                        struct acl_user **user)
 {
-    if (slice_is(user, "default")) return ST_OK;
+    *user = acl_authenticate(call->app->acl, name, password);
+    if (*user) return ST_OK;
+    call_log_denied(call, ACL_LOG_AUTH, call->cmd->name, name);
     return call_error_raw(call, "WRONGPASS invalid username-password pair or user is disabled.");
+}
+
+static bool default_has_no_password(struct call *call)
+{
+    struct acl_user *user = acl_find(call->app->acl, SLICE_LIT("default"));
+    bool none = user && user->nopass;
+
+    acl_user_unref(user);
+    return none;
 }
 
 status cmd_auth(struct call *call, const void *args)
 {
+    struct slice name = call->argc == 3 ? call->argv[1] : SLICE_LIT("default");
+    struct acl_user *user;
+
     (void)args;
     if (call->argc > 3) return call_error(call, "syntax error");
-    if (call->argc == 2) {
+    if (call->argc == 2 && default_has_no_password(call)) {
         return call_error(call, "AUTH <password> called without any password configured for the "
                                 "default user. Are you sure your configuration is correct?");
     }
-    TRY(check_user(call, call->argv[1]));
+    TRY(find_user(call, name, call->argv[call->argc - 1], &user));
+    session_authenticate(call->session, user);
     reply_ok(&call->reply);
     return ST_OK;
 }
@@ -81,6 +98,7 @@ status cmd_auth(struct call *call, const void *args)
 
 struct hello {
     int version;
+    struct acl_user *user; /* of AUTH, a reference; or NULL */
     bool named;
     struct slice name;
 };
@@ -91,7 +109,8 @@ static status parse_hello_option(struct call *call, struct hello *hello, size_t 
     size_t left = call->argc - *i - 1;
 
     if (slice_is_nocase(word, "AUTH") && left >= 2) {
-        TRY(check_user(call, call->argv[*i + 1]));
+        acl_user_unref(hello->user);
+        TRY(find_user(call, call->argv[*i + 1], call->argv[*i + 2], &hello->user));
         *i += 3;
         return ST_OK;
     }
@@ -107,12 +126,21 @@ static status parse_hello_option(struct call *call, struct hello *hello, size_t 
                       word.len < 64 ? (int)word.len : 64, word.ptr);
 }
 
+static status no_auth_hello(struct call *call)
+{
+    return call_error_raw(call, "NOAUTH HELLO must be called with the client already "
+                                "authenticated, otherwise the HELLO AUTH <user> <pass> option can "
+                                "be used to authenticate the client and select the RESP protocol "
+                                "version at the same time");
+}
+
 static status parse_hello(struct call *call, struct hello *hello)
 {
     int64_t version;
 
     hello->version = call->session->version;
-    if (call->argc == 1) return ST_OK;
+    if (call->argc == 1 && call->session->authenticated) return ST_OK;
+    if (call->argc == 1) return no_auth_hello(call);
     if (!arg_int(&version, call->argv[1])) {
         return call_error(call, "Protocol version is not an integer or out of range");
     }
@@ -121,7 +149,8 @@ static status parse_hello(struct call *call, struct hello *hello)
     }
     hello->version = (int)version;
     for (size_t i = 2; i < call->argc;) TRY(parse_hello_option(call, hello, &i));
-    return ST_OK;
+    if (call->session->authenticated || hello->user) return ST_OK;
+    return no_auth_hello(call);
 }
 
 /* All or nothing: the session changes only when every option was good. */
@@ -131,7 +160,12 @@ status cmd_hello(struct call *call, const void *args)
     struct hello hello = {0};
 
     (void)args;
-    TRY(parse_hello(call, &hello));
+    status st = parse_hello(call, &hello);
+    if (st != ST_OK) {
+        acl_user_unref(hello.user);
+        return st;
+    }
+    if (hello.user) session_authenticate(call->session, hello.user);
     if (hello.named) conn_set_name(call->conn, hello.name);
     call->session->version = hello.version;
     reply_init(reply, reply_slot_out(call->slot), hello.version);

@@ -166,4 +166,17 @@ status cmd_memory_doctor(struct call *call, const void *args);
 status cmd_memory_stats(struct call *call, const void *args);
 status cmd_memory_usage(struct call *call, const void *args);
 
+/* cmd_acl.c */
+status cmd_acl_cat(struct call *call, const void *args);
+status cmd_acl_deluser(struct call *call, const void *args);
+status cmd_acl_dryrun(struct call *call, const void *args);
+status cmd_acl_genpass(struct call *call, const void *args);
+status cmd_acl_getuser(struct call *call, const void *args);
+status cmd_acl_list(struct call *call, const void *args);
+status cmd_acl_load(struct call *call, const void *args);
+status cmd_acl_log(struct call *call, const void *args);
+status cmd_acl_save(struct call *call, const void *args);
+status cmd_acl_setuser(struct call *call, const void *args);
+status cmd_acl_whoami(struct call *call, const void *args);
+
 #endif

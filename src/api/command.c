@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "api/acl_user.h"
 #include "api/cmd_handlers.h"
 #include "base/panic.h"
 
@@ -87,6 +88,78 @@ bool command_is_sub(const struct command *cmd)
 bool command_arity_ok(const struct command *cmd, size_t argc)
 {
     return cmd->arity >= 0 ? argc == (size_t)cmd->arity : argc >= (size_t)-cmd->arity;
+}
+
+const struct command *command_of_words(const struct slice *argv, size_t argc)
+{
+    const struct command *cmd = argc ? command_find(argv[0]) : NULL;
+
+    if (!cmd || !(cmd->flags & CMD_CONTAINER) || argc < 2) return cmd;
+    return command_find_sub(cmd, argv[1]);
+}
+
+/* ---- Keys ---------------------------------------------------------------- */
+
+/* TS.NRANGE numkeys key ...: a number says how many. */
+static size_t next_counted_key(const struct slice *argv, size_t argc, size_t i)
+{
+    int64_t n;
+
+    if (argc < 3 || !arg_int(&n, argv[1]) || n < 1) return 0;
+    size_t next = i ? i + 1 : 2;
+    return next < argc && (uint64_t)(next - 2) < (uint64_t)n ? next : 0;
+}
+
+size_t command_next_key(const struct command *cmd, const struct slice *argv, size_t argc,
+                        size_t i)
+{
+    if (cmd->flags & CMD_MOVABLE) return next_counted_key(argv, argc, i);
+    if (cmd->first_key == 0) return 0;
+    size_t next = i ? i + (size_t)cmd->key_step : (size_t)cmd->first_key;
+    size_t last = cmd->last_key < 0 ? argc - (size_t)-cmd->last_key : (size_t)cmd->last_key;
+    return next <= last && next < argc ? next : 0;
+}
+
+unsigned command_key_perms(const struct command *cmd, size_t i)
+{
+    static const struct two {
+        const char *name;
+        unsigned first, second;
+    } twos[] = {{"rename", ACL_KEY_BOTH, ACL_KEY_WRITE},
+                {"renamenx", ACL_KEY_BOTH, ACL_KEY_WRITE},
+                {"copy", ACL_KEY_READ, ACL_KEY_WRITE},
+                {"ts.createrule", ACL_KEY_READ, ACL_KEY_WRITE},
+                {"ts.deleterule", ACL_KEY_READ, ACL_KEY_WRITE}};
+
+    for (size_t k = 0; k < ARRAY_LEN(twos) && cmd->last_key == 2; k++)
+        if (strcmp(cmd->name, twos[k].name) == 0) return i == 1 ? twos[k].first : twos[k].second;
+    return cmd->flags & CMD_WRITE ? ACL_KEY_WRITE : ACL_KEY_READ;
+}
+
+/* ---- Categories ---------------------------------------------------------------- */
+
+const struct command_bit command_categories[] = {
+    {ACL_READ, "@read"}, {ACL_WRITE, "@write"}, {ACL_FAST, "@fast"},
+    {ACL_SLOW, "@slow"}, {ACL_ADMIN, "@admin"}, {ACL_DANGEROUS, "@dangerous"},
+    {ACL_CONNECTION, "@connection"}, {ACL_KEYSPACE, "@keyspace"},
+    {ACL_TIMESERIES, "@timeseries"}, {ACL_TRANSACTION, "@transaction"},
+    {ACL_PUBSUB, "@pubsub"}, {ACL_BLOCKING, "@blocking"},
+};
+const size_t n_command_categories = ARRAY_LEN(command_categories);
+
+unsigned command_category(struct slice name)
+{
+    for (size_t i = 0; i < n_command_categories; i++)
+        if (slice_is_nocase(name, command_categories[i].name + 1))
+            return command_categories[i].bit;
+    return 0;
+}
+
+void command_put_categories(struct reply *reply)
+{
+    reply_array(reply, n_command_categories);
+    for (size_t i = 0; i < n_command_categories; i++)
+        reply_text(reply, command_categories[i].name + 1);
 }
 
 /* ---- HELP ------------------------------------------------------- */

@@ -76,6 +76,27 @@ void command_split_name(const struct command *cmd, struct slice *name, struct sl
 
 bool command_is_sub(const struct command *cmd);
 
+/* The row that argv names, a subcommand's where there is one; or NULL. */
+const struct command *command_of_words(const struct slice *argv, size_t argc);
+
+/* The index of the key behind word i (0: the first key), or 0. */
+size_t command_next_key(const struct command *cmd, const struct slice *argv, size_t argc,
+                        size_t i);
+
+/* What the command does with its key at word i: ACL_KEY_READ, ACL_KEY_WRITE, both. */
+unsigned command_key_perms(const struct command *cmd, size_t i);
+
+/* The bit of a category's name without '@', in any case; 0: unknown. */
+unsigned command_category(struct slice name);
+void command_put_categories(struct reply *reply); /* their names */
+
+struct command_bit {
+    unsigned bit;
+    const char *name;              /* "@read" */
+};
+extern const struct command_bit command_categories[];
+extern const size_t n_command_categories;
+
 /* Whether a call with argc words has the right number. */
 bool command_arity_ok(const struct command *cmd, size_t argc);
 

@@ -12,11 +12,12 @@
 
 struct call;
 struct command;
+struct acl_user;
 struct multi;
 struct subscriber;
 struct txn_loop;
 
-enum { SESSION_LIB_MAX = 64, SESSION_USER_MAX = 64 };
+enum { SESSION_LIB_MAX = 64 };
 
 enum session_reply { SESSION_REPLY_ON, SESSION_REPLY_OFF, SESSION_REPLY_SKIP };
 
@@ -26,7 +27,9 @@ struct session {
     int version;               /* RESP 2 or 3 */
     bool no_evict, no_touch;
     enum session_reply replies; /* SKIP: the next command's reply is dropped */
-    char user[SESSION_USER_MAX];
+    struct acl_user *user;      /* a reference */
+    uint64_t acl_seen;          /* generation of the acl at which it was looked up */
+    bool authenticated;
     char lib_name[SESSION_LIB_MAX], lib_ver[SESSION_LIB_MAX];
     const struct command *last; /* found last: pipelines repeat themselves */
     struct call *spare;         /* one call kept for the next command */
@@ -48,6 +51,18 @@ static inline struct session *session_of(const struct conn *conn)
 
 /* For multi.c: a session whose connection has closed (conn NULL). */
 void session_free(struct session *session);
+
+/* The session's user from now on; takes the reference. */
+void session_authenticate(struct session *session, struct acl_user *user);
+
+/* The acl has changed: looks the user up again. False: there is none of the name. */
+CHECKED bool session_refresh(struct session *session);
+
+/* Any thread: soon, connections of users who are gone close. */
+void session_close_orphans(struct app *app);
+
+/* The connection's line of CLIENT LIST (cmd_client.c). */
+void session_print(struct strbuf *out, const struct conn *conn);
 
 /* A message that answers nothing; it waits for the end of a transaction. Takes msg. */
 void session_push(struct session *session, struct iobuf *msg);

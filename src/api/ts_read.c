@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 
+#include "api/acl_user.h"
 #include "api/command.h"
 #include "api/ts_turn.h"
 #include "base/mem.h"
@@ -26,6 +27,7 @@ static void finish_work(struct query_work *work)
         call->raw_error = read->raw_error;
     }
     query_work_release(work);
+    acl_user_unref(read->user);
     mem_free(read);
     if (st == ST_OK)
         call_finish(call);
@@ -51,6 +53,8 @@ status ts_read_start(struct call *call, const void *args, int64_t timeout_ms,
     read->args = args;
     read->run = run;
     query_work_init(&read->work, call->app, call->slot, timeout_ms, run_work, finish_work);
+    if (!call->session->user->can_all)
+        read->work.acl = read->user = acl_user_ref(call->session->user);
     reply_init(&read->reply, &read->work.out, call->session->version);
     call->state = read;
     ts_turn_read(call, start_work);

@@ -12,6 +12,7 @@ struct ts_read {
     struct reply reply;        /* into work.out, in the session's version */
     const void *args;          /* the command's */
     status (*run)(struct ts_read *read);
+    struct acl_user *user;     /* of work.acl, a reference; or NULL */
     bool raw_error;            /* work.err begins with its own code word */
 };
 

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "api/acl_user.h"
 #include "api/ts_key.h"
 #include "base/bits.h"
 #include "base/panic.h"
@@ -177,6 +178,17 @@ static status make_keys(struct ts_many *many, struct query_work *work)
     return ST_OK;
 }
 
+/* One key that the user may not read denies all. */
+static status check_keys(const struct ts_many *many, struct query_work *work)
+{
+    for (size_t i = 0; i < many->n; i++)
+        if (!acl_user_may(work->acl, many->keys[i], ACL_KEY_READ))
+            return err_set(&work->err, ST_DENIED,
+                           "TSDB: current user doesn't have read permission to one or more keys "
+                           "that match the specified filter");
+    return ST_OK;
+}
+
 status ts_many_fetch(struct ts_many *out, struct query_work *work, const struct slice *exprs,
                      size_t n, struct time_range range, bool edges)
 {
@@ -191,6 +203,7 @@ status ts_many_fetch(struct ts_many *out, struct query_work *work, const struct 
     status st = querier_fetch(work->app->querier, &out->fetch, &out->set, &out->select, 1,
                               (struct slice){"", 0}, &work->budget, &work->err);
     if (st == ST_OK) st = make_keys(out, work);
+    if (st == ST_OK && work->acl) st = check_keys(out, work);
     if (st != ST_OK) ts_many_done(out, work);
     return st;
 }

@@ -92,6 +92,7 @@ void query_work_init(struct query_work *work, struct app *app, struct reply_slot
     work->home = conn_loop_loop(conn_home(reply_slot_conn(slot)));
     work->run = run;
     work->finish = finish;
+    work->acl = NULL;
     work->more = work->idle = false;
     work->part = work->leave = NULL;
     work->st = ST_OK;

@@ -26,6 +26,7 @@ struct query_work {
     struct arena arena;            /* of the query, charged to the query account */
     struct query_budget budget;
     struct iobuf out;              /* what run() wrote */
+    const struct acl_user *acl;    /* whose keys it may look at; NULL: all */
     status st;
     struct err err;
     mono_ns began;

@@ -31,6 +31,7 @@ struct config {
     uint64_t max_clients, max_source;
     int64_t resp_idle_ms, http_idle_ms, http_head_ms;
     uint64_t bulk_max, body_max;
+    char requirepass[CONFIG_TEXT_MAX], acl_file[CONFIG_TEXT_MAX];
     int64_t shutdown_grace_ms;
     int log_level;               /* enum log_level */
     struct db_options engine;

@@ -33,7 +33,9 @@ static status set_one(struct config *cfg, struct slice name, struct slice value,
 {
     const struct config_row *row = config_row(name);
     if (!row)
-        return err_set(err, ST_NOT_FOUND, "Unknown option or number of arguments for CONFIG SET");
+        return err_set(err, ST_NOT_FOUND,
+                       "Unknown option or number of arguments for CONFIG SET - '" SLICE_FMT "'",
+                       (int)(name.len < 64 ? name.len : 64), name.ptr);
     if (row->type == CONFIG_FIXED || !row->any_time)
         return err_set(err, ST_DENIED, "CONFIG SET failed (possibly related to argument '%s') - "
                                        "can't set immutable config", row->name);
@@ -65,8 +67,8 @@ static status set(void *ctx, const struct slice *names, const struct slice *valu
     return ST_OK;
 }
 
-/* The file's own directory as a vfs, and its name there. */
-static status open_dir_of(const char *path, struct vfs **vfs, const char **name, struct err *err)
+status server_open_dir_of(const char *path, struct vfs **vfs, const char **name,
+                          struct err *err)
 {
     char dir[CONFIG_TEXT_MAX] = ".";
     const char *slash = strrchr(path, '/');
@@ -89,7 +91,7 @@ static status rewrite(void *ctx, struct err *err)
     size_t len = 0;
     if (!srv->config_file)
         return err_set(err, ST_INVALID, "The server is running without a config file");
-    TRY(open_dir_of(srv->config_file, &vfs, &name, err));
+    TRY(server_open_dir_of(srv->config_file, &vfs, &name, err));
     status st = vfs_read_file(vfs, name, FILE_MAX, &old, &len, err);
     if (st == ST_OK) {
         struct strbuf text;

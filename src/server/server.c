@@ -13,6 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "api/acl.h"
 #include "api/handlers.h"
 #include "api/keyspace.h"
 #include "api/pubsub.h"
@@ -122,6 +123,12 @@ void server_apply_config(struct server *srv)
     if (conn_hub_set_limits(srv->hub, CONN_HTTP, &limits) != ST_OK)
         log_warn("server", "limits of HTTP connections stay as they were", "");
     log_set_level((enum log_level)cfg->log_level);
+    if (strcmp(srv->requirepass, cfg->requirepass) != 0) {
+        if (acl_requirepass(srv->app.acl, slice_str(cfg->requirepass)) == ST_OK)
+            memcpy(srv->requirepass, cfg->requirepass, sizeof(srv->requirepass));
+        else
+            log_warn("server", "the password stays as it was", "");
+    }
     atomic_store_explicit(&srv->app.settings, &cfg->app, memory_order_release);
 }
 
@@ -212,13 +219,15 @@ static status open_listeners(struct server *srv, struct err *err)
     srv->app.keyspace = keyspace_new(&srv->app);
     srv->app.txns = txns_new(&srv->app);
     srv->app.pubsub = pubsub_new(&srv->app);
+    srv->app.acl = acl_new();
     if (!srv->app.queries || !srv->app.turns || !srv->app.spaces || !srv->app.keyspace ||
-        !srv->app.txns || !srv->app.pubsub)
+        !srv->app.txns || !srv->app.pubsub || !srv->app.acl)
         return err_set(err, ST_NO_MEMORY, "starting");
     api_set_handlers(&srv->app);
     const char *cors = server_config(srv)->cors;
     if (cors[0]) TRY(regex_new(&srv->cors, slice_str(cors), err));
     server_apply_config(srv);
+    TRY(server_open_acl(srv, err));
     TRY(open_listener(srv, &srv->resp, CONN_RESP, err));
     TRY(open_listener(srv, &srv->http, CONN_HTTP, err));
     srv->app.resp_port = srv->resp ? listener_port(srv->resp) : 0;
@@ -308,6 +317,7 @@ static void init_app(struct server *srv)
                                     .config_reload = server_reload,
                                     .shutdown = ask_shutdown};
     server_config_ports(srv, &app->ports);
+    server_acl_ports(srv, &app->ports);
     rng_init(&srv->rng, rng_system_seed());
     hash_seed(rng_system_seed());
 }
@@ -476,6 +486,7 @@ void server_close(struct server *srv)
     io_threads_close(srv->io);
     txns_free(srv->app.txns);
     pubsub_free(srv->app.pubsub);
+    acl_free(srv->app.acl);
     conn_hub_close(srv->hub);
     regex_free(srv->cors);
     loop_close(srv->owner);

@@ -53,6 +53,7 @@ struct server {
     uint64_t ops_last, ops_per_s;     /* commands, for INFO */
     mono_ns ops_at;
     struct server_baseline *baseline; /* CONFIG RESETSTAT */
+    char requirepass[CONFIG_TEXT_MAX]; /* as it was applied last */
 };
 
 /* argc and argv are what config was read from, without the program's name; they outlive
@@ -71,6 +72,14 @@ static inline const struct config *server_config(const struct server *srv)
 
 /* config_set.c: the api's ports to the configuration. */
 void server_config_ports(struct server *srv, struct app_ports *ports);
+
+/* A file's own directory as a vfs, and its name there. */
+CHECKED status server_open_dir_of(const char *path, struct vfs **vfs, const char **name,
+                                  struct err *err);
+
+/* acl_file.c */
+void server_acl_ports(struct server *srv, struct app_ports *ports);
+CHECKED status server_open_acl(struct server *srv, struct err *err); /* reads aclfile */
 
 /* config_reload.c: see app_ports. Owner. */
 CHECKED status server_reload(void *srv, struct strbuf *out, struct err *err);

@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "api/acl.h"
 #include "api/handlers.h"
 #include "api/keyspace.h"
 #include "api/pubsub.h"
@@ -38,6 +39,8 @@ static void start(enum conn_proto proto, size_t n_io)
     struct app *app = &fixture_app;
 
     account_init(&account, "net", NULL, 0);
+    app->acl = acl_new();
+    ck_assert_ptr_nonnull(app->acl);
     if (!ready) fixture_init();
     ready = false;
     ck_assert_int_eq(conn_hub_open(&app->hub, &hub_opts, NULL), ST_OK);
@@ -84,6 +87,7 @@ void fixture_stop(void)
     io_threads_close(io);
     txns_free(fixture_app.txns);
     pubsub_free(fixture_app.pubsub);
+    acl_free(fixture_app.acl);
     write_spaces_free(fixture_app.spaces);
     keyspace_free(fixture_app.keyspace);
     query_table_free(fixture_app.queries);

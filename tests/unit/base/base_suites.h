@@ -8,6 +8,7 @@ Suite *suite_status(void);
 Suite *suite_mem(void);
 Suite *suite_account(void);
 Suite *suite_arena(void);
+Suite *suite_sha256(void);
 Suite *suite_slab(void);
 Suite *suite_span_heap(void);
 Suite *suite_strbuf(void);

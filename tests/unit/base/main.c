@@ -2,7 +2,8 @@
 #include "tests/unit/base/base_suites.h"
 #include "tests/unit/unit.h"
 
-UNIT_MAIN(suite_status, suite_mem, suite_account, suite_arena, suite_slab, suite_span_heap,
+UNIT_MAIN(suite_status, suite_mem, suite_account, suite_arena, suite_sha256, suite_slab,
+          suite_span_heap,
           suite_strbuf, suite_varint, suite_bits, suite_crc32c, suite_hash, suite_vec, suite_segvec,
           suite_list, suite_panic, suite_clock, suite_rng, suite_vfs, suite_vfs_posix,
           suite_durable, suite_lock, suite_thread, suite_mailbox, suite_ring,
