@@ -81,7 +81,11 @@ static status evaluate(struct app *app, const struct promql_call *call, struct a
     status st = ST_OK;
     for (size_t i = 0; i < plan.n_selects && st == ST_OK; i++) st = op_hide_keys(sets[i], arena);
     struct promql_result result;
-    struct promql_options eval = {.budget = budget, .stable = set->promql_stable};
+    uint64_t n_threads = app->n_query_threads; /* this one among them */
+    struct promql_options eval = {.budget = budget,
+                                  .stable = set->promql_stable,
+                                  .exec = app->exec,
+                                  .n_helpers = n_threads > 1 ? (unsigned)n_threads - 1 : 0};
     if (st == ST_OK && call->times) call->times->prepared = clock_mono(app->clock);
     if (st == ST_OK) st = promql_eval(&result, &plan, ast->text, sets, &eval, arena, err);
     if (st == ST_OK && call->times) call->times->evaluated = clock_mono(app->clock);

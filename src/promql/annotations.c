@@ -11,6 +11,7 @@
 #include <stdlib.h>
 
 #include "base/hash.h"
+#include "base/panic.h"
 #include "base/strbuf.h"
 #include "promql/quote.h"
 
@@ -142,6 +143,16 @@ void annotations_monotonicity(struct annotations *an, struct text_pos pos, struc
     a->what.bucket_min = fmin(a->what.bucket_min, what->bucket_min);
     a->what.bucket_max = fmax(a->what.bucket_max, what->bucket_max);
     a->what.diff_max = fmax(a->what.diff_max, what->diff_max);
+}
+
+void annotations_merge(struct annotations *an, const struct annotations *from)
+{
+    for (size_t i = 0; i < from->n; i++) {
+        const struct annotation *a = from->list[i];
+        bool is_new;
+        DASSERT(!a->monotonic);
+        (void)mention(an, a->warning, a->text, a->pos, &is_new); /* advice only */
+    }
 }
 
 /* ---- text ------------------------------------------------------------------------- */

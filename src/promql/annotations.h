@@ -52,6 +52,10 @@ struct monotonicity {
 void annotations_monotonicity(struct annotations *an, struct text_pos pos, struct slice metric,
                               int64_t ts, const struct monotonicity *what);
 
+/* Adds what another query, or another part of this one, was told, as if it had been told here
+ * now. Not for what annotations_monotonicity() was told. */
+void annotations_merge(struct annotations *an, const struct annotations *from);
+
 /* The texts of one kind, in the arena; at most ANNOTATIONS_SHOWN_MAX and one that counts
  * the rest. */
 void annotations_texts(struct annotations *an, bool warnings, const struct slice **out,

@@ -175,7 +175,7 @@ status eval_matrix(struct eval *ev, const struct frame *f, const struct expr *e,
     struct matrix_sink sink = {{matrix_sink_put}, ev, f, out};
 
     *out = (struct matrix){0};
-    return eval_vector(ev, f, e, &sink.sink);
+    return eval_spread(ev, f, e, &sink.sink);
 }
 
 status matrix_put(struct eval *ev, struct matrix *m, struct sink *sink)
@@ -534,6 +534,8 @@ status promql_eval(struct promql_result *out, const struct plan *plan, struct sl
     if (opt) {
         ev.budget = opt->budget;
         ev.delayed = !opt->stable;
+        ev.exec = opt->exec;
+        ev.n_helpers = opt->exec ? opt->n_helpers : 0;
     }
     annotations_init(&ev.annos, arena, text, plan->ticks_per_ms * 1000);
     arena_init(&ev.temp, arena->account, 0);

@@ -2,8 +2,8 @@
  *
  * Exactly Prometheus 3.x for float samples, experimental features included unless
  * `stable` asks otherwise (delayed name removal goes with them). All samples have been
- * fetched before (query/querier.h): evaluation reads the sets, never waits, and runs to
- * the end on one worker.
+ * fetched before (query/querier.h): evaluation reads the sets, never waits for others, and
+ * runs to the end on one worker, which others may help (eval_spread.c).
  *
  *     parse (parser.h) -> plan_make (plan.h) -> querier_fetch -> promql_eval -> print
  *
@@ -17,6 +17,7 @@
 #define TSINK_PROMQL_EVAL_H
 
 #include "base/arena.h"
+#include "base/exec.h"
 #include "base/status.h"
 #include "promql/plan.h"
 #include "promql/promvalue.h"
@@ -25,6 +26,10 @@
 struct promql_options {
     struct query_budget *budget; /* may be NULL: no limits, no cancellation */
     bool stable;                 /* names are dropped at once, not at the end */
+    /* Workers beside the caller that may take a part in the query lane of exec, which has
+     * threads of its own; 0: none. Answers are the same to the bit. */
+    struct exec *exec;
+    unsigned n_helpers;
 };
 
 /* Fills *out with everything in the arena; untouched on failure.

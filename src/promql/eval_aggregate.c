@@ -260,7 +260,7 @@ static status aggregate_fold(struct eval *ev, const struct frame *f, const struc
         .sink = {aggregation_put}, .ev = ev, .frame = f, .e = e, .filter = *filter};
 
     label_groups_init(&a.groups, ev->arena, *filter);
-    TRY(eval_vector(ev, f, e->agg.expr, &a.sink));
+    TRY(eval_spread(ev, f, e->agg.expr, &a.sink));
     for (size_t i = 0; i < a.groups.n; i++) TRY(finish_group(&a, &a.list[i], sink));
     return ST_OK;
 }

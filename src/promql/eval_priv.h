@@ -19,6 +19,7 @@
  *     eval_binary.c    operators; eval_match.c: the joins of vector with vector
  *     eval_aggregate.c sum, avg...; eval_topk.c: topk, limitk, quantile...
  *     eval_info.c      info()
+ *     eval_spread.c    ranges of series by several workers
  *     fn_*.c           functions, one C function each, in functions.def
  */
 #ifndef TSINK_PROMQL_EVAL_PRIV_H
@@ -70,6 +71,8 @@ struct eval {
     uint64_t n_total;
     uint64_t n_unpolled;           /* values looked at since the budget was polled */
     struct err *err;
+    struct exec *exec;             /* promql_options; n_helpers 0: this thread alone */
+    unsigned n_helpers;
 };
 
 /* One series over a frame. */
@@ -163,6 +166,11 @@ static inline struct text_pos expr_pos(const struct expr *e)
 
 /* The columns of a vector expression (KIND_VECTOR). */
 CHECKED status eval_vector(struct eval *ev, const struct frame *f, const struct expr *e,
+                           struct sink *sink);
+
+/* The same columns in the same order, computed by several workers where there are some and it
+ * pays: eval_spread.c. */
+CHECKED status eval_spread(struct eval *ev, const struct frame *f, const struct expr *e,
                            struct sink *sink);
 
 /* The same, kept. */

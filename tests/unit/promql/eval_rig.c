@@ -86,7 +86,8 @@ status rig_run(struct querier_mem *mem, const struct eval_case *c, const struct 
                               .end_ms = c->step ? c->to : c->from,
                               .step_ms = c->step,
                               .precision = opt->precision_set ? opt->precision : PRECISION_MS};
-    struct promql_options eo = {.budget = opt->budget, .stable = opt->stable};
+    struct promql_options eo = {.budget = opt->budget, .stable = opt->stable,
+                                .exec = opt->exec, .n_helpers = opt->n_helpers};
     ast_init(&ast, NULL);
     arena_init(&arena, opt->account, 512);
     status st = promql_parse(&ast, slice_str(c->query), NULL, &err);

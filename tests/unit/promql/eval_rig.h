@@ -36,6 +36,8 @@ struct rig_options {
     bool precision_set;
     struct query_budget *budget;
     struct account *account;  /* of the evaluation's arena */
+    struct exec *exec;        /* promql_options */
+    unsigned n_helpers;
 };
 
 /* Runs the query and prints what it gives; opt may be NULL. The status is that of

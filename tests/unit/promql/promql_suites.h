@@ -16,6 +16,7 @@ Suite *suite_eval(void);
 Suite *suite_eval_aggregate(void);
 Suite *suite_eval_binary(void);
 Suite *suite_eval_select(void);
+Suite *suite_eval_spread(void);
 Suite *suite_fn_histogram(void);
 Suite *suite_fn_histogram_native(void);
 Suite *suite_fn_label(void);
