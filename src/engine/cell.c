@@ -5,6 +5,7 @@
 #include "engine/db_priv.h"
 #include "engine/rules.h"
 #include "engine/snapshot.h"
+#include "engine/starts.h"
 #include "engine/view_priv.h"
 #include "engine/write_priv.h"
 
@@ -129,7 +130,9 @@ static void fill_head(const struct cell *cell, struct head *head, uint32_t ordin
     head->shard = segment_shard(entry->place) & (CELL_SHARDS - 1);
     head->doomed = 0;
     head->ruled = rules_has_source(cell, entry->id);
+    head->started = 0; /* starts_link() looks for it */
     head->policy = (uint8_t)cell_policy(cell, attrs, keyed);
+    if (entry_flags(entry) & SERIES_HIDDEN) head->policy = DUP_LAST;
     head->retention = keyed && attrs ? db_ticks(cell->db, attrs->retention_ms) : 0;
     head->flags = (uint8_t)(HEAD_BORN | (keyed ? HEAD_KEYED : 0) | (head->flags & HEAD_CHOOSY));
     head->cut_gen = 0;
@@ -165,6 +168,26 @@ status cell_add_series(struct cell *cell, uint32_t *ordinal, const struct series
     if (placed.place == 0) placed.place = labels_place(make->labels, make->identity);
     TRY(registry_add(ordinal, cell->registry, &placed));
     init_head(cell, *ordinal);
+    return ST_OK;
+}
+
+status cell_add_starts(struct cell *cell, uint32_t *ordinal, uint32_t parent)
+{
+    const struct series_entry *entry = registry_entry(cell->registry, parent);
+    struct starts_name name;
+    starts_name_make(&name, entry->id, entry->place);
+    TRY(reserve_head(cell));
+    const struct series_new make = {
+        .labels = {&name.label, 1},
+        .identity = slice_of(name.identity, STARTS_IDENTITY_LEN),
+        .hash = hash128(name.identity, STARTS_IDENTITY_LEN),
+        .place = entry->place,
+        .type = VALUE_I64,
+    };
+    TRY(registry_add(ordinal, cell->registry, &make));
+    init_head(cell, *ordinal);
+    cell_head(cell, parent)->started = 1;
+    registry_set_started(cell->registry, parent, true);
     return ST_OK;
 }
 
@@ -233,8 +256,9 @@ bool cell_remove_series(struct cell *cell, uint32_t ordinal)
     }
     if (head->flags & HEAD_CHOOSY) cell->n_choosy--;
     head->flags = 0;
-    head->doomed = head->ruled = 0;
+    head->doomed = head->ruled = head->started = 0;
     rules_attrs(cell, id, NULL);
+    starts_unlink(cell, ordinal);
     registry_remove(cell->registry, ordinal);
     /* Recovery knows in the end alone whose ids live. */
     if (!cell->replaying) exemplars_drop(cell->db->exemplars, id);
@@ -258,6 +282,7 @@ static void move_head(struct cell *cell, uint32_t from, uint32_t to)
     new->last_bits = old->last_bits;
     new->cut_gen = old->cut_gen;
     new->flags |= old->flags & (HEAD_HAS_LAST | HEAD_UNKNOWN | HEAD_CUT);
+    new->started = old->started; /* its companion is named after what stays */
     if (word_node(root)) {
         head_touch(cell, new, to);
         atomic_store_explicit(&new->root, root, memory_order_release);
@@ -273,12 +298,13 @@ status cell_relabel(struct cell *cell, uint32_t *to, uint32_t from, struct label
     TRY(registry_relabel(to, cell->registry, from, labels, identity, hash, version));
     init_head(cell, *to);
     move_head(cell, from, *to);
+    if (cell_head(cell, *to)->started) registry_set_started(cell->registry, *to, true);
 
     struct head *old = cell_head(cell, from);
     bool queued = (old->flags & HEAD_QUEUED) != 0;
     if (old->flags & HEAD_CHOOSY) cell->n_choosy--;
     old->flags = 0;
-    old->doomed = old->ruled = 0;
+    old->doomed = old->ruled = old->started = 0;
     atomic_fetch_add_explicit(&cell->n_deaths, 1, memory_order_release);
     if (!queued) return ST_OK;
     /* An encode job that has the old ordinal finds nothing to put in its place. */

@@ -129,9 +129,10 @@ static void bury(struct cell *cell, series_id *ids, size_t n)
         /* An encode job that has it finds nothing to put in its place. */
         queued |= (head->flags & HEAD_QUEUED) != 0;
         head->flags &= (uint8_t)~HEAD_QUEUED;
+        bool visible = entry_visible(registry_entry(cell->registry, ordinal));
         bool gone = cell_remove_series(cell, ordinal);
         ASSERT(gone); /* it was asked whether it may */
-        cell->stats.n_series_gone++;
+        cell->stats.n_series_gone += visible;
     }
     if (queued) encode_forget_dead(cell);
     cell->attrs_dirty = true; /* the next flush saves the registry */

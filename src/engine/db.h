@@ -142,6 +142,7 @@ struct db_stats {
     uint64_t n_batches, n_rows, n_rows_stored, n_rows_refused, n_rows_duplicate;
     uint64_t n_rows_late, n_rows_deferred, n_rows_ignored;
     uint64_t refused_by[64];       /* by status */
+    uint64_t n_starts_stored, n_starts_dropped; /* start timestamps: write_starts.c */
     uint64_t n_series_made;
     uint64_t n_encode_jobs, n_blocks_encoded, n_chunks_sealed;
     uint64_t n_flushes, n_flush_failures, flush_ns, n_flush_samples, n_flush_bytes;

@@ -17,6 +17,7 @@
 #include "engine/compact.h"
 #include "engine/db_priv.h"
 #include "engine/rules.h"
+#include "engine/starts.h"
 #include "engine/wal_payload.h"
 
 static int by_value(const void *a, const void *b)
@@ -174,7 +175,9 @@ status db_delete(struct db *db, const uint32_t *ordinals, size_t n, struct time_
     if (range_empty(range)) return ST_OK;
     if (!write_idle(cell)) write_finish_batch(cell);
 
-    uint64_t *ids = list_ids(cell, ordinals, n, &unique);
+    uint64_t *named = list_ids(cell, ordinals, n, &unique);
+    uint64_t *ids = named ? starts_with_companions(cell, named, unique, &unique) : NULL;
+    mem_free(named);
     if (!ids) return err_set(err, ST_NO_MEMORY, "delete of %zu series", n);
     status st = ST_OK;
     if (delete_room(cell, unique) > db_options(db)->wal_buffer_bytes)

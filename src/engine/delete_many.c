@@ -12,6 +12,7 @@
 #include "base/vec.h"
 #include "engine/db_priv.h"
 #include "engine/delete.h"
+#include "engine/starts.h"
 #include "engine/view_priv.h"
 #include "engine/wal_payload.h"
 
@@ -36,7 +37,7 @@ static status fail(struct cell *cell, struct delete_op *op, status st)
 
 static size_t slice_len(const struct cell *cell, const struct delete_op *op)
 {
-    size_t max = delete_ids_a_frame(cell), left = op->n - op->n_hidden;
+    size_t max = delete_ids_a_frame(cell) / 2, left = op->n - op->n_hidden; /* companions */
     if (max > DELETE_SLICE) max = DELETE_SLICE;
     return left < max ? left : max;
 }
@@ -53,6 +54,21 @@ static status admit(struct cell *cell, struct delete_op *op)
 
 /* --- hide ---------------------------------------------------------------------------- */
 
+/* The next n series and their companions are hidden, and the log knows. */
+static status hide_all(struct cell *cell, struct delete_op *op, size_t n, bool last)
+{
+    size_t n_all;
+    uint64_t *ids = starts_with_companions(cell, op->ids + op->n_hidden, n, &n_all);
+    if (!ids) return err_set(&op->err, ST_NO_MEMORY, "delete of %zu series", n);
+    status st = delete_apply(cell, ids, n_all, op->range, cell->flush_order, &op->err);
+    if (st == ST_OK) {
+        if (!last && op->n_hidden == 0) op->run = cell->next_run++;
+        op->at = delete_log(cell, ids, n_all, op->range, op->run, last);
+    }
+    mem_free(ids);
+    return st;
+}
+
 /* ST_AGAIN: it must wait. */
 static status hide_slice(struct cell *cell, struct delete_op *op)
 {
@@ -66,14 +82,11 @@ static status hide_slice(struct cell *cell, struct delete_op *op)
         cell->delete_open = false;
         return fail(cell, op, ST_POISONED);
     }
-    if (wal_room(cell->wal) < delete_room(cell, n)) return ST_AGAIN;
+    if (wal_room(cell->wal) < delete_room(cell, 2 * n)) return ST_AGAIN;
     if (!write_idle(cell)) write_finish_batch(cell);
-    status st = delete_apply(cell, op->ids + op->n_hidden, n, op->range, cell->flush_order,
-                             &op->err);
+    status st = hide_all(cell, op, n, last);
     if (st != ST_OK && op->n_hidden == 0) return fail(cell, op, st);
     if (st != ST_OK) return ST_AGAIN; /* no memory now; what was begun must end */
-    if (!last && op->n_hidden == 0) op->run = cell->next_run++;
-    op->at = delete_log(cell, op->ids + op->n_hidden, n, op->range, op->run, last);
     op->n_hidden += n;
     cell->delete_open = !last;
     if (last && write_idle(cell)) view_serve_pins(cell);

@@ -35,7 +35,8 @@ struct head {
     uint32_t gen;         /* of the ordinal */
     uint8_t flags;        /* enum head_flag */
     uint8_t type;         /* enum value_type */
-    uint8_t policy;       /* enum dup_policy, the effective one */
+    uint8_t policy : 7;   /* enum dup_policy, the effective one */
+    uint8_t started : 1;  /* has a companion: write_starts.c */
     uint8_t shard : 6;    /* placement hash mod 64 */
     uint8_t ruled : 1;    /* the source of a rule (rules.h) */
     uint8_t doomed : 1;   /* a delete covered all it has, nothing was written since */

@@ -23,6 +23,7 @@
 #include "engine/flush_priv.h"
 #include "engine/recover_priv.h"
 #include "engine/rules.h"
+#include "engine/starts.h"
 #include "storage/quarantine.h"
 
 status recover_report(struct recovery *rec, const char *phase, uint64_t done, uint64_t total)
@@ -136,6 +137,7 @@ status recover(struct db *db, struct err *err)
     if (st == ST_OK) st = recover_replay(&rec, replayed);
     if (st == ST_OK) st = registry_bulk_end(db->cell.registry, rec.n_threads);
     if (st == ST_OK) st = meta_settle(db);
+    if (st == ST_OK) starts_link(rec.cell);
     if (st == ST_OK) st = open_wal(&rec, replayed);
     wal_replay_close(replayed);
     arena_release(&rec.arena);

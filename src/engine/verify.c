@@ -8,6 +8,7 @@
 #include "engine/overlay.h"
 #include "engine/wal_payload.h"
 #include "engine/retention.h"
+#include "engine/starts.h"
 
 /* What the walk over one series' nodes found. */
 struct walk {
@@ -287,6 +288,7 @@ status db_check(struct db *db, struct err *err)
     }
     arena_release(&w.arena);
     points_release(&w.pts);
+    if (st == ST_OK) st = starts_check(cell, err);
     if (st == ST_OK && !db->catalog_busy) st = check_manifest(db, err);
     if (st == ST_OK) st = check_exemplars(db, err);
     return st;

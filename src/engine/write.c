@@ -41,15 +41,16 @@ static size_t measure(const struct cell *cell, const struct batch *batch, size_t
                       size_t *row_bytes, size_t *n_series)
 {
     size_t max = wal_payload_max(cell->wal) / 2, idx = batch->at;
+    size_t besides = write_may_start(cell, batch) ? write_starts_bytes(batch) : 0;
     uint32_t prev = UINT32_MAX;
     *made_bytes = *row_bytes = *n_series = 0;
     for (; idx < batch->n_rows && idx - batch->at < WRITE_SLICE_ROWS; idx++) {
         const struct batch_series *series = &batch->series[batch->row_series[idx]];
         if (batch->result[idx] != ST_OK) continue; /* refused by the decoder: no value */
-        size_t made = 0;
+        size_t made = besides;
         size_t row = type_is_blob(series->type) ? write_row_bytes(batch, idx) : WAL_ROW_BYTES;
         if (batch->row_series[idx] != prev) {
-            if (series->name) made = made_bound(series); /* without one none can be made */
+            if (series->name) made += made_bound(series); /* without one none can be made */
             if (++*n_series > WRITE_SLICE_SERIES && series->ordinal == ORDINAL_NONE) break;
         }
         prev = batch->row_series[idx];
@@ -94,25 +95,100 @@ static bool may_be_plain(const struct batch *batch)
     return !batch->want_applied && !state->tangled && state->needs.len == 0;
 }
 
-static void slice_row(struct cell *cell, struct batch *batch, size_t idx,
+/* A series that may have to be made: what names it was written by another thread, and its
+ * places in the identity table are two misses that would come one after the other. */
+static void prefetch_name(const struct cell *cell, const struct batch_series *series)
+{
+    const struct batch_name *name = series->name;
+    if (!name) return;
+    identity_prefetch(registry_identity(cell->registry),
+                      labels_hash_as(name->hash, (enum value_type)series->type));
+    if (name->raw_hash.lo | name->raw_hash.hi)
+        identity_prefetch(registry_identity(cell->registry), name->raw_hash);
+    __builtin_prefetch(name->labels.ptr);
+    __builtin_prefetch(name->identity.ptr);
+}
+
+/* Two lines of memory stand between a row and its slot, and the second hangs from the
+ * first: the head is asked for long before the row's turn, its newest node half way. The
+ * next slice's rows among them. */
+static void prefetch(const struct cell *cell, const struct batch *batch, size_t idx)
+{
+    enum { HEAD_AHEAD = 16, NODE_AHEAD = 8 };
+    size_t n_heads = segvec_len(&cell->heads);
+    if (idx + HEAD_AHEAD < batch->n_rows) {
+        const struct batch_series *far = &batch->series[batch->row_series[idx + HEAD_AHEAD]];
+        if (far->ordinal < n_heads) __builtin_prefetch(cell_head(cell, far->ordinal), 1);
+        else __builtin_prefetch(far->name);
+    }
+    if (idx + NODE_AHEAD >= batch->n_rows) return;
+    const struct batch_series *near = &batch->series[batch->row_series[idx + NODE_AHEAD]];
+    if (near->ordinal < n_heads) head_prefetch(cell_head(cell, near->ordinal));
+    else prefetch_name(cell, near);
+}
+
+/* Any row. Whether its value is now that of the series at its time. */
+static bool slice_row(struct cell *cell, struct batch *batch, size_t idx,
                       struct write_slice *slice)
 {
     struct batch_series *series = &batch->series[batch->row_series[idx]];
     struct slice_row row;
-    if (batch->result[idx] != ST_OK) return; /* refused by the decoder */
+    if (batch->result[idx] != ST_OK) return false; /* refused by the decoder */
     if (series->st == ST_OK && !series->resolved) {
         series->resolved = true;
         write_resolve(cell, batch, series, slice);
     }
     if (series->st != ST_OK) {
         batch->result[idx] = (uint8_t)series->st;
-        return;
+        return false;
     }
     struct older_value scratch;
     const struct older_value *older = write_older(batch, idx, &scratch);
-    if (write_decide(cell, batch, idx, older, &row) != VERDICT_STORE) return;
+    if (write_decide(cell, batch, idx, older, &row) != VERDICT_STORE)
+        return batch->result[idx] == ST_OK &&
+               write_policy(batch, idx, cell_head(cell, series->ordinal)) == DUP_LAST;
     write_apply(cell, slice, &row);
     write_note_stored(batch, idx, &row);
+    return true;
+}
+
+/* The rows up to end, some of which have start timestamps. */
+static void slice_started(struct cell *cell, struct batch *batch, size_t end, bool plain,
+                          struct write_slice *slice)
+{
+    size_t n_heads = segvec_len(&cell->heads), at = batch_first_start(batch, batch->at);
+    for (size_t idx = batch->at; idx < end; idx++) {
+        ts_time start = START_NONE;
+        if (at < batch->n_starts && batch->starts[at].row == idx) start = batch->starts[at++].start;
+        prefetch(cell, batch, idx);
+        bool newest = plain && plain_row(cell, batch, idx, n_heads, slice);
+        if (!newest && !slice_row(cell, batch, idx, slice)) continue;
+        if (newest && start == START_NONE) continue;
+        uint32_t ordinal = batch->series[batch->row_series[idx]].ordinal;
+        if (start != START_NONE || cell_head(cell, ordinal)->started)
+            write_put_start(cell, batch, ordinal, batch->ts[idx], start, slice);
+    }
+}
+
+/* The same of a batch without any; but some of its series may have had them. */
+static void slice_plain(struct cell *cell, struct batch *batch, size_t end, bool plain,
+                        struct write_slice *slice)
+{
+    size_t n_heads = segvec_len(&cell->heads);
+    for (size_t idx = batch->at; idx < end; idx++) {
+        prefetch(cell, batch, idx);
+        if (plain && plain_row(cell, batch, idx, n_heads, slice)) continue;
+        if (!slice_row(cell, batch, idx, slice)) continue;
+        uint32_t ordinal = batch->series[batch->row_series[idx]].ordinal;
+        if (unlikely(cell_head(cell, ordinal)->started))
+            write_put_start(cell, batch, ordinal, batch->ts[idx], START_NONE, slice);
+    }
+}
+
+static void slice_clear(struct write_slice *slice)
+{
+    slice->n_rows = slice->n_made = slice->made_bytes = slice->row_bytes = 0;
+    slice->n_starts = slice->n_companions = 0;
 }
 
 static bool is_rowless(const struct batch_series *series)
@@ -154,38 +230,6 @@ static size_t rowless_bytes(const struct cell *cell, const struct batch *batch, 
     return bytes;
 }
 
-/* A series that may have to be made: what names it was written by another thread, and its
- * places in the identity table are two misses that would come one after the other. */
-static void prefetch_name(const struct cell *cell, const struct batch_series *series)
-{
-    const struct batch_name *name = series->name;
-    if (!name) return;
-    identity_prefetch(registry_identity(cell->registry),
-                      labels_hash_as(name->hash, (enum value_type)series->type));
-    if (name->raw_hash.lo | name->raw_hash.hi)
-        identity_prefetch(registry_identity(cell->registry), name->raw_hash);
-    __builtin_prefetch(name->labels.ptr);
-    __builtin_prefetch(name->identity.ptr);
-}
-
-/* Two lines of memory stand between a row and its slot, and the second hangs from the
- * first: the head is asked for long before the row's turn, its newest node half way. The
- * next slice's rows among them. */
-static void prefetch(const struct cell *cell, const struct batch *batch, size_t idx)
-{
-    enum { HEAD_AHEAD = 16, NODE_AHEAD = 8 };
-    size_t n_heads = segvec_len(&cell->heads);
-    if (idx + HEAD_AHEAD < batch->n_rows) {
-        const struct batch_series *far = &batch->series[batch->row_series[idx + HEAD_AHEAD]];
-        if (far->ordinal < n_heads) __builtin_prefetch(cell_head(cell, far->ordinal), 1);
-        else __builtin_prefetch(far->name);
-    }
-    if (idx + NODE_AHEAD >= batch->n_rows) return;
-    const struct batch_series *near = &batch->series[batch->row_series[idx + NODE_AHEAD]];
-    if (near->ordinal < n_heads) head_prefetch(cell_head(cell, near->ordinal));
-    else prefetch_name(cell, near);
-}
-
 static enum slice_end write_one_slice(struct cell *cell, struct batch *batch, bool urgent)
 {
     struct write_slice *slice = cell->slice;
@@ -203,20 +247,16 @@ static enum slice_end write_one_slice(struct cell *cell, struct batch *batch, bo
     if ((encode_waiting(&cell->encode) > ENCODE_QUEUE_MAX && !urgent) ||
         !write_has_room(cell, made_bytes, row_bytes + meta_bytes))
         return SLICE_PARKED;
-    if (head_reserve(cell, end - batch->at) != ST_OK) {
+    size_t n_most = (end - batch->at) * (write_may_start(cell, batch) ? 2 : 1);
+    if (head_reserve(cell, n_most) != ST_OK) {
         for (size_t i = batch->at; i < batch->n_rows; i++)
             if (batch->result[i] == ST_OK) batch->result[i] = ST_NO_MEMORY;
         end = batch->n_rows;
         last = true;
     }
-    slice->n_rows = slice->n_made = slice->made_bytes = slice->row_bytes = 0;
-    bool plain = may_be_plain(batch);
-    size_t n_heads = segvec_len(&cell->heads);
-    for (size_t idx = batch->at; idx < end; idx++) {
-        prefetch(cell, batch, idx);
-        if (!plain || !plain_row(cell, batch, idx, n_heads, slice))
-            slice_row(cell, batch, idx, slice);
-    }
+    slice_clear(slice);
+    if (batch->n_starts) slice_started(cell, batch, end, may_be_plain(batch), slice);
+    else slice_plain(cell, batch, end, may_be_plain(batch), slice);
     bool all_made = !last || make_rowless(cell, batch, slice, made_bytes);
     write_commit(cell, batch, slice, last);
     batch->at = end;
@@ -320,7 +360,7 @@ static bool give_up(struct cell *cell, struct batch *batch)
     for (size_t i = 0; i < batch->n_series; i++)
         if (is_rowless(&batch->series[i])) batch->series[i].st = st;
     if (batch->at == 0) batch->st = st;
-    slice->n_rows = slice->n_made = slice->made_bytes = slice->row_bytes = 0;
+    slice_clear(slice);
     write_commit(cell, batch, slice, true);
     batch->at = batch->n_rows;
     return true;

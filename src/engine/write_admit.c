@@ -29,7 +29,12 @@ static status admit_state(struct cell *cell, struct batch *batch)
                    (unsigned long long)opt->wal_size_limit);
 }
 
-static void measure_need(const struct batch *batch, struct budget *now)
+static bool has_companion(const struct cell *cell, const struct batch_series *series)
+{
+    return series->ordinal < segvec_len(&cell->heads) && cell_head(cell, series->ordinal)->started;
+}
+
+static void measure_need(const struct cell *cell, const struct batch *batch, struct budget *now)
 {
     bool blobs = false;
     now->need_rows = (uint64_t)batch->n_rows * ROW_BYTES + (uint64_t)batch->n_series * TAIL_BYTES;
@@ -40,6 +45,10 @@ static void measure_need(const struct batch *batch, struct budget *now)
         now->need_series += SERIES_BYTES + 2 * (uint64_t)batch_name_of(series)->identity.len;
     }
     if (blobs) now->need_rows += batch_bytes(batch);
+    now->need_rows += (uint64_t)batch->n_starts * ROW_BYTES;
+    for (size_t i = 0; i < batch->n_starts; i++)
+        if (!has_companion(cell, &batch->series[batch->row_series[batch->starts[i].row]]))
+            now->need_series += TAIL_BYTES + SERIES_BYTES;
 }
 
 static status refuse_memory(struct batch *batch, const struct budget *now)
@@ -68,7 +77,7 @@ static bool admit_memory(struct cell *cell, struct batch *batch, status *st)
         cell->short_since = 0;
         return true;
     }
-    measure_need(batch, &now);
+    measure_need(cell, batch, &now);
     enum budget_verdict verdict = budget_decide(&now);
     if (verdict == BUDGET_WAIT) {
         if (!cell->short_since) cell->short_since = at;

@@ -23,6 +23,7 @@ static size_t put_definitions(struct cell *cell, const struct write_slice *slice
         if (attrs) series.attrs = *attrs;
         at += wal_series_put(at, &series);
     }
+    at += write_put_companions(cell, slice, at);
     return (size_t)(at - dst);
 }
 
@@ -68,7 +69,7 @@ bool write_has_room(const struct cell *cell, size_t made_bytes, size_t row_bytes
 
 void write_commit(struct cell *cell, struct batch *batch, struct write_slice *slice, bool last)
 {
-    if (slice->n_made) {
+    if (slice->n_made || slice->n_companions) {
         uint8_t *dst = wal_begin(cell->wal, slice->made_bytes);
         ASSERT(dst);
         batch->durable_at =
@@ -76,6 +77,7 @@ void write_commit(struct cell *cell, struct batch *batch, struct write_slice *sl
     }
     /* A run that was begun must be ended, even if its last rows were all refused. */
     if (slice->n_rows || write_state(batch)->run) put_samples(cell, batch, slice, last);
-    cell->stats.n_rows_stored += slice->n_rows;
-    batch->n_stored += slice->n_rows;
+    cell->stats.n_rows_stored += slice->n_rows - slice->n_starts;
+    cell->stats.n_starts_stored += slice->n_starts;
+    batch->n_stored += slice->n_rows - slice->n_starts;
 }

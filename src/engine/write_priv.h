@@ -6,6 +6,7 @@
  *     resolve   write_resolve.c   series -> ordinals, mints new ones
  *     decide    write_decide.c    policies: append, late, nothing, refused
  *     apply     write_commit.c    heads; cannot fail, and the next row sees it
+ *     start     write_starts.c    since when it counts, into its series' companion
  *     put       write_commit.c    the slice's definitions and samples to the WAL
  *     meta      write_meta.c      with the last slice: exemplars and metadata, likewise
  *     commit    write.c           published, counted, answered
@@ -33,10 +34,16 @@ struct slice_row {
 enum { WRITE_SLICE_SERIES = 64 };
 
 struct write_slice {
-    struct wal_row rows[WRITE_SLICE_ROWS]; /* as the samples frame takes them */
+    struct wal_row rows[2 * WRITE_SLICE_ROWS]; /* as the samples frame takes them */
     size_t n_rows;
+    size_t n_starts;         /* rows of companions among them */
     const struct batch_series *made[WRITE_SLICE_SERIES]; /* made in this slice */
     size_t n_made;
+    struct {
+        series_id parent;
+        uint32_t ordinal;
+    } companions[WRITE_SLICE_ROWS]; /* made in this slice, too */
+    size_t n_companions;
     size_t made_bytes;       /* bound of their definitions */
     size_t row_bytes;        /* bound of the samples frame */
 };
@@ -144,6 +151,24 @@ void write_note_stored(const struct batch *batch, size_t idx, const struct slice
 
 /* Whether blobs of a type are equal. */
 bool write_same_blob(enum value_type type, union value a, union value b);
+
+/* --- write_starts.c -------------------------------------------------------------- */
+
+/* Whether a slice of the batch may hold rows of companions, and the bound of what one row
+ * may bring besides its own bytes. */
+static inline bool write_may_start(const struct cell *cell, const struct batch *batch)
+{
+    return batch->n_starts || registry_n_hidden(cell->registry);
+}
+size_t write_starts_bytes(const struct batch *batch);
+
+/* The sample of the series `parent` at ts is in force, and counts since `start`. Cannot
+ * fail: there is room as for write_apply(). */
+void write_put_start(struct cell *cell, const struct batch *batch, uint32_t parent, ts_time ts,
+                     ts_time start, struct write_slice *slice);
+
+/* Definitions of the slice's companions; returns the bytes. */
+size_t write_put_companions(const struct cell *cell, const struct write_slice *slice, uint8_t *dst);
 
 /* --- the rest -------------------------------------------------------------------- */
 

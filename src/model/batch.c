@@ -276,7 +276,7 @@ void batch_take_back(struct batch *batch, size_t n_series, size_t n_rows)
     while (batch->n_starts && batch->starts[batch->n_starts - 1].row >= n_rows) batch->n_starts--;
 }
 
-ts_time batch_start_of(const struct batch *batch, size_t row)
+size_t batch_first_start(const struct batch *batch, size_t row)
 {
     size_t low = 0, high = batch->n_starts;
     while (low < high) {
@@ -284,6 +284,12 @@ ts_time batch_start_of(const struct batch *batch, size_t row)
         if (batch->starts[mid].row < row) low = mid + 1;
         else high = mid;
     }
-    return low < batch->n_starts && batch->starts[low].row == row ? batch->starts[low].start
-                                                                  : START_NONE;
+    return low;
+}
+
+ts_time batch_start_of(const struct batch *batch, size_t row)
+{
+    size_t at = batch_first_start(batch, row);
+    return at < batch->n_starts && batch->starts[at].row == row ? batch->starts[at].start
+                                                                : START_NONE;
 }

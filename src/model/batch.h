@@ -192,6 +192,9 @@ CHECKED bool batch_start_row(struct batch *batch, ts_time start);
 /* Rows from n_rows on, and series from n_series on, were never added. */
 void batch_take_back(struct batch *batch, size_t n_series, size_t n_rows);
 
+/* Where the starts of rows from this one on begin. */
+size_t batch_first_start(const struct batch *batch, size_t row);
+
 /* The start timestamp of a row, or START_NONE. */
 ts_time batch_start_of(const struct batch *batch, size_t row);
 

@@ -26,6 +26,7 @@
 #include "engine/view_reader.h"
 #include "index/label_scan.h"
 #include "index/resolve.h"
+#include "query/fetch_starts.h"
 
 enum { PINS_MAX = 3, POLL_SERIES = 256, EDGE_STEP = 3600 * 1000 };
 
@@ -56,6 +57,8 @@ struct fetch {
     struct captured *series;       /* what any select wants, by ordinal */
     struct labels *labels;         /* of each; made when the first set wants them */
     size_t n_series;
+    bool reads_samples;            /* some select does, and may ask for their starts */
+    struct fetch_starts starts;    /* of each of series */
     struct local_set *sets;
     size_t n_sets;
 };
@@ -84,6 +87,7 @@ static void fetch_free(struct fetch *fetch)
     if (!fetch) return;
     for (size_t i = 0; i < fetch->n_sets; i++) ordinals_release(&fetch->sets[i].ordinals);
     if (fetch->view) db_unpin(fetch->ql->db, fetch->view);
+    fetch_starts_release(&fetch->starts);
     arena_release(&fetch->arena);
     mem_free(fetch);
 }
@@ -105,6 +109,9 @@ static status resolve_all(struct fetch *fetch, const struct matchers *groups, st
     for (size_t i = 0; i < fetch->n_sets; i++) {
         struct resolve_args args = args_of(fetch, groups[i]);
         TRY(resolve(&fetch->sets[i].ordinals, reg, &args, err));
+        if (fetch->reads_samples &&
+            !fetch_starts_look(&fetch->starts, reg, &fetch->sets[i].ordinals))
+            return no_memory(err);
         TRY(budget_poll(fetch->budget, err));
     }
     return ST_OK;
@@ -160,13 +167,17 @@ static status pin_once(struct fetch *fetch, const struct matchers *groups, struc
     db_reader_leave(db, reader); /* the view holds everything from here */
     if (st != ST_OK) return st;
     TRY(gather(fetch, err));
-    return view_capture(fetch->view, fetch->series, fetch->n_series, err);
+    if (!fetch->reads_samples)
+        return view_capture(fetch->view, fetch->series, fetch->n_series, err);
+    return fetch_starts_capture(&fetch->starts, fetch->view, fetch->series, fetch->n_series,
+                                &fetch->arena, err);
 }
 
 /* A lost view takes its ordinals along: without it they may be born again. */
 static void unpin(struct fetch *fetch)
 {
     for (size_t i = 0; i < fetch->n_sets; i++) ordinals_release(&fetch->sets[i].ordinals);
+    fetch_starts_release(&fetch->starts);
     db_unpin(fetch->ql->db, fetch->view);
     fetch->view = NULL;
 }
@@ -272,10 +283,14 @@ static status local_read(struct series_set *base, size_t i, struct points *out,
                          struct err *err);
 static status local_last(struct series_set *base, size_t i, struct point *out, bool *found,
                          struct err *err);
+static status local_starts(struct series_set *base, size_t i, struct points *out,
+                           struct err *err);
 static status local_open_reader(struct series_set *base, struct query_budget *budget,
                                 struct series_reader **out, struct err *err);
-static const struct series_set_ops local_set_ops = {
-    .read = local_read, .last = local_last, .open_reader = local_open_reader};
+static const struct series_set_ops local_set_ops = {.read = local_read,
+                                                    .last = local_last,
+                                                    .starts = local_starts,
+                                                    .open_reader = local_open_reader};
 
 static status build_set(struct local_set *set, struct err *err)
 {
@@ -376,6 +391,17 @@ static status local_last(struct series_set *base, size_t i, struct point *out, b
                      &fetch->arena, err);
 }
 
+static status local_starts(struct series_set *base, size_t i, struct points *out,
+                           struct err *err)
+{
+    const struct local_set *set = container_of(base, struct local_set, base);
+    const struct fetch *fetch = set->fetch;
+    if (!fetch->starts.of) return ST_OK;
+    TRY(budget_poll(fetch->budget, err));
+    return fetch_starts_read(&fetch->starts, fetch->view, set->series[i], set->select->range, out,
+                             err);
+}
+
 /* ---------------------------------------------------------------- readers */
 
 /* Series whose chunks are looked up at once: few at first, for who reads only one. */
@@ -467,6 +493,7 @@ static status fetch_all(struct fetch *fetch, const struct select *selects, size_
     for (size_t i = 0; i < n; i++) {
         fetch->sets[i].select = &selects[i];
         groups[i] = selects[i].matchers;
+        fetch->reads_samples |= !selects[i].hint.labels_only;
     }
     TRY(resolve_and_pin(fetch, groups, err));
     TRY(make_labels(fetch, err));

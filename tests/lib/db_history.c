@@ -148,6 +148,7 @@ static void fill_series(struct db_history *h, struct history_op *op, struct batc
         union value val = history_value(&batch->arena, type, row.bits);
         ASSERT(batch_add_row(batch, (size_t)idx, row.ts, val, 0));
         batch->on_dup[batch->n_rows - 1] = (uint8_t)policy;
+        ASSERT(batch_start_row(batch, history_start(series, row.ts, row.bits)));
         op->rows[op->n_rows++] = row;
     }
 }
@@ -204,6 +205,9 @@ static void wait_for(struct db_history *h, struct db_rig *rig, const bool *done)
         if (i > 1000) clock_sim_advance_ms(&rig->clock, 1); /* it waits for a full disk */
     }
     engine(h, false);
+    struct db_stats stats;
+    db_stats(rig->db, &stats);
+    h->starts_lost |= stats.n_starts_dropped > 0;
     h->wall = clock_wall(&rig->clock.clock);
 }
 

@@ -10,6 +10,7 @@
  *
  * Every operation that changes the data is remembered with the lsn that its
  * acknowledgement waits for, so that after a power cut one can tell what must be there.
+ * Rows of every third series may have start timestamps, which follow from the row.
  * Names of series are db_history_name(i). With `kinds` left 0 all of them are floats with
  * policy `last`, and the clock hardly moves; each bit adds something to what may happen.
  *
@@ -101,6 +102,7 @@ struct db_history {
     size_t n_safe;             /* the first of them that are acknowledged */
     ts_time now[HISTORY_SERIES_ALL]; /* newest time given out */
     unsigned restarts;           /* 0: none; else one in so many operations */
+    bool starts_lost;            /* a start timestamp was dropped: they are not compared */
     bool may_fail;               /* the disk fails: errors are not the history's fault */
     /* Called before and after the engine works, so that a test can let only the engine
      * run out of memory; may be NULL. */
@@ -156,6 +158,11 @@ const char *db_history_check_snapshots(struct db_history *history, struct db_rig
 /* NULL when every sample that can be read was written by the history at some time, with
  * that value; else which was not. Samples may be missing, and reads may be refused. */
 const char *db_history_phantom(const struct db_history *history, struct db_rig *rig);
+
+/* NULL when pts, of the series' companion, are the start timestamps that the model has for
+ * it in the range; else why not. Takes out of pts what says nothing. */
+const char *db_history_starts_differ(const struct model_db *model, uint32_t series,
+                                     struct time_range range, struct points *pts);
 
 /* NULL when the database holds exactly what the model does, by one view; of what has
  * expired nothing is compared. */

@@ -75,18 +75,61 @@ union value history_value(struct arena *arena, enum value_type type, uint64_t nu
     return (union value){.bytes = slice};
 }
 
+ts_time history_start(uint32_t series, ts_time ts, uint64_t bits)
+{
+    uint64_t dice = hash_mix((uint64_t)ts + bits * 31);
+    if (series % 3 != 1 || series >= SERIES_KEY || dice % 4 == 0) return START_NONE;
+    return dice % 4 == 1 ? HISTORY_START : ts - (ts_time)(dice >> 8 & 0xffff) - 1;
+}
+
 /* --- comparing ------------------------------------------------------------------- */
+
+/* The model keeps start timestamps as a series beside their samples. */
+static const char *starts_name(uint32_t series)
+{
+    static char text[64];
+    snprintf(text, sizeof(text), "%.40s, its starts", db_history_name(series));
+    return text;
+}
+
+static bool value_at(const struct model_db *model, const char *name, ts_time ts, uint64_t *bits)
+{
+    const struct points *pts = model_db_read(model, name);
+    size_t at = points_seek(pts, ts);
+    if (at == pts->n || pts->ts[at] != ts) return false;
+    *bits = pts->val[at].bits;
+    return true;
+}
+
+/* A row whose value holds brings its start, or takes away the one that was there. */
+static void replay_start(struct model_db *model, const struct history_row *row, bool had,
+                         uint64_t old)
+{
+    const char *name = starts_name(row->series);
+    ts_time start = history_start(row->series, row->ts, row->bits);
+    enum dup_policy policy = (enum dup_policy)row->policy;
+    uint64_t now;
+    if (policy == DUP_UNSET) policy = model_db_policy(model, db_history_name(row->series));
+    bool last = policy == DUP_LAST || policy == DUP_UNSET;
+    if (!value_at(model, db_history_name(row->series), row->ts, &now)) return;
+    if (had && !last && now == old) return;
+    if (start == START_NONE) model_db_delete(model, name, (struct time_range){row->ts, row->ts});
+    else (void)model_db_put_as(model, name, VALUE_I64, row->ts, (uint64_t)start, DUP_LAST);
+}
 
 static void replay_put(const struct history_op *op, struct model_db *model)
 {
     for (size_t k = 0; k < op->n_rows; k++) {
         const struct history_row *row = &op->rows[k];
+        uint64_t old = 0;
+        bool had = value_at(model, db_history_name(row->series), row->ts, &old);
         status st = model_db_put_as(model, db_history_name(row->series), history_type(row->series),
                                     row->ts, row->bits, (enum dup_policy)row->policy);
         if ((st == ST_DUPLICATE) != row->refused && !model->surprise[0])
             snprintf(model->surprise, sizeof(model->surprise), "%s at %lld, policy %u: %s",
                      db_history_name(row->series), (long long)row->ts, row->policy,
                      row->refused ? "refused as a duplicate" : "a duplicate was taken");
+        if (st == ST_OK) replay_start(model, row, had, old);
     }
 }
 
@@ -94,6 +137,7 @@ void db_history_replay(const struct db_history *h, size_t from, size_t to, struc
 {
     for (size_t i = from; i < to; i++) {
         const struct history_op *op = &h->ops[i];
+        model->no_starts = h->starts_lost;
         if (op->what == HISTORY_PUT) replay_put(op, model);
         if (op->what == HISTORY_EXPIRE) model_db_expire(model, op->oldest);
         if (op->what == HISTORY_PUT_CROWD && op->n_rows)
@@ -102,7 +146,10 @@ void db_history_replay(const struct db_history *h, size_t from, size_t to, struc
             model_db_delete(model, "crowd", (struct time_range){TS_MIN, TS_MAX});
         for (uint32_t s = 0; s < HISTORY_SERIES_ALL; s++) {
             if (!(op->mask >> s & 1)) continue;
-            if (op->what == HISTORY_DELETE) model_db_delete(model, db_history_name(s), op->range);
+            if (op->what == HISTORY_DELETE) {
+                model_db_delete(model, db_history_name(s), op->range);
+                model_db_delete(model, starts_name(s), op->range);
+            }
             if (op->what == HISTORY_ALTER)
                 model_db_set_policy(model, db_history_name(s), op->policy);
         }
@@ -166,6 +213,37 @@ static const char *compare_series(struct db_rig *rig, struct view *view,
     return why;
 }
 
+const char *db_history_starts_differ(const struct model_db *model, uint32_t series,
+                                     struct time_range range, struct points *pts)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < pts->n; i++) {
+        if ((ts_time)pts->val[i].bits == START_NONE) continue;
+        pts->ts[n] = pts->ts[i];
+        pts->val[n++] = pts->val[i];
+    }
+    pts->n = n;
+    return model_db_differs(model, starts_name(series), range, pts);
+}
+
+/* The companion of a series has the starts of its samples, and of no others. */
+static const char *compare_starts(struct db_rig *rig, struct view *view,
+                                  const struct captured *found, uint32_t series,
+                                  struct time_range range, const struct model_db *model)
+{
+    static char text[256];
+    const char *why = NULL;
+    struct points pts = {0};
+    if (found && view_read(view, found, range, &pts, NULL, &rig->err) != ST_OK) {
+        snprintf(text, sizeof(text), "reading %s: %.180s", starts_name(series), rig->err.text);
+        why = text;
+    } else {
+        why = db_history_starts_differ(model, series, range, &pts);
+    }
+    points_release(&pts);
+    return why;
+}
+
 /* An alteration that no sample shows yet is there all the same, or is not. */
 static const char *compare_policy(struct db_rig *rig, const struct model_db *model)
 {
@@ -204,14 +282,17 @@ static const char *compare_view(struct db_rig *rig, struct view *view,
                                 const struct model_db *model)
 {
     const struct time_range range = {db_window(rig->db).oldest, TS_MAX};
-    static struct captured at[HISTORY_SERIES_ALL + HISTORY_CROWD_N], crowd[HISTORY_CROWD_N];
+    static struct captured at[2 * HISTORY_SERIES_ALL + HISTORY_CROWD_N], crowd[HISTORY_CROWD_N];
     const char *why = compare_policy(rig, model);
     bool any = registry_counts(db_registry(rig->db)).n_series > HISTORY_SERIES_ALL;
-    uint32_t ordinals[HISTORY_SERIES_ALL];
+    uint32_t ordinals[HISTORY_SERIES_ALL], starts[HISTORY_SERIES_ALL];
     size_t n = 0, n_crowd = 0;
     for (uint32_t s = 0; s < HISTORY_SERIES_ALL; s++) {
-        ordinals[s] = db_rig_ordinal(rig, db_history_name(s));
-        if (ordinals[s] != ORDINAL_NONE) at[n++].ordinal = ordinals[s];
+        starts[s] = ordinals[s] = db_rig_ordinal(rig, db_history_name(s));
+        if (ordinals[s] == ORDINAL_NONE) continue;
+        at[n++].ordinal = ordinals[s];
+        starts[s] = registry_starts(db_registry(rig->db), ordinals[s]);
+        if (starts[s] != ORDINAL_NONE) at[n++].ordinal = starts[s];
     }
     for (uint32_t i = 0; any && i < HISTORY_CROWD_N; i++) {
         at[n].ordinal = db_rig_ordinal(rig, history_crowd_name(i));
@@ -223,6 +304,10 @@ static const char *compare_view(struct db_rig *rig, struct view *view,
         struct captured key = {.ordinal = ordinals[s]};
         const struct captured *found = bsearch(&key, at, n, sizeof(key), by_ordinal);
         why = compare_series(rig, view, found, s, range, model);
+        if (why || model->no_starts) continue;
+        key.ordinal = starts[s];
+        found = bsearch(&key, at, n, sizeof(key), by_ordinal);
+        why = compare_starts(rig, view, found, s, range, model);
     }
     for (size_t i = 0; i < n_crowd; i++)
         crowd[i] = *(struct captured *)bsearch(&crowd[i], at, n, sizeof(at[0]), by_ordinal);

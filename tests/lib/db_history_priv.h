@@ -23,6 +23,9 @@ enum {
 enum value_type history_type(uint32_t series);
 const char *history_crowd_name(uint32_t i); /* for good: batches borrow it */
 
+/* The start timestamp that a row has; START_NONE: most. It follows from the row. */
+ts_time history_start(uint32_t series, ts_time ts, uint64_t bits);
+
 /* The value that stands for a number; texts and histograms are made in the arena. */
 union value history_value(struct arena *arena, enum value_type type, uint64_t number);
 

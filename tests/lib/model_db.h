@@ -26,6 +26,7 @@ struct model_series {
 struct model_db {
     struct model_series *series;
     size_t n, cap;
+    bool no_starts;          /* of who replays: start timestamps say nothing */
     char surprise[120];      /* of who replays: an answer that the model would not give */
 };
 

@@ -26,6 +26,7 @@ Suite *suite_repair(void);
 Suite *suite_retire(void);
 Suite *suite_run(void);
 Suite *suite_snapshot(void);
+Suite *suite_starts(void);
 Suite *suite_wal_payload(void);
 Suite *suite_view(void);
 Suite *suite_write(void);

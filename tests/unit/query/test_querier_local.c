@@ -328,6 +328,97 @@ START_TEST(test_label_texts)
 }
 END_TEST
 
+static void put_started(struct local *l, const char *series, ts_time ts, ts_time start)
+{
+    struct batch *batch = db_rig_batch(series);
+    ck_assert(batch_add_row(batch, 0, ts, (union value){.bits = f64_bits(1)}, 0));
+    ck_assert(batch_start_row(batch, start));
+    db_rig_send(&l->rig, batch);
+    ck_assert_uint_eq(batch->n_stored, 1);
+    batch_free(batch);
+}
+
+/* "10:7 20:7; 10:3; " of a set's series. */
+static void print_starts(char *text, size_t cap, struct series_set *set)
+{
+    size_t len = 0;
+    for (size_t i = 0; i < set->n; i++) {
+        struct points pts = {0};
+        struct err err = {.st = ST_OK};
+        ck_assert(points_push(&pts, -1, (union value){.bits = 1})); /* stays: it is appended to */
+        ck_assert_msg(set->ops->starts(set, i, &pts, &err) == ST_OK, "%s", err.text);
+        ck_assert(pts.n >= 1 && pts.ts[0] == -1);
+        for (size_t k = 1; k < pts.n; k++)
+            len += (size_t)snprintf(text + len, cap - len, "%s%lld:%lld", k > 1 ? " " : "",
+                                    (long long)pts.ts[k], (long long)pts.val[k].bits);
+        len += (size_t)snprintf(text + len, cap - len, "; ");
+        points_release(&pts);
+    }
+    ck_assert_uint_lt(len, cap);
+}
+
+static const struct starts_case {
+    const char *metric;
+    struct time_range range;
+    const char *want;
+} starts_cases[] = {
+    {"c", {TS_MIN, TS_MAX}, "10:7 30:25; ; 10:3; "},
+    {"c", {11, 30}, "30:25; ; ; "},
+    {"c", {31, 40}, "; ; ; "},
+    {"d", {TS_MIN, TS_MAX}, "; "},
+    {"__tsink_starts__", {TS_MIN, TS_MAX}, ""},
+    {"", {TS_MIN, TS_MAX}, "10:7 30:25; ; 10:3; ; "}, /* four series, and no more */
+};
+
+/* Start timestamps come with their samples, of the same moment, and are nobody's series. */
+static void run_starts(struct local *l, const char *stage)
+{
+    for (size_t i = 0; i < ARRAY_LEN(starts_cases); i++) {
+        const struct starts_case *c = &starts_cases[i];
+        struct matcher m = match(c->metric[0] ? MATCH_EQ : MATCH_NE, "__name__",
+                                 c->metric[0] ? c->metric : "x");
+        struct select selects[2] = {{.matchers = {&m, 1}, .range = c->range},
+                                    {.matchers = {&m, 1}, .range = {0, 0}}};
+        struct series_set *sets[2];
+        struct fetch *fetch;
+        struct err err = {.st = ST_OK};
+        char got[256] = "";
+        status st = querier_fetch(l->querier, &fetch, sets, selects, 2, slice_str(""), &l->budget,
+                                  &err);
+        ck_assert_msg(st == ST_OK, "%s", err.text);
+        put_started(l, "c{i=\"1\"}", 40, 35); /* too late for this one */
+        print_starts(got, sizeof(got), sets[0]);
+        ck_assert_msg(strcmp(got, c->want) == 0, "%s, case %zu: got %s, want %s", stage, i, got,
+                      c->want);
+        querier_done(l->querier, fetch);
+        uint32_t ordinal = db_rig_ordinal(&l->rig, "c{i=\"1\"}");
+        lsn at;
+        ck_assert_int_eq(db_delete(l->rig.db, &ordinal, 1, (struct time_range){40, 40}, &at,
+                                   &l->rig.err), ST_OK);
+        db_rig_settle(&l->rig);
+    }
+}
+
+START_TEST(test_starts_come_with_their_samples)
+{
+    struct local l;
+    local_init(&l);
+    put_started(&l, "c{i=\"1\"}", 10, 7);
+    put_started(&l, "c{i=\"1\"}", 20, START_NONE);
+    put_started(&l, "c{i=\"1\"}", 30, 25);
+    put_started(&l, "c{i=\"2\"}", 10, START_NONE);
+    put_started(&l, "c{i=\"3\"}", 10, 3);
+    put_started(&l, "d", 10, START_NONE);
+    run_starts(&l, "memory");
+    ck_assert_int_eq(db_rig_flush(&l.rig), ST_OK);
+    run_starts(&l, "segment");
+    close_rig(&l);
+    open_rig(&l);
+    run_starts(&l, "restart");
+    local_release(&l);
+}
+END_TEST
+
 Suite *suite_querier_local(void)
 {
     Suite *suite = suite_create("querier_local");
@@ -337,6 +428,7 @@ Suite *suite_querier_local(void)
     tcase_add_test(tc, test_fetch_is_one_moment);
     tcase_add_test(tc, test_fetch_obeys_its_budget);
     tcase_add_test(tc, test_label_texts);
+    tcase_add_test(tc, test_starts_come_with_their_samples);
     suite_add_tcase(suite, tc);
     return suite;
 }
