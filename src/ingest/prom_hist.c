@@ -31,6 +31,7 @@ enum {
     HIST_RESET_HINT = 14,
     HIST_TIMESTAMP = 15,
     HIST_CUSTOM_VALUES = 16,
+    HIST_START = 17, /* of remote write 2.0; of another type it is something unknown */
     SPAN_OFFSET = 1,
     SPAN_LENGTH = 2,
 };
@@ -49,7 +50,7 @@ struct walk {
     size_t n_custom;
     double *custom;
     struct histogram h;
-    int64_t ms;
+    int64_t ms, start;
     bool fill; /* the second walk */
 };
 
@@ -159,6 +160,7 @@ static void take_scalar(struct walk *k, const struct wire_field *f)
         k->h.reset = f->bits <= HIST_GAUGE ? (enum hist_reset)f->bits : HIST_RESET_UNKNOWN;
         break;
     case HIST_TIMESTAMP: k->ms = (int64_t)f->bits; break;
+    case HIST_START: k->start = f->type == WIRE_VARINT ? (int64_t)f->bits : 0; break;
     default: break; /* fields of later versions */
     }
 }
@@ -229,9 +231,9 @@ static status fill_arrays(struct walk *k, struct arena *arena, struct slice msg)
     return ST_OK;
 }
 
-status prom_hist_decode(const struct histogram **out, int64_t *ms, struct arena *arena,
-                        struct slice msg, const char **why, const uint8_t **where,
-                        struct err *err)
+status prom_hist_decode(const struct histogram **out, int64_t *ms, int64_t *start,
+                        struct arena *arena, struct slice msg, const char **why,
+                        const uint8_t **where, struct err *err)
 {
     struct walk k = {.h.is_int = true};
     struct wire w = wire_of(msg);
@@ -241,6 +243,7 @@ status prom_hist_decode(const struct histogram **out, int64_t *ms, struct arena 
         return ST_PROTOCOL;
     }
     *ms = k.ms;
+    *start = k.start;
     if (k.pos.n_deltas + k.pos.n_counts + k.neg.n_deltas + k.neg.n_counts >
         PROM_WRITE_BUCKETS_MAX)
         return err_set(err, ST_BAD_VALUE, "histogram: more than %d buckets",

@@ -189,11 +189,20 @@ bool prom_known_row(struct prom_ctx *ctx, uint64_t idx, uint32_t ordinal, uint32
     return add_row(ctx, &s, (struct row){VALUE_F64, ms, {.bits = bits}, ST_OK, NULL});
 }
 
+bool prom_start_row(struct prom_ctx *ctx, int64_t start)
+{
+    ts_time ts = start;
+    enum precision precision = ctx->env->precision;
+    if (start == 0) return true;
+    if (precision != PRECISION_MS && !time_from_ms(&ts, start, precision)) return true;
+    return batch_start_row(ctx->batch, ts) || prom_fail(ctx, ST_NO_MEMORY, "out of memory");
+}
+
 bool prom_read_sample(struct prom_ctx *ctx, struct prom_series *s, struct slice msg)
 {
     struct wire w = wire_of(msg);
     struct wire_field f;
-    uint64_t value = 0, ms = 0;
+    uint64_t value = 0, ms = 0, start = 0;
 
     /* What every sender writes: value, then timestamp, nothing else. */
     if (likely(msg.len > 10 && w.at[0] == TAG_VALUE && w.at[9] == TAG_TIMESTAMP)) {
@@ -211,12 +220,17 @@ bool prom_read_sample(struct prom_ctx *ctx, struct prom_series *s, struct slice 
         } else if (f.number == SAMPLE_TIMESTAMP) {
             if (!wire_is(&w, &f, WIRE_VARINT)) break;
             ms = f.bits;
+        } else if (f.number == SAMPLE_START && s->one_kind) {
+            if (!wire_is(&w, &f, WIRE_VARINT)) break;
+            start = f.bits;
         }
     }
     if (w.why) return prom_damaged(ctx, "sample", &w);
 
 found:
-    return add_row(ctx, s, (struct row){VALUE_F64, (int64_t)ms, {.bits = value}, ST_OK, NULL});
+    if (!add_row(ctx, s, (struct row){VALUE_F64, (int64_t)ms, {.bits = value}, ST_OK, NULL}))
+        return false;
+    return prom_start_row(ctx, start ? (int64_t)start : s->created);
 }
 
 bool prom_read_histogram(struct prom_ctx *ctx, struct prom_series *s, struct slice msg)
@@ -224,13 +238,17 @@ bool prom_read_histogram(struct prom_ctx *ctx, struct prom_series *s, struct sli
     struct err why = {0};
     struct wire w = {0};
     const struct histogram *hist = NULL;
-    int64_t ms = 0;
+    int64_t ms = 0, start = 0;
 
-    status st = prom_hist_decode(&hist, &ms, &ctx->batch->arena, msg, &w.why, &w.at, &why);
+    status st =
+        prom_hist_decode(&hist, &ms, &start, &ctx->batch->arena, msg, &w.why, &w.at, &why);
     if (st == ST_PROTOCOL) return prom_damaged(ctx, "histogram", &w);
     if (st == ST_NO_MEMORY) return prom_fail(ctx, ST_NO_MEMORY, "out of memory");
     ctx->report->n_histograms++;
-    return add_row(ctx, s, (struct row){VALUE_HISTOGRAM, ms, {.hist = hist}, st, why.text});
+    if (!add_row(ctx, s, (struct row){VALUE_HISTOGRAM, ms, {.hist = hist}, st, why.text}))
+        return false;
+    if (!s->one_kind) return true;
+    return prom_start_row(ctx, start ? start : s->created);
 }
 
 /* ---- exemplars ------------------------------------------------------------ */

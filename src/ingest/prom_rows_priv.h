@@ -14,6 +14,7 @@
 enum {
     SAMPLE_VALUE = 1,
     SAMPLE_TIMESTAMP = 2,
+    SAMPLE_START = 3,          /* 2.0 alone */
     EXEMPLAR_LABELS = 1,
     EXEMPLAR_VALUE = 2,
     EXEMPLAR_TIMESTAMP = 3,
@@ -54,7 +55,9 @@ struct prom_series {
     int64_t floats, hists;     /* their entries in the batch, or -1 */
     int64_t bare;              /* the entry of its exemplars when it has no rows yet, or -1 */
     status st;                 /* ST_OK, or why all rows are refused */
-    bool one_kind;             /* 2.0: samples or histograms, the first kind holds */
+    bool one_kind;             /* 2.0: samples or histograms, the first kind holds; and rows
+                                * may have start timestamps */
+    int64_t created;           /* ms; of rows that have no start timestamp of their own */
     bool known;                /* entry is the series of this kind, and labels were not read: */
     enum value_type kind;
     bool other_kind;           /* but a row of the other kind came: nothing of it holds */
@@ -85,6 +88,10 @@ bool prom_read_histogram(struct prom_ctx *ctx, struct prom_series *s, struct sli
  * sample: what nearly every series of a request is. */
 bool prom_known_row(struct prom_ctx *ctx, uint64_t idx, uint32_t ordinal, uint32_t gen,
                     int64_t ms, uint64_t bits);
+
+/* The last row counts since start (ms; 0: it does not say). A start that the database's
+ * precision cannot hold is left out. */
+bool prom_start_row(struct prom_ctx *ctx, int64_t start);
 
 /* An exemplar of the series, labels in any order: of its rows' entry or, as senders have
  * them apart from samples, of an entry without rows. */

@@ -2,8 +2,8 @@
  *
  *     Request      4 symbols (string)*   5 TimeSeries*
  *     TimeSeries   1 labels_refs (packed)   2 Sample*   3 Histogram*   4 Exemplar*
- *                  5 Metadata   6 created (older drafts; dropped)
- *     Sample       1 value (double)   2 timestamp (ms)   3 start timestamp
+ *                  5 Metadata   6 created (ms; older drafts)
+ *     Sample       1 value (double)   2 timestamp (ms)   3 start timestamp (ms)
  *     Exemplar     1 labels_refs   2 value   3 timestamp
  *     Metadata     1 type   3 help_ref   4 unit_ref
  *
@@ -43,6 +43,7 @@ enum {
     SERIES2_HISTOGRAMS = 3,
     SERIES2_EXEMPLARS = 4,
     SERIES2_METADATA = 5,
+    SERIES2_CREATED = 6,
     META2_TYPE = 1,
     META2_HELP = 3,
     META2_UNIT = 4,
@@ -513,11 +514,22 @@ static bool read_exemplar(struct ctx *ctx, struct prom_series *s, struct slice m
     return true;
 }
 
+/* What an older draft has for all rows of the series, usually behind them. */
+static int64_t find_created(struct wire w)
+{
+    struct wire_field f;
+    int64_t created = 0;
+    while (wire_next(&f, &w))
+        if (f.number == SERIES2_CREATED && f.type == WIRE_VARINT) created = (int64_t)f.bits;
+    return created;
+}
+
 /* Everything but the references. *late tells that some stood behind the first field. */
 static bool read_rows(struct ctx *ctx, struct prom_series *s, const struct peeked *peeked,
                       struct wire *w, bool *late)
 {
     struct wire_field f;
+    s->created = find_created(*w);
     while (wire_next(&f, w)) {
         if (f.number > SERIES2_METADATA) continue;
         if (f.number == SERIES2_REFS) {
@@ -541,10 +553,10 @@ static bool read_rows(struct ctx *ctx, struct prom_series *s, const struct peeke
 }
 
 /* The sample that senders write: value, time, perhaps the start. */
-static bool plain_sample(int64_t *ms, uint64_t *bits, struct slice msg)
+static bool plain_sample(int64_t *ms, uint64_t *bits, uint64_t *start, struct slice msg)
 {
     struct wire w = wire_of(msg);
-    uint64_t time, start;
+    uint64_t time;
     if (msg.len < 11 || w.at[0] != TAG_VALUE || w.at[9] != TAG_TIMESTAMP) return false;
     *bits = load_u64(w.at + 1);
     w.at += 10;
@@ -553,7 +565,7 @@ static bool plain_sample(int64_t *ms, uint64_t *bits, struct slice msg)
     *ms = (int64_t)time;
     if (w.at == w.end) return true;
     if (*w.at++ != TAG_START) return false;
-    return wire_varint(&start, &w) && w.at == w.end;
+    return wire_varint(start, &w) && w.at == w.end;
 }
 
 /* A known series of one sample, metadata perhaps behind it: what nearly all are. False:
@@ -563,15 +575,16 @@ static bool read_plain(struct ctx *ctx, const struct peeked *peeked, struct wire
 {
     struct slice sample, meta;
     int64_t ms;
-    uint64_t bits;
+    uint64_t bits, start = 0;
     if (w.at == w.end || *w.at++ != TAG_SAMPLE2 || !wire_bytes(&sample, &w)) return false;
-    if (!plain_sample(&ms, &bits, sample)) return false;
+    if (!plain_sample(&ms, &bits, &start, sample)) return false;
     if (w.at < w.end) {
         if (*w.at++ != TAG_METADATA2 || !wire_bytes(&meta, &w) || w.at != w.end) return false;
         *good = take_metadata(ctx, peeked->refs, meta, ctx->n_timeseries);
         if (!*good) return false;
     }
     *good = prom_known_row(&ctx->base, ctx->n_timeseries, ordinal, gen, ms, bits);
+    if (start && *good) *good = prom_start_row(&ctx->base, (int64_t)start);
     return *good;
 }
 

@@ -11,7 +11,8 @@
  *   - Metadata is per series; the family is the metric's name, without _bucket, _sum and
  *     _count where the type is of families that have them. It is handed on once for each
  *     family of a request.
- *   - Start timestamps are checked and dropped.
+ *   - A row has the start timestamp of its sample or histogram, else the series' `created`
+ *     of older drafts; 0 is none, and so is one that the precision cannot hold.
  *
  * Pure, any thread. The body must outlive the batch.
  */

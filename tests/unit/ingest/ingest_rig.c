@@ -117,6 +117,8 @@ const char *rig_text(struct rig *rig, struct strbuf *out)
             else
                 strbuf_put(out, text, numfmt_prom(text, bits_f64(b->val[row].bits)));
             strbuf_printf(out, "@%" PRId64, b->ts[row] - RIG_NOW);
+            ts_time start = batch_start_of(b, row);
+            if (start != START_NONE) strbuf_printf(out, "^%" PRId64, start - RIG_NOW);
             if (b->result[row]) strbuf_printf(out, "!%s", status_name((status)b->result[row]));
         }
         strbuf_char(out, ';');

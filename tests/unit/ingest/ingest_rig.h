@@ -35,7 +35,8 @@ status rig_decode(struct rig *rig, decode_fn *decode, struct slice body);
 /* Every entry of the batch becomes known under ordinals 100, 101, ... */
 void rig_learn(struct rig *rig);
 
-/* Series and rows as text, for comparison: "up{job=\"a\"} 1@5 2@6!ST_TOO_NEW; #100 3@7;" */
+/* Series and rows as text, for comparison: "up{job=\"a\"} 1@5 2@6!ST_TOO_NEW; #100 3@7;",
+ * a start timestamp behind the time: 1@5^-1000. */
 const char *rig_text(struct rig *rig, struct strbuf *out);
 
 /* Exemplars as text: "0{trace_id=abc} 1.5@5;" with the series' index, and a '?' behind a

@@ -26,12 +26,14 @@ static void tear_down(void)
     arena_release(&arena);
 }
 
+static int64_t start; /* of the last message decoded */
+
 static status decode(const struct histogram **h, int64_t *ms, struct err *err)
 {
     const char *why = NULL;
     const uint8_t *where = NULL;
     *err = (struct err){.st = ST_OK};
-    status st = prom_hist_decode(h, ms, &arena, strbuf_view(&msg), &why, &where, err);
+    status st = prom_hist_decode(h, ms, &start, &arena, strbuf_view(&msg), &why, &where, err);
     ck_assert_int_eq(st == ST_PROTOCOL, why != NULL);
     return st;
 }
@@ -76,7 +78,9 @@ START_TEST(test_integer_histograms)
     put_deltas(9, (int64_t[]){5}, 1, packed);
     pb_varint(&msg, 14, 2);
     pb_varint(&msg, 15, 1700);
+    pb_varint(&msg, 17, 99);
     ck_assert_int_eq(decode(&h, &ms, &err), ST_OK);
+    ck_assert_int_eq(start, 99);
     ck_assert(h->is_int && h->count == 21 && h->sum == 18.4 && h->schema == -1 && ms == 1700);
     ck_assert(h->zero_threshold == 0.001 && h->zero_count == 2 && h->reset == HIST_RESET_NO);
     static const double want[] = {1, 2, 1, 1};
@@ -98,7 +102,9 @@ START_TEST(test_float_histograms)
     if (_i) pb_bytes(&msg, 13, slice_of(counts, sizeof(counts)));
     else for (int i = 0; i < 2; i++) pb_double(&msg, 13, counts[i]);
     put_deltas(12, (int64_t[]){9, 9, 9}, 3, true); /* of the other kind: not meant */
+    pb_text(&msg, 17, "a field of somebody else's");
     ck_assert_int_eq(decode(&h, &ms, &err), ST_OK);
+    ck_assert_int_eq(start, 0);
     ck_assert(!h->is_int && h->count == 7.5 && h->zero_count == 1.5 && ms == 0);
     ck_assert(h->pos.n_counts == 2 && h->pos.counts[0] == 0.5 && isnan(h->pos.counts[1]));
 }

@@ -587,9 +587,9 @@ START_TEST(test_samples)
         const struct histogram *h;
         const char *why;
         const uint8_t *where;
-        int64_t at;
-        ck_assert_int_eq(prom_hist_decode(&h, &at, &arena, next(&series, 4).bytes, &why, &where,
-                                          &err), ST_OK);
+        int64_t at, start;
+        ck_assert_int_eq(prom_hist_decode(&h, &at, &start, &arena, next(&series, 4).bytes, &why,
+                                          &where, &err), ST_OK);
         ck_assert(histogram_eq(h, hists[i].hist) && at == ms[i]);
     }
     ck_assert(series.at == series.end);

@@ -339,11 +339,11 @@ START_TEST(test_samples_and_histograms)
     pb_message(&fx.series, 2, &fx.child);
     pb_varint(&fx.series, 6, RIG_NOW - 1000); /* created, of older drafts */
     end_series();
-    expect_ok("h hist(12)@0;h 1@1!ST_INVALID;c 7@0;");
+    expect_ok("h hist(12)@0^-1000;h 1@1!ST_INVALID;c 7@0^-1000;");
     expect_first(ST_INVALID, "samples or histograms, not both");
     ck_assert_uint_eq(fx.rig.report.n_histograms, 1);
     rig_learn(&fx.rig);
-    expect_ok("h hist(12)@0;h 1@1!ST_INVALID;#102 7@0;"); /* both kinds: by their labels */
+    expect_ok("h hist(12)@0^-1000;h 1@1!ST_INVALID;#102 7@0^-1000;"); /* both kinds: by their labels */
     clear();
     ref("__name__", "c");
     end_refs();
@@ -360,9 +360,85 @@ START_TEST(test_samples_and_histograms)
     pb_double(&fx.child, 2, 1.5);
     pb_message(&fx.series, 4, &fx.child);
     end_series();
-    expect_ok("#102 8@0;#102 9@1 10@2;");
+    expect_ok("#102 8@0^-1000;#102 9@1 10@2;");
     ck_assert_uint_eq(fx.rig.report.n_exemplars, 1);
     ck_assert_str_eq(strbuf_cstr(&fx.rig.metadata), "c counter 'help' '';");
+}
+END_TEST
+
+static void started(double v, int64_t ms, int64_t start)
+{
+    pb_double(&fx.child, 1, v);
+    pb_varint(&fx.child, 2, (uint64_t)ms);
+    pb_varint(&fx.child, 3, (uint64_t)start);
+    pb_message(&fx.series, 2, &fx.child);
+}
+
+START_TEST(test_start_timestamps)
+{
+    ref("__name__", "c");
+    end_refs();
+    started(1, RIG_NOW, RIG_NOW - 60000);
+    pb_sample(&fx.series, 2, RIG_NOW + 1); /* says nothing */
+    started(3, RIG_NOW + 2, 0);            /* nor does this */
+    started(4, RIG_NOW + 3, -5);           /* before 1970 */
+    started(5, RIG_NOW + 10000000, RIG_NOW); /* of a row that is refused */
+    started(6, RIG_NOW + 4, RIG_NOW + 9);  /* behind the sample: as it comes */
+    end_series();
+    expect_ok("c 1@0^-60000 2@1 3@2 4@3^-1700000000005 5@10000000^0!ST_TOO_NEW 6@4^9;");
+    rig_learn(&fx.rig);
+    expect_ok("#100 1@0^-60000 2@1 3@2 4@3^-1700000000005 5@10000000^0!ST_TOO_NEW 6@4^9;");
+
+    clear(); /* one for all that have none, wherever it stands */
+    ref("__name__", "c");
+    end_refs();
+    pb_varint(&fx.series, 6, RIG_NOW - 7);
+    pb_sample(&fx.series, 1, RIG_NOW);
+    started(2, RIG_NOW + 1, RIG_NOW - 1);
+    end_series();
+    ref("__name__", "c");
+    end_refs();
+    pb_sample(&fx.series, 3, RIG_NOW + 2);
+    pb_varint(&fx.series, 6, RIG_NOW - 8);
+    end_series();
+    ref("__name__", "c");
+    end_refs();
+    pb_sample(&fx.series, 4, RIG_NOW + 3);
+    end_series();
+    expect_ok("#100 1@0^-7 2@1^-1;#100 3@2^-8;#100 4@3;");
+
+    fx.rig.env.precision = PRECISION_S; /* whole seconds, or none */
+    clear();
+    ref("__name__", "c");
+    end_refs();
+    started(1, RIG_NOW, 5000);
+    started(2, RIG_NOW + 1000, 5001);
+    end_series();
+    fx.rig.env.window = (struct time_window){TS_MIN, TS_MAX};
+    ck_assert_int_eq(decode_as(false), ST_OK);
+    ck_assert_uint_eq(fx.rig.batch->n_starts, 1);
+    ck_assert(fx.rig.batch->starts[0].row == 0 && fx.rig.batch->starts[0].start == 5);
+}
+END_TEST
+
+/* What is read twice has its starts once. */
+START_TEST(test_starts_are_taken_back_with_their_rows)
+{
+    simple_series("c", NULL, 1);
+    ck_assert_int_eq(decode_as(false), ST_OK);
+    rig_learn(&fx.rig);
+    clear();
+    ref("__name__", "c");
+    end_refs();
+    started(1, RIG_NOW, RIG_NOW - 1);
+    ref("job", "x"); /* more labels behind the first field: all is read again */
+    end_refs();
+    end_series();
+    simple_series("d", NULL, 2);
+    expect_ok("c{job=\"x\"} 1@0^-1;d 2@0;");
+    ck_assert_uint_eq(fx.rig.batch->n_starts, 1);
+    ck_assert_int_eq(decode_as(true), ST_OK); /* and with the symbols behind */
+    ck_assert_uint_eq(fx.rig.batch->n_starts, 1);
 }
 END_TEST
 
@@ -602,6 +678,8 @@ Suite *suite_prom_write2(void)
     tcase_add_loop_test(tc, test_bad_references_refuse_their_series_only, 0, 5);
     tcase_add_test(tc, test_number_of_labels);
     tcase_add_test(tc, test_samples_and_histograms);
+    tcase_add_test(tc, test_start_timestamps);
+    tcase_add_test(tc, test_starts_are_taken_back_with_their_rows);
     tcase_add_test(tc, test_exemplars);
     tcase_add_test(tc, test_metadata_once_for_a_family);
     tcase_add_loop_test(tc, test_damage_refuses_the_whole_request, 0, 14);
