@@ -343,7 +343,8 @@ START_TEST(test_samples_and_histograms)
     expect_first(ST_INVALID, "samples or histograms, not both");
     ck_assert_uint_eq(fx.rig.report.n_histograms, 1);
     rig_learn(&fx.rig);
-    expect_ok("h hist(12)@0^-1000;h 1@1!ST_INVALID;#102 7@0^-1000;"); /* both kinds: by their labels */
+    /* both kinds: by their labels */
+    expect_ok("h hist(12)@0^-1000;h 1@1!ST_INVALID;#102 7@0^-1000;");
     clear();
     ref("__name__", "c");
     end_refs();
