@@ -322,9 +322,9 @@ void rules_append(struct cell *cell, const struct head *head, ts_time ts)
     for (size_t i = lower_bound(rules, head->id, 0); i < rules->table.len; i++) {
         struct rule *rule = rules->table.ptr[i];
         if (rule->info.source != head->id) return;
-        if (head->flags & HEAD_UNKNOWN) {
+        if (head->flags & HEAD_UNKNOWN) { /* a segment may have newer ones: it may be late */
             rule->lost = true;
-            note(rules, rule);
+            mark(rules, rule, ts, ts);
         } else if ((head->flags & HEAD_HAS_LAST) &&
                    bucket_of(&rule->info, ts) != bucket_of(&rule->info, head->last_ts)) {
             mark(rules, rule, head->last_ts, head->last_ts);
@@ -348,7 +348,8 @@ void rules_late(struct cell *cell, const struct head *head, ts_time ts)
             info->since = bucket == TS_MIN ? TS_MIN : bucket - 1;
             mutex_unlock(&rules->lock);
         }
-        if (bucket != bucket_of(info, head->last_ts)) mark(rules, rule, ts, ts);
+        if ((head->flags & HEAD_UNKNOWN) || bucket != bucket_of(info, head->last_ts))
+            mark(rules, rule, ts, ts);
     }
 }
 

@@ -213,10 +213,11 @@ static status make_rows(struct view *view, const struct pair_of *pair,
     return ST_OK;
 }
 
-/* Which part of the source the task is about: closed buckets, behind the rule's making. */
-static status closed_range(struct view *view, const struct pair_of *pair,
-                           const struct rule_task *task, struct time_range *out,
-                           struct arena *arena, struct err *err)
+/* Which part of the source the task is about, behind the rule's making, and from where on
+ * buckets are not closed yet. */
+static status range_of(struct view *view, const struct pair_of *pair,
+                       const struct rule_task *task, struct time_range *out, ts_time *open_at,
+                       struct arena *arena, struct err *err)
 {
     const struct rule_info *rule = &task->rule;
     struct time_range range = task->range;
@@ -234,11 +235,11 @@ static status closed_range(struct view *view, const struct pair_of *pair,
         /* Somebody may have written to the destination, far in the future. */
         if (found && range.from > sat_sub(open, rule->bucket))
             range.from = sat_sub(open, rule->bucket);
+        range.to = sat_sub(open, 1);
     }
-    if (open == TS_MIN) range.to = TS_MIN, range.from = TS_MAX;
-    else if (open - 1 < range.to) range.to = open - 1;
     if (rule->since > TS_MIN && range.from <= rule->since) range.from = sat_add(rule->since, 1);
     *out = range;
+    *open_at = open;
     return ST_OK;
 }
 
@@ -251,8 +252,11 @@ static bool push_dead(struct outcome *out, ts_time ts, bool joins)
     return vec_push(&out->dead, (struct time_range){ts, ts});
 }
 
-/* What is to be written and what is to go, from what shall be and what is. */
-static status compare(struct outcome *out, const struct rule_info *rule, const struct points *old)
+/* What is to be written and what is to go, from what shall be and what is. A bucket from
+ * `open` on is written only when it is there: it was closed before its followers were
+ * deleted. */
+static status compare(struct outcome *out, const struct rule_info *rule, ts_time open,
+                      const struct points *old)
 {
     const struct rows *rows = &out->rows;
     bool joins = false;
@@ -267,10 +271,11 @@ static status compare(struct outcome *out, const struct rule_info *rule, const s
             continue;
         }
         uint64_t bits = f64_bits(rows->val[i]);
-        bool same = k < old->n && old->ts[k] == want && old->val[k].bits == bits;
-        if (!same && !vec_push(&out->puts, (struct point){want, {.bits = bits}}))
+        bool there = k < old->n && old->ts[k] == want;
+        bool same = there && old->val[k].bits == bits;
+        if (!same && (there || rows->ts[i] < open) && !vec_push(&out->puts, (struct point){want, {.bits = bits}}))
             return ST_NO_MEMORY;
-        k += k < old->n && old->ts[k] == want;
+        k += there;
         joins = false;
         i++;
     }
@@ -284,14 +289,15 @@ static status make_task(struct view *view, const struct pair_of *pair,
     const struct rule_info *rule = &task->rule;
     struct time_range range;
     struct points old = {0};
+    ts_time open;
     if (pair->source.ordinal == ORDINAL_NONE || pair->dest.ordinal == ORDINAL_NONE) return ST_OK;
-    TRY(closed_range(view, pair, task, &range, arena, err));
+    TRY(range_of(view, pair, task, &range, &open, arena, err));
     if (range_empty(range)) return ST_OK;
     TRY(make_rows(view, pair, rule, range, &out->rows, arena, err));
     struct time_range there = {stamp_of(bucket_of(rule, range.from)), range.to};
     status st = range_empty(there) ? ST_OK
                                    : view_read(view, &pair->dest, there, &old, arena, err);
-    if (st == ST_OK) st = compare(out, rule, &old);
+    if (st == ST_OK) st = compare(out, rule, open, &old);
     points_release(&old);
     return st;
 }

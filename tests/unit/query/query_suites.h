@@ -8,6 +8,7 @@ Suite *suite_aggregate(void);
 Suite *suite_query_budget(void);
 Suite *suite_querier_local(void);
 Suite *suite_querier_threads(void);
+Suite *suite_rule_worker(void);
 Suite *suite_series_reader(void);
 
 #endif
