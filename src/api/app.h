@@ -58,6 +58,9 @@ struct app_settings {
     enum ts_name_mode { TS_NAME_DERIVE, TS_NAME_KEY, TS_NAME_NONE } ts_name_mode;
     char external_labels[512];     /* external_labels.h; checked */
     char http_prefix[64];          /* "" or "/a/b": every path is also served below it */
+    int64_t slowlog_us;            /* from this on a command is slow; -1: none is */
+    uint64_t slowlog_max;          /* slow commands that are kept */
+    int64_t latency_ms;            /* from this on LATENCY notes a command; 0: never */
     uint32_t notify_events;        /* bits of events.h; 0: none */
     bool resp_lenient_args;        /* unknown option words are ignored, as the peer does */
 };
@@ -122,6 +125,7 @@ struct app {
     struct query_table *queries;   /* under way, and slow ones */
     uint64_t n_query_threads;
     struct ts_turns *turns;        /* of writes, one a loop */
+    struct command_stats *command_stats; /* how often, how long, which slow ones */
     struct acl *acl;               /* users of the command port */
     struct pubsub *pubsub;         /* channels and who listens */
     struct txns *txns;             /* who holds the server for a transaction */

@@ -14,6 +14,7 @@
 
 #include "api/acl.h"
 #include "api/command.h"
+#include "api/command_stats.h"
 #include "api/events.h"
 #include "api/multi.h"
 #include "api/pubsub.h"
@@ -46,11 +47,20 @@ static struct call *begin(struct conn *conn, struct reply_slot *slot, const stru
     call->state = NULL;
     call->ended = NULL;
     call->gate = 0;
-    call->under_way = call->reading = false;
+    call->under_way = call->reading = call->failed = false;
+    call->began = call->now = 0;
     call->in_exec = session->multi && session->multi->running;
     arena_init(&call->arena, call->app->net_account, ARENA_BLOCK);
     reply_init(&call->reply, reply_slot_out(slot), session->version);
     return call;
+}
+
+/* Microseconds that a call took which went away, at least 1; 0 of one that did not. */
+static uint64_t time_of(const struct call *call)
+{
+    if (!call->began) return 0;
+    mono_ns now = call->now ? call->now : clock_mono(call->app->clock);
+    return now - call->began >= 2000 ? (uint64_t)(now - call->began) / 1000 : 1;
 }
 
 static void end(struct call *call, uint64_t gate)
@@ -62,6 +72,7 @@ static void end(struct call *call, uint64_t gate)
 
     if (call->ended) *call->ended = true;
     events_of_call(call);
+    command_stats_add(call, time_of(call));
     if (call->muted) iobuf_truncate(reply_slot_out(slot), 0, NULL);
     arena_release(&call->arena);
     txn_call_ends(call);
@@ -83,6 +94,7 @@ static void put_error(struct call *call, status st)
 {
     iobuf_truncate(reply_slot_out(call->slot), 0, NULL);
     counter_add(&call->app->stats.n_command_errors, 1);
+    call->failed = true;
     const char *text = err_text(&call->err, st);
     if (call->raw_error) resp_error(&call->reply.w, slice_str(text));
     else resp_errorf(&call->reply.w, "%s %s", status_resp(st), text);
@@ -96,6 +108,7 @@ status call_later(struct call *call)
     memcpy(copy, call->argv, call->argc * sizeof(*copy));
     call->argv = copy;
     call->later = true;
+    call->began = loop_now(conn_loop_loop(conn_home(call->conn)));
     txn_call_begins(call);
     if (call->cmd && !(call->cmd->flags & CMD_WRITE) && !call->reading) {
         call->reading = true;

@@ -44,6 +44,8 @@ struct call {
     bool muted;                 /* CLIENT REPLY: nothing is sent */
     bool later, alone;
     bool under_way, in_exec;    /* private: of txn.h; begun by EXEC */
+    bool failed;                /* the answer is an error */
+    mono_ns began, now;         /* of the loop's turn; of the end, where it is known; 0: not */
     bool reading;               /* private: counted in session->n_reads */
     struct list park_link;      /* private: of txn.h */
     uint64_t gate;              /* what an answer of call_on_owner() waits for; 0: nothing */

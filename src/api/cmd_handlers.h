@@ -179,4 +179,14 @@ status cmd_acl_save(struct call *call, const void *args);
 status cmd_acl_setuser(struct call *call, const void *args);
 status cmd_acl_whoami(struct call *call, const void *args);
 
+/* cmd_slow.c */
+status cmd_slowlog_get(struct call *call, const void *args);
+status cmd_slowlog_len(struct call *call, const void *args);
+status cmd_slowlog_reset(struct call *call, const void *args);
+status cmd_latency_doctor(struct call *call, const void *args);
+status cmd_latency_histogram(struct call *call, const void *args);
+status cmd_latency_history(struct call *call, const void *args);
+status cmd_latency_latest(struct call *call, const void *args);
+status cmd_latency_reset(struct call *call, const void *args);
+
 #endif

@@ -5,6 +5,7 @@
 
 #include "api/acl.h"
 #include "api/call.h"
+#include "api/command_stats.h"
 #include "api/multi.h"
 #include "api/pubsub.h"
 #include "base/mem.h"
@@ -59,6 +60,7 @@ bool session_opened(struct conn *conn)
     session->app = conn_hub_user(conn_hub(conn), CONN_RESP);
     session->conn = conn;
     set_defaults(session);
+    session->stats = command_stats_of(session->app->command_stats, conn_home(conn));
     session->txn_loop = txn_loop_of(session->app->txns, conn_home(conn));
     conn_set_user(conn, session);
     return become_default(session);

@@ -13,6 +13,7 @@
 struct call;
 struct command;
 struct acl_user;
+struct command_loop_stats;
 struct multi;
 struct subscriber;
 struct txn_loop;
@@ -35,6 +36,7 @@ struct session {
     struct call *spare;         /* one call kept for the next command */
     size_t n_reads;             /* calls under way that do not write */
     struct call *after_reads;   /* a write that must not overtake them */
+    struct command_loop_stats *stats; /* of the connection's loop */
     struct txn_loop *txn_loop;  /* of the connection's loop */
     struct subscriber *subscriber; /* pubsub.h; NULL: listens to nothing */
     struct multi *multi;        /* MULTI and WATCH; NULL until the first of them */

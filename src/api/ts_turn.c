@@ -107,8 +107,10 @@ static void batch_applied(struct write_work *work)
     *at = tb->next;
     if (turn->last == &tb->next) turn->last = at;
 
+    mono_ns now = clock_mono(turn->app->clock);
     for (size_t i = 0; i < tb->calls.len; i++) {
         struct pending *p = &tb->calls.ptr[i];
+        p->call->now = now;
         if (tb->paused) conn_resume(p->call->conn);
         p->part.answer(p->call, work->batch, &p->part);
         call_finish_at(p->call, work->batch->durable_at);

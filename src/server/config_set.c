@@ -2,6 +2,7 @@
  * whole, and then tells those that keep copies (limits of connections, log level). */
 #include <fnmatch.h>
 
+#include "api/command_stats.h"
 #include "base/durable.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -108,7 +109,9 @@ static status rewrite(void *ctx, struct err *err)
 
 static void reset(void *ctx)
 {
+    struct server *srv = ctx;
     server_reset_stats(ctx);
+    command_stats_reset(srv->app.command_stats);
 }
 
 void server_config_ports(struct server *srv, struct app_ports *ports)

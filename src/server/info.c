@@ -3,6 +3,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "api/command_stats.h"
 #include "api/keyspace.h"
 #include "api/version.h"
 #include "base/panic.h"
@@ -91,7 +92,14 @@ static void section_persistence(const struct info *info)
         LINE(info, "loading_loaded_perc:%u",
              atomic_load_explicit(&app->start_percent, memory_order_relaxed));
     }
+    uint64_t saved_ms = info->now->db.jobs[DB_JOB_FLUSH].last_success_ms;
+    LINE(info, "async_loading:0");
+    LINE(info, "rdb_changes_since_last_save:%llu", (unsigned long long)info->now->db.n_unflushed);
     LINE(info, "rdb_bgsave_in_progress:0");
+    LINE(info, "rdb_last_save_time:%lld",
+         (long long)(saved_ms ? (int64_t)saved_ms : app->start_wall_ms) / 1000);
+    LINE(info, "rdb_last_bgsave_status:%s",
+         info->now->db.jobs[DB_JOB_FLUSH].n_in_a_row ? "err" : "ok");
     LINE(info, "aof_enabled:0");
     LINE(info, "wal_live_bytes:%llu", (unsigned long long)info->now->db.wal_live_bytes);
     LINE(info, "wal_syncs:%llu", (unsigned long long)info->now->db.wal_syncs);
@@ -135,6 +143,12 @@ static void section_cluster(const struct info *info)
     LINE(info, "cluster_enabled:0");
 }
 
+static void section_modules(const struct info *info)
+{
+    LINE(info, "module:name=timeseries,ver=%d,api=1,filters=0,usedby=[],using=[],options=[]",
+         API_TS_MODULE_VERSION);
+}
+
 static void section_keyspace(const struct info *info)
 {
     if (info->now->db.n_series)
@@ -157,6 +171,11 @@ static void section_jobs(const struct info *info)
              (unsigned long long)job->last_success_ms, (unsigned long long)job->last_failure_ms,
              retry_ms, job->last_error);
     }
+}
+
+static void section_commandstats(const struct info *info)
+{
+    command_stats_print(info->out, &info->srv->app);
 }
 
 static void section_tsink(const struct info *info)
@@ -183,29 +202,33 @@ static void section_tsink(const struct info *info)
 static const struct section {
     const char *name, *title;
     void (*print)(const struct info *info);
+    bool on_request; /* not among the default ones */
 } sections[] = {
-    {"server", "Server", section_server},
-    {"clients", "Clients", section_clients},
-    {"memory", "Memory", section_memory},
-    {"persistence", "Persistence", section_persistence},
-    {"stats", "Stats", section_stats},
-    {"replication", "Replication", section_replication},
-    {"cpu", "CPU", section_cpu},
-    {"cluster", "Cluster", section_cluster},
-    {"keyspace", "Keyspace", section_keyspace},
-    {"jobs", "Jobs", section_jobs},
-    {"tsink", "tsink", section_tsink},
+    {.name = "server", .title = "Server", .print = section_server},
+    {.name = "clients", .title = "Clients", .print = section_clients},
+    {.name = "memory", .title = "Memory", .print = section_memory},
+    {.name = "persistence", .title = "Persistence", .print = section_persistence},
+    {.name = "stats", .title = "Stats", .print = section_stats},
+    {.name = "replication", .title = "Replication", .print = section_replication},
+    {.name = "cpu", .title = "CPU", .print = section_cpu},
+    {.name = "modules", .title = "Modules", .print = section_modules},
+    {.name = "cluster", .title = "Cluster", .print = section_cluster},
+    {.name = "keyspace", .title = "Keyspace", .print = section_keyspace},
+    {.name = "commandstats", .title = "Commandstats", .print = section_commandstats,
+     .on_request = true},
+    {.name = "jobs", .title = "Jobs", .print = section_jobs},
+    {.name = "tsink", .title = "tsink", .print = section_tsink},
 };
 
 static bool wanted(const struct section *section, const struct slice *names, size_t n)
 {
-    static const char *const everything[] = {"all", "default", "everything"};
     for (size_t i = 0; i < n; i++) {
         if (slice_is_nocase(names[i], section->name)) return true;
-        for (size_t k = 0; k < ARRAY_LEN(everything); k++)
-            if (slice_is_nocase(names[i], everything[k])) return true;
+        if (slice_is_nocase(names[i], "all") || slice_is_nocase(names[i], "everything"))
+            return true;
+        if (slice_is_nocase(names[i], "default") && !section->on_request) return true;
     }
-    return n == 0;
+    return n == 0 && !section->on_request;
 }
 
 void server_info(void *ctx, struct strbuf *out, const struct slice *names, size_t n)

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "api/acl.h"
+#include "api/command_stats.h"
 #include "api/handlers.h"
 #include "api/keyspace.h"
 #include "api/pubsub.h"
@@ -220,8 +221,9 @@ static status open_listeners(struct server *srv, struct err *err)
     srv->app.txns = txns_new(&srv->app);
     srv->app.pubsub = pubsub_new(&srv->app);
     srv->app.acl = acl_new();
+    srv->app.command_stats = command_stats_new(&srv->app);
     if (!srv->app.queries || !srv->app.turns || !srv->app.spaces || !srv->app.keyspace ||
-        !srv->app.txns || !srv->app.pubsub || !srv->app.acl)
+        !srv->app.txns || !srv->app.pubsub || !srv->app.acl || !srv->app.command_stats)
         return err_set(err, ST_NO_MEMORY, "starting");
     api_set_handlers(&srv->app);
     const char *cors = server_config(srv)->cors;
@@ -487,6 +489,7 @@ void server_close(struct server *srv)
     txns_free(srv->app.txns);
     pubsub_free(srv->app.pubsub);
     acl_free(srv->app.acl);
+    command_stats_free(srv->app.command_stats);
     conn_hub_close(srv->hub);
     regex_free(srv->cors);
     loop_close(srv->owner);

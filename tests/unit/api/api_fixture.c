@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "api/acl.h"
+#include "api/command_stats.h"
 #include "api/handlers.h"
 #include "api/keyspace.h"
 #include "api/pubsub.h"
@@ -54,6 +55,8 @@ static void start(enum conn_proto proto, size_t n_io)
     ck_assert_ptr_nonnull(app->spaces);
     app->keyspace = keyspace_new(app);
     ck_assert_ptr_nonnull(app->keyspace);
+    app->command_stats = command_stats_new(app);
+    ck_assert_ptr_nonnull(app->command_stats);
     app->pubsub = pubsub_new(app);
     ck_assert_ptr_nonnull(app->pubsub);
     app->txns = txns_new(app);
@@ -88,6 +91,7 @@ void fixture_stop(void)
     txns_free(fixture_app.txns);
     pubsub_free(fixture_app.pubsub);
     acl_free(fixture_app.acl);
+    command_stats_free(fixture_app.command_stats);
     write_spaces_free(fixture_app.spaces);
     keyspace_free(fixture_app.keyspace);
     query_table_free(fixture_app.queries);
