@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "api/http_handlers.h"
+#include "api/http_query_text.h"
 #include "api/promjson.h"
 #include "api/work.h"
 #include "base/mem.h"
@@ -227,7 +228,7 @@ static bool take_query(struct http_call *call, struct ast *ast)
 {
     struct err err = {.st = ST_OK};
     struct slice text = http_arg(call, "query");
-    status st = text.len ? promql_parse(ast, text, NULL, &err)
+    status st = text.len ? http_query_bad(promql_parse(ast, text, NULL, &err))
                          : err_set(&err, ST_INVALID, "unknown position: parse error: no "
                                                      "expression found in input");
     if (st == ST_INVALID) http_call_bad(call, "%s", err_text(&err, st));

@@ -40,7 +40,7 @@ static status expr_run(struct query_work *work)
     struct strbuf body;
     ast_init(&ast, work->app->query_account);
     strbuf_init(&body, work->budget.bytes_max);
-    status st = promql_parse(&ast, q->query, NULL, &work->err);
+    status st = http_query_bad(promql_parse(&ast, q->query, NULL, &work->err));
     if (st == ST_OK) {
         put_answer(&body, q, ast.root);
         if (body.failed) st = err_set(&work->err, ST_LIMIT, "the answer is too large");

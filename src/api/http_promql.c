@@ -81,9 +81,10 @@ static status eval_run(struct query_work *work)
     struct http_eval *ev = container_of(work, struct http_eval, work);
     ev->started = clock_mono(work->app->clock);
     ev->query.times = &ev->times;
-    bool parse_failed; /* the status says it, too */
-    return op_promql(work->app, &ev->query, &work->budget, &work->arena, print_json, ev,
-                     &parse_failed, &work->err);
+    bool parse_failed;
+    status st = op_promql(work->app, &ev->query, &work->budget, &work->arena, print_json, ev,
+                          &parse_failed, &work->err);
+    return parse_failed ? http_query_bad(st) : st;
 }
 
 static void eval_finish(struct query_work *work)

@@ -24,6 +24,9 @@ static status run_job(struct job *job)
     work->more = false;
     status st = budget_poll(&work->budget, &work->err); /* it may have waited too long */
     if (st == ST_OK) st = work->run(work);
+    if (st == ST_NO_MEMORY && atomic_load_explicit(&work->account.n_refused, memory_order_relaxed))
+        st = err_set(&work->err, ST_LIMIT, "query needs more than %llu bytes of memory",
+                     (unsigned long long)work->budget.bytes_max);
     if (st != ST_OK) work->more = false;
     if (!work->more && work->leave) work->leave(work);
     return st;
@@ -110,7 +113,9 @@ void query_work_init(struct query_work *work, struct app *app, struct reply_slot
         .cancelled = &work->job.cancelled,
     };
     list_init(&work->task.link);
-    arena_init(&work->arena, app->query_account, ARENA_BLOCK);
+    account_init(&work->account, "query", app->query_account, set->query_bytes_max);
+    work->budget.account = &work->account;
+    arena_init(&work->arena, &work->account, ARENA_BLOCK);
     iobuf_init(&work->out, NULL, app->net_account, 0);
 }
 

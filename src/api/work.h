@@ -23,7 +23,8 @@ struct query_work {
     struct loop *home;
     struct reply_slot *slot;
     struct task task;              /* on the way home */
-    struct arena arena;            /* of the query, charged to the query account */
+    struct account account;        /* what the query holds, fetched samples too */
+    struct arena arena;            /* of the query */
     struct query_budget budget;
     struct iobuf out;              /* what run() wrote */
     const struct acl_user *acl;    /* whose keys it may look at; NULL: all */

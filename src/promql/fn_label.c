@@ -11,6 +11,15 @@
 #include "base/strbuf.h"
 #include "base/utf8.h"
 
+/* No label that a query makes is longer: nested joins double it each time. */
+enum { LABEL_TEXT_MAX = 1 << 20 };
+
+static status label_too_long(struct eval *ev, const char *func)
+{
+    return err_set(ev->err, ST_LIMIT, "%s() makes a label of more than %d bytes", func,
+                   LABEL_TEXT_MAX);
+}
+
 static bool label_name_valid(struct slice name)
 {
     return name.len > 0 && utf8_valid(name);
@@ -100,7 +109,7 @@ static status replace_one(struct eval *ev, const struct expr *call, const struct
     if (!regex_groups(re, src, groups, n)) return ST_OK;
     strbuf_reset(buf);
     expand(buf, repl, re, groups, n);
-    if (buf->failed) return eval_oom(ev);
+    if (buf->failed) return label_too_long(ev, "label_replace");
     return set_label(ev, c, dst, strbuf_view(buf));
 }
 
@@ -122,7 +131,7 @@ status fn_label_replace(struct eval *ev, const struct frame *f, const struct exp
         regex_free(re);
         return bad_label(ev, "destination", "label_replace", dst);
     }
-    strbuf_init(&buf, 0);
+    strbuf_init(&buf, LABEL_TEXT_MAX);
     status st = eval_matrix(ev, f, call->call.args[0], &m);
     for (size_t i = 0; st == ST_OK && i < m.n; i++) {
         st = replace_one(ev, call, re, &m.s[i], &buf);
@@ -160,11 +169,12 @@ status fn_label_join(struct eval *ev, const struct frame *f, const struct expr *
     }
     if (!label_name_valid(dst)) return bad_label(ev, "destination", "label_join", dst);
 
-    strbuf_init(&buf, 0);
+    strbuf_init(&buf, LABEL_TEXT_MAX);
     status st = eval_matrix(ev, f, call->call.args[0], &m);
     for (size_t i = 0; st == ST_OK && i < m.n; i++) {
         join_values(&buf, call, m.s[i].labels);
-        st = buf.failed ? eval_oom(ev) : set_label(ev, &m.s[i], dst, strbuf_view(&buf));
+        st = buf.failed ? label_too_long(ev, "label_join")
+                        : set_label(ev, &m.s[i], dst, strbuf_view(&buf));
     }
     strbuf_release(&buf);
     if (st != ST_OK) return st;

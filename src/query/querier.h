@@ -27,6 +27,7 @@ struct query_budget {
     mono_ns deadline;             /* 0: none */
     struct clock *clock;          /* for the deadline */
     const _Atomic bool *cancelled; /* may be NULL; the client went away */
+    struct account *account;      /* of the query, limited; NULL: bytes_max for what is fetched */
     uint64_t n_series, n_samples, n_bytes;
     uint64_t peak_samples;
 };

@@ -77,7 +77,8 @@ static struct fetch *fetch_new(struct querier_local *ql, struct query_budget *bu
     fetch->ql = ql;
     fetch->budget = budget;
     fetch->tenant = tenant;
-    account_init(&fetch->account, "fetch", ql->account, budget->bytes_max);
+    account_init(&fetch->account, "fetch", budget->account ? budget->account : ql->account,
+                 budget->account ? 0 : budget->bytes_max);
     arena_init(&fetch->arena, &fetch->account, 4096);
     return fetch;
 }

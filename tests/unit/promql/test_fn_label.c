@@ -1,5 +1,6 @@
 /* Goal: labels are rewritten, sorted and joined from info series as Prometheus does.
  * Method: tables. */
+#include "base/panic.h"
 #include "tests/unit/promql/eval_rig.h"
 
 static const char *const lines[] = {
@@ -79,6 +80,35 @@ START_TEST(test_labels)
 }
 END_TEST
 
+/* Each of the joins makes the label twice as long. */
+static void doubled(struct strbuf *out, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++) strbuf_str(out, "label_join(");
+    strbuf_str(out, "base{instance=\"b\"}");
+    for (unsigned i = 0; i < n; i++)
+        strbuf_str(out, ", \"job\", \"\", \"job\", \"job\")");
+}
+
+START_TEST(test_labels_do_not_double_for_ever)
+{
+    static const char *const wants[] = {
+        "error: label_join() makes a label of more than 1048576 bytes\n",
+        "error: label_replace() makes a label of more than 1048576 bytes\n",
+    };
+    struct strbuf query;
+
+    for (size_t i = 0; i < ARRAY_LEN(wants); i++) {
+        strbuf_init(&query, 0);
+        if (i == 1) strbuf_str(&query, "label_replace(");
+        doubled(&query, i == 1 ? 20 : 60);
+        if (i == 1) strbuf_str(&query, ", \"x\", \"$1$1\", \"job\", \"(.*)\")");
+        struct eval_case c = {strbuf_cstr(&query), 0, 0, 0, wants[i]};
+        rig_check(data, &c);
+        strbuf_release(&query);
+    }
+}
+END_TEST
+
 #define N(a) (int)(sizeof(a) / sizeof((a)[0]))
 
 Suite *suite_fn_label(void)
@@ -87,6 +117,7 @@ Suite *suite_fn_label(void)
     TCase *tc = tcase_create("fn_label");
 
     tcase_add_loop_test(tc, test_labels, 0, N(cases));
+    tcase_add_test(tc, test_labels_do_not_double_for_ever);
     suite_add_tcase(s, tc);
     return s;
 }
