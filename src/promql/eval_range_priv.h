@@ -113,6 +113,11 @@ struct edges {
     double *aux[EDGE_AUX_MAX];     /* what the function makes of the times: a value a step */
 };
 
+/* The steps of all runs. */
+#define FOR_EACH_EDGE(i, e)                                                                    \
+    for (size_t run_ = 0; run_ < (e)->n_runs; run_++)                                          \
+        for (size_t i = (e)->runs[run_].from; i < (e)->runs[run_].to; i++)
+
 /* What is wanted of a column of times: windows (end - range, end]. */
 struct edge_spec {
     const struct frame *frame;
@@ -120,7 +125,7 @@ struct edge_spec {
     int64_t range;
     uint32_t n_min;                /* samples that a step needs, at least 1 */
     size_t n_aux;
-    /* Fills aux for the steps of has; may be NULL. */
+    /* Fills aux for the steps of runs; may be NULL. */
     void (*prepare)(const void *ctx, const struct edge_spec *spec, const ts_time *t,
                     struct edges *e);
     const void *ctx;

@@ -218,12 +218,12 @@ static bool extended(struct range_call *rc, const struct window *w, bool counter
 
 /* What depends on times alone is computed once for all series that share them: the factor,
  * and how small a first value has to be for zero to be nearer than the extrapolation goes.
- * That is first / change < to_start / sampled; the limit here is a little larger, so a step
- * where it is not met is computed with the factor, to the last bit, and one where it is the
- * long way. */
+ * That is first / change < to_start / sampled; the limit here is larger by what goes beyond
+ * the end, and some slack for rounding. So a step whose first value is not below it is
+ * computed with the factor, to the last bit, and the others the long way. */
 enum { AUX_FACTOR, AUX_LIMIT, BLOCK_STEPS = 64 };
 
-#define LIMIT_SLACK (1 + 1e-9)
+#define LIMIT_SLACK 1e-9
 #define CHANGE_TINY 1e-200 /* below it rounding could be more than the slack */
 
 static struct window window_at(const struct edge_spec *spec, const ts_time *t, size_t lo, size_t hi,
@@ -239,18 +239,30 @@ static struct window window_at(const struct edge_spec *spec, const ts_time *t, s
                            .hi = hi};
 }
 
+/* As extrapolation() has it, but for the zero that may limit it. */
+static void prepare_step(const struct range_call *rc, const struct window *w, double *factor,
+                         double *limit)
+{
+    double to_start = to_seconds(rc, w->t[0] - w->start);
+    double to_end = to_seconds(rc, w->end - w->t[w->n - 1]);
+    double sampled = to_seconds(rc, w->t[w->n - 1] - w->t[0]);
+    double distance = sampled / (double)(w->n - 1), threshold = distance * 1.1;
+
+    to_start = to_start >= threshold ? distance / 2 : to_start;
+    to_end = to_end >= threshold ? distance / 2 : to_end;
+    *factor = (sampled + to_start + to_end) / sampled;
+    *limit = *factor - 1 + LIMIT_SLACK;
+}
+
 static void prepare_change(const struct range_call *rc, const struct edge_spec *spec,
                            const ts_time *t, struct edges *e, bool rate)
 {
-    FOR_EACH_BIT(i, e->has, spec->frame->n) {
+    double *factor = e->aux[AUX_FACTOR], *limit = e->aux[AUX_LIMIT];
+
+    FOR_EACH_EDGE(i, e) {
         struct window w = window_at(spec, t, e->lo[i], e->hi[i], i);
-        struct change c = {.t0 = w.t[0], .t1 = w.t[w.n - 1], .n = w.n};
-        double factor = extrapolation(rc, &w, &c, false);
-        double sampled = to_seconds(rc, c.t1 - c.t0), distance = sampled / (double)(w.n - 1);
-        double to_start = to_seconds(rc, c.t0 - w.start);
-        if (to_start >= distance * 1.1) to_start = distance / 2;
-        e->aux[AUX_FACTOR][i] = rate ? factor / rc->seconds : factor;
-        e->aux[AUX_LIMIT][i] = to_start / sampled * LIMIT_SLACK;
+        prepare_step(rc, &w, &factor[i], &limit[i]);
+        if (rate) factor[i] /= rc->seconds;
     }
 }
 
@@ -469,7 +481,8 @@ static bool idelta_kernel(struct range_call *rc, const struct window *w, struct 
 static void prepare_instant(const void *ctx, const struct edge_spec *spec, const ts_time *t,
                             struct edges *e)
 {
-    FOR_EACH_BIT(i, e->has, spec->frame->n) {
+    (void)spec;
+    FOR_EACH_EDGE(i, e) {
         e->aux[0][i] = to_seconds(ctx, t[e->hi[i] - 1] - t[e->hi[i] - 2]);
     }
 }
@@ -479,11 +492,9 @@ static bool irate_columns(struct range_call *rc, const struct range_columns *col
     const struct edges *e = col->edges;
 
     (void)rc;
-    for (size_t k = 0; k < e->n_runs; k++) {
-        for (size_t i = e->runs[k].from; i < e->runs[k].to; i++) {
-            double a = col->v[e->hi[i] - 2], b = col->v[e->hi[i] - 1];
-            col->out[i] = (b < a ? b : b - a) / e->aux[0][i];
-        }
+    FOR_EACH_EDGE(i, e) {
+        double a = col->v[e->hi[i] - 2], b = col->v[e->hi[i] - 1];
+        col->out[i] = (b < a ? b : b - a) / e->aux[0][i];
     }
     return true;
 }
@@ -493,10 +504,8 @@ static bool idelta_columns(struct range_call *rc, const struct range_columns *co
     const struct edges *e = col->edges;
 
     (void)rc;
-    for (size_t k = 0; k < e->n_runs; k++) {
-        for (size_t i = e->runs[k].from; i < e->runs[k].to; i++) {
-            col->out[i] = col->v[e->hi[i] - 1] - col->v[e->hi[i] - 2];
-        }
+    FOR_EACH_EDGE(i, e) {
+        col->out[i] = col->v[e->hi[i] - 1] - col->v[e->hi[i] - 2];
     }
     return true;
 }
@@ -571,10 +580,8 @@ static bool count_columns(struct range_call *rc, const struct range_columns *col
     double *counts = rc->scratch;
 
     count_up(counts, col->v, col->n, differ);
-    for (size_t k = 0; k < e->n_runs; k++) {
-        for (size_t i = e->runs[k].from; i < e->runs[k].to; i++) {
-            col->out[i] = counts[e->hi[i] - 1] - counts[e->lo[i]];
-        }
+    FOR_EACH_EDGE(i, e) {
+        col->out[i] = counts[e->hi[i] - 1] - counts[e->lo[i]];
     }
     return true;
 }

@@ -19,43 +19,39 @@
 
 #include "promql/lanes_priv.h"
 
-#define FOR_EACH_STEP(i, e)                                                                    \
-    for (size_t run_ = 0; run_ < (e)->n_runs; run_++)                                          \
-        for (size_t i = (e)->runs[run_].from; i < (e)->runs[run_].to; i++)
-
 /* ---- edges alone ------------------------------------------------------------------ */
 
 bool samples_columns(struct range_call *rc, const struct range_columns *col)
 {
     (void)rc;
-    FOR_EACH_STEP(i, col->edges) col->out[i] = (double)(col->edges->hi[i] - col->edges->lo[i]);
+    FOR_EACH_EDGE(i, col->edges) col->out[i] = (double)(col->edges->hi[i] - col->edges->lo[i]);
     return true;
 }
 
 bool present_columns(struct range_call *rc, const struct range_columns *col)
 {
     (void)rc;
-    FOR_EACH_STEP(i, col->edges) col->out[i] = 1;
+    FOR_EACH_EDGE(i, col->edges) col->out[i] = 1;
     return true;
 }
 
 bool last_columns(struct range_call *rc, const struct range_columns *col)
 {
     (void)rc;
-    FOR_EACH_STEP(i, col->edges) col->out[i] = col->v[col->edges->hi[i] - 1];
+    FOR_EACH_EDGE(i, col->edges) col->out[i] = col->v[col->edges->hi[i] - 1];
     return true;
 }
 
 bool first_columns(struct range_call *rc, const struct range_columns *col)
 {
     (void)rc;
-    FOR_EACH_STEP(i, col->edges) col->out[i] = col->v[col->edges->lo[i]];
+    FOR_EACH_EDGE(i, col->edges) col->out[i] = col->v[col->edges->lo[i]];
     return true;
 }
 
 bool ts_of_last_columns(struct range_call *rc, const struct range_columns *col)
 {
-    FOR_EACH_STEP(i, col->edges) {
+    FOR_EACH_EDGE(i, col->edges) {
         col->out[i] = plan_seconds(rc->ev->plan, col->t[col->edges->hi[i] - 1]);
     }
     return true;
@@ -63,7 +59,7 @@ bool ts_of_last_columns(struct range_call *rc, const struct range_columns *col)
 
 bool ts_of_first_columns(struct range_call *rc, const struct range_columns *col)
 {
-    FOR_EACH_STEP(i, col->edges) {
+    FOR_EACH_EDGE(i, col->edges) {
         col->out[i] = plan_seconds(rc->ev->plan, col->t[col->edges->lo[i]]);
     }
     return true;
@@ -237,7 +233,7 @@ bool sum_columns(struct range_call *rc, const struct range_columns *col)
         by_lanes(col, sum_of_four, sum_of);
         return true;
     }
-    FOR_EACH_STEP(i, e) col->out[i] = sums[e->hi[i]] - sums[e->lo[i]];
+    FOR_EACH_EDGE(i, e) col->out[i] = sums[e->hi[i]] - sums[e->lo[i]];
     return true;
 }
 
@@ -250,7 +246,7 @@ bool avg_columns(struct range_call *rc, const struct range_columns *col)
         by_lanes(col, mean_of_four, mean_of);
         return true;
     }
-    FOR_EACH_STEP(i, e) {
+    FOR_EACH_EDGE(i, e) {
         double n = (double)(e->hi[i] - e->lo[i]);
         col->out[i] = (sums[e->hi[i]] - sums[e->lo[i]]) / n + 0 / n; /* no compensation */
     }
@@ -306,7 +302,7 @@ bool stdvar_columns(struct range_call *rc, const struct range_columns *col)
 bool stddev_columns(struct range_call *rc, const struct range_columns *col)
 {
     (void)stdvar_columns(rc, col);
-    FOR_EACH_STEP(i, col->edges) col->out[i] = sqrt(col->out[i]);
+    FOR_EACH_EDGE(i, col->edges) col->out[i] = sqrt(col->out[i]);
     return true;
 }
 
@@ -357,7 +353,7 @@ static bool can_sort(const struct range_columns *col)
     const struct edges *e = col->edges;
 
     if (col->may_be_nan || has_negative_zero(col->v, col->n)) return false;
-    FOR_EACH_STEP(i, e) {
+    FOR_EACH_EDGE(i, e) {
         double q = col->args[0][i];
         if (!(q >= 0 && q <= 1) || e->hi[i] - e->lo[i] > SORTED_MAX) return false;
     }
@@ -371,7 +367,7 @@ bool quantile_columns(struct range_call *rc, const struct range_columns *col)
     uint32_t lo = 0, hi = 0;
 
     if (!can_sort(col)) return false;
-    FOR_EACH_STEP(i, e) {
+    FOR_EACH_EDGE(i, e) {
         if (e->lo[i] >= hi) lo = hi = e->lo[i];
         for (; lo < e->lo[i]; lo++) sorted_take(sorted, hi - lo, col->v[lo]);
         for (; hi < e->hi[i]; hi++) sorted_put(sorted, hi - lo, col->v[hi]);

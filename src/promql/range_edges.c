@@ -66,20 +66,34 @@ static status make_slot(struct eval *ev, const struct edge_spec *spec, struct ed
     return ST_OK;
 }
 
+/* The first of n times from `at` on that is after `when`. Windows mostly move by a time or
+ * two, and by which of these is chance where samples and steps nearly coincide: so these
+ * are not branches. */
+static inline uint32_t move_on(const ts_time *t, uint32_t n, uint32_t at, ts_time when)
+{
+    for (int i = 0; i < 2; i++) {
+        uint32_t safe = at < n ? at : n - 1;
+        at += (at < n) & (t[safe] <= when);
+    }
+    while (at < n && t[at] <= when) at++;
+    return at;
+}
+
 static void find_edges(const struct edge_spec *spec, const ts_time *t, size_t n, struct edges *e)
 {
     uint32_t lo = 0, hi = 0, end = (uint32_t)n;
 
+    DASSERT(n > 0);
     e->n_seen = 0;
     memset(e->has, 0, bitmap_words(spec->frame->n) * sizeof(*e->has));
     for (size_t i = 0; i < spec->frame->n; i++) {
         ts_time last = spec->ends[i], first = sat_sub(last, spec->range);
-        while (hi < end && t[hi] <= last) hi++;
-        while (lo < hi && t[lo] <= first) lo++;
+        hi = move_on(t, end, hi, last);
+        lo = move_on(t, end, lo, first); /* never beyond hi: first is not after last */
         e->lo[i] = lo;
         e->hi[i] = hi;
         e->n_seen += hi - lo;
-        if (hi - lo >= spec->n_min) bit_set(e->has, i);
+        e->has[i / 64] |= (uint64_t)(hi - lo >= spec->n_min) << (i % 64);
     }
 }
 
@@ -93,10 +107,18 @@ static void add_run(struct edges *e, size_t from, size_t to, bool unit)
     e->runs[e->n_runs++] = (struct edge_run){(uint32_t)from, (uint32_t)to, unit};
 }
 
-/* Cuts [from, to) where neighbours begin and end. */
+/* Cuts [from, to) where neighbours begin and end; not where chance makes them. */
 static void cut_run(struct edges *e, size_t from, size_t to)
 {
-    size_t done = from;
+    size_t done = from, n_moves = 0;
+
+    for (size_t i = from + 1; i < to; i++) {
+        n_moves += (e->lo[i] - e->lo[i - 1] == 1) & (e->hi[i] - e->hi[i - 1] == 1);
+    }
+    if (n_moves < (to - from) / 4 * 3) {
+        add_run(e, from, to, false);
+        return;
+    }
 
     for (size_t i = from, end; i < to; i = end) {
         end = i + 1;
@@ -117,6 +139,7 @@ static void find_runs(struct edges *e, size_t n)
     e->ragged = false;
     for (size_t i = bit_next(e->has, n, 0), end; i < n; i = bit_next(e->has, n, end)) {
         end = i + 1;
+        while (end < n && e->has[end / 64] == UINT64_MAX) end = (end / 64 + 1) * 64;
         while (end < n && bit_get(e->has, end)) end++;
         cut_run(e, i, end);
     }
@@ -141,7 +164,9 @@ status edges_get(struct eval *ev, struct edge_cache *cache, const struct sample_
     struct edges *e = *slot;
     find_edges(&cache->spec, span->ts, span->n, e);
     find_runs(e, cache->spec.frame->n);
-    if (cache->spec.prepare) cache->spec.prepare(cache->spec.ctx, &cache->spec, span->ts, e);
+    if (cache->spec.prepare && !e->ragged) {
+        cache->spec.prepare(cache->spec.ctx, &cache->spec, span->ts, e);
+    }
     e->times = span->times;
     *out = e;
     return ST_OK;

@@ -12,7 +12,7 @@
  * of some runs, fetching included; a sample counts once, however many windows it is in:
  * BENCH promql.<shape>.<where>.<expression>.ns_per_sample=...
  *
- * usage: bench_promql [series [shape [expression [runs]]]]
+ * usage: bench_promql [series [shape [expression [runs [where]]]]]
  * (default 1000, all, the table below, 9; an expression is a name of the table or PromQL) */
 #include <stdio.h>
 #include <stdlib.h>
@@ -93,6 +93,7 @@ static void put(struct bench *b, const union value *val, enum shape shape, size_
         ASSERT(batch->n_refused == 0);
         batch_free(batch);
         clock_sim_advance_ms(&b->rig.clock, STEP_MS);
+        db_rig_settle(&b->rig);
     }
 }
 
@@ -190,7 +191,8 @@ static void run_where(struct bench *b, const union value *val, enum shape shape,
     db_rig_release(&b->rig);
 }
 
-static void run_shape(size_t n_series, size_t n_runs, enum shape shape, const char *only)
+static void run_shape(size_t n_series, size_t n_runs, enum shape shape, const char *only,
+                      const char *where)
 {
     struct bench b = {.n_series = n_series, .n_runs = n_runs};
 
@@ -202,8 +204,8 @@ static void run_shape(size_t n_series, size_t n_runs, enum shape shape, const ch
         snprintf(b.names[i], NAME_LEN, "x_total{instance=\"host-%zu:9100\",path=\"/p%zu\"}",
                  i / PER_TARGET, i % PER_TARGET);
     }
-    run_where(&b, val, shape, 0, only);
-    run_where(&b, val, shape, FLUSHES, only);
+    if (!where || strcmp(where, "memory") == 0) run_where(&b, val, shape, 0, only);
+    if (!where || strcmp(where, "segments") == 0) run_where(&b, val, shape, FLUSHES, only);
     free(val);
     free(b.names);
 }
@@ -212,10 +214,11 @@ int main(int argc, char **argv)
 {
     size_t n_series = argc > 1 ? strtoul(argv[1], NULL, 10) : 1000;
     const char *shape = argc > 2 ? argv[2] : NULL, *only = argc > 3 ? argv[3] : NULL;
+    const char *where = argc > 5 ? argv[5] : NULL;
     size_t n_runs = argc > 4 ? strtoul(argv[4], NULL, 10) : RUNS;
     for (int i = 0; i < N_SHAPES; i++) {
         if (shape && strcmp(shape, "all") != 0 && strcmp(shape, shape_names[i]) != 0) continue;
-        run_shape(n_series, n_runs, (enum shape)i, only);
+        run_shape(n_series, n_runs, (enum shape)i, only, where);
     }
     return 0;
 }
