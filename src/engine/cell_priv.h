@@ -195,9 +195,6 @@ CHECKED status cell_relabel(struct cell *cell, uint32_t *to, uint32_t from, stru
  * for encode jobs and readers: flushes, deferred writes, a snapshot's list of names. */
 bool cell_may_rename(const struct cell *cell);
 
-/* A companion for the series `parent`, which has none. ST_NO_MEMORY, ST_LIMIT. */
-CHECKED status cell_add_starts(struct cell *cell, uint32_t *ordinal, uint32_t parent);
-
 /* The same for recovery: a series with an id, its labels as pairs. */
 struct pair_list;
 CHECKED status cell_add_pairs(struct cell *cell, uint32_t *ordinal, const struct series_new *make,

@@ -5,6 +5,10 @@
 
 #include "engine/cell_priv.h"
 
+/* A companion for the series `parent`, which has none; no limit of cardinality counts it
+ * (cell.c). ST_NO_MEMORY, ST_LIMIT. */
+CHECKED status cell_add_starts(struct cell *cell, uint32_t *ordinal, uint32_t parent);
+
 /* The end of recovery: whoever has a companion gets to know it. */
 void starts_link(struct cell *cell);
 

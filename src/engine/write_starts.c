@@ -13,6 +13,7 @@
  * A start is never the reason to refuse a sample. Without memory for a companion, and of a
  * series with a key, it is dropped and counted.
  */
+#include "engine/starts.h"
 #include "engine/write_priv.h"
 
 /* Of a definition in the log. */

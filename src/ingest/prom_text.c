@@ -11,7 +11,8 @@
  * same entry of the batch.
  *
  * TYPE, HELP and UNIT of one family come on lines of their own; they are gathered until
- * another family begins and handed on after the last line.
+ * another family begins and handed on after the last line. So are `_created` lines of
+ * OpenMetrics (prom_created_priv.h), which become start timestamps of their family's rows.
  */
 #include "ingest/prom_text.h"
 
@@ -24,6 +25,7 @@
 #include "base/vec.h"
 #include "ingest/exemplar_row.h"
 #include "ingest/format_priv.h"
+#include "ingest/prom_created_priv.h"
 
 enum { MS_PER_S = 1000 };
 
@@ -38,6 +40,7 @@ struct text {
     int64_t last_entry;         /* its entry, or -1 */
     VEC(struct label) labels;   /* scratch */
     VEC(struct metric_meta) metas;
+    struct created created;     /* OpenMetrics: of the family at hand */
     struct err why;             /* what model says about the labels of the line */
     status failed;              /* of the whole request */
 };
@@ -403,6 +406,56 @@ static bool add_exemplar(struct text *t, struct cursor *c, ts_time sample_ts)
     return true;
 }
 
+/* ---- start timestamps ----------------------------------------------------- */
+
+/* The labels of a series' text, as read_labels(); of one that may have been read before. */
+static bool labels_of(struct text *t, struct slice series)
+{
+    struct cursor c = {series.ptr, series.ptr + series.len, NULL};
+    return read_labels(t, &c);
+}
+
+/* Whether this line says since when samples count, rather than being one. */
+static bool is_created(struct text *t, struct slice series)
+{
+    struct cursor c = {series.ptr, series.ptr + series.len, NULL};
+    struct slice name = take_name(&c);
+    if (!t->created.counts) return false;
+    if (name.len) return created_is(&t->created, name);
+    if (!labels_of(t, series)) return false;
+    (void)created_key(t->labels.ptr, t->labels.len, &name);
+    return created_is(&t->created, name);
+}
+
+/* As Prometheus takes it: to the millisecond, whatever digits follow. One that is no time, or
+ * that the precision cannot hold, says nothing. */
+static bool add_created(struct text *t, struct cursor *c, struct slice series, double seconds)
+{
+    struct slice name;
+    struct created_start at = {.start = START_NONE};
+    if (!labels_of(t, series)) return bad(c, "bad labels");
+    at.key = created_key(t->labels.ptr, t->labels.len, &name);
+    if (!(fabs(seconds) < 9e12) ||
+        !time_from_ms(&at.start, (int64_t)(seconds * MS_PER_S), t->env->precision))
+        return true;
+    return vec_push(&t->created.starts, at) || refuse(t, c);
+}
+
+/* The samples of the family get the starts that came with it. */
+static void end_family(struct text *t)
+{
+    struct created *created = &t->created;
+    created_sort(created);
+    for (size_t i = 0; i < created->rows.len && created->starts.len && t->failed == ST_OK; i++) {
+        const struct created_row *at = &created->rows.ptr[i];
+        if (!labels_of(t, at->series)) continue;
+        ts_time start = created_find(created, t->labels.ptr, t->labels.len);
+        if (!batch_start_at(t->batch, at->row, start)) t->failed = ST_NO_MEMORY;
+    }
+    vec_clear(&created->rows);
+    vec_clear(&created->starts);
+}
+
 static bool read_sample(struct text *t, struct cursor *c)
 {
     struct slice series;
@@ -415,6 +468,7 @@ static bool read_sample(struct text *t, struct cursor *c)
     struct slice word = take_word(c);
     if (word.len == 0) return bad(c, "no value");
     if (!parse_f64(&value, word)) return bad(c, "bad value");
+    if (is_created(t, series)) return add_created(t, c, series, value);
     skip_blanks(c);
     if (c->at < c->end && *c->at != '#' && !read_time(&ts, &st, t, c)) return false;
     skip_blanks(c);
@@ -422,6 +476,8 @@ static bool read_sample(struct text *t, struct cursor *c)
     if (c->at < c->end && !exemplar) return bad(c, "more text behind the sample");
     if (isnan(value)) value = bits_f64(VALUE_NAN_BITS);
     if (!add_row(t, c, series, value, ts, st)) return false;
+    struct created_row row = {series, (uint32_t)t->batch->n_rows - 1};
+    if (t->created.counts && !vec_push(&t->created.rows, row)) return refuse(t, c);
     return !exemplar || add_exemplar(t, c, ts);
 }
 
@@ -487,7 +543,12 @@ static bool read_comment(struct text *t, struct cursor *c)
     word = take_word(c);
     skip_blanks(c);
     if (c->at < c->end) return bad(c, "more text behind the metadata");
-    if (type) return metric_type_parse(&meta->type, word) ? true : bad(c, "unknown metric type");
+    if (type) {
+        if (!metric_type_parse(&meta->type, word)) return bad(c, "unknown metric type");
+        end_family(t);
+        if (t->seconds) created_begin(&t->created, family, meta->type);
+        return true;
+    }
     if (word.len > t->env->limits->label_name_len_max || !utf8_valid(word))
         return bad(c, "bad unit");
     meta->unit = word;
@@ -518,6 +579,7 @@ static status decode(struct text *t, struct slice body)
         read_line(t, line);
         body = slice_skip(body, line.len + (end ? 1 : 0));
     }
+    end_family(t);
     if (t->failed == ST_NO_MEMORY) (void)err_set(t->err, ST_NO_MEMORY, "out of memory");
     if (t->failed == ST_OK) {
         t->report->n_series = t->batch->n_series;
@@ -527,6 +589,7 @@ static status decode(struct text *t, struct slice body)
     }
     vec_release(&t->labels);
     vec_release(&t->metas);
+    created_release(&t->created);
     return t->failed;
 }
 

@@ -5,6 +5,9 @@
  *     name{label="value",...} value [time] [# exemplar]        a row
  *     {"name","label"="value"} value                           quoted UTF-8 names
  *
+ * In OpenMetrics `_created` of a counter, histogram or summary is no sample, but the start
+ * timestamp of the samples with its labels; without a TYPE it is a sample like others.
+ *
  * Blanks and tabs may stand between tokens, a comma may trail, "\r\n" ends lines too,
  * other comments are skipped. A sample without a time gets env->now.
  *

@@ -261,11 +261,11 @@ static bool grow_starts(struct batch *batch)
     return true;
 }
 
-bool batch_start_row(struct batch *batch, ts_time start)
+bool batch_start_at(struct batch *batch, size_t row, ts_time start)
 {
     if (start == START_NONE) return true;
     if (batch->n_starts == batch->cap_starts && !grow_starts(batch)) return false;
-    batch->starts[batch->n_starts++] = (struct batch_start){(uint32_t)batch->n_rows - 1, start};
+    batch->starts[batch->n_starts++] = (struct batch_start){(uint32_t)row, start};
     return true;
 }
 

@@ -185,9 +185,15 @@ CHECKED bool batch_add_known(struct batch *batch, uint32_t ordinal, uint32_t gen
 CHECKED bool batch_add_exemplar(struct batch *batch, size_t series, const struct exemplar *ex);
 CHECKED bool batch_add_meta(struct batch *batch, const struct metric_meta *meta);
 
-/* The row that was added last counts since `start`; START_NONE says nothing. False when
- * refused. */
-CHECKED bool batch_start_row(struct batch *batch, ts_time start);
+/* The row counts since `start`; START_NONE says nothing. Rows ascend from call to call. False
+ * when refused. */
+CHECKED bool batch_start_at(struct batch *batch, size_t row, ts_time start);
+
+/* The same of the row that was added last. */
+static inline bool batch_start_row(struct batch *batch, ts_time start)
+{
+    return start == START_NONE || batch_start_at(batch, batch->n_rows - 1, start);
+}
 
 /* Rows from n_rows on, and series from n_series on, were never added. */
 void batch_take_back(struct batch *batch, size_t n_series, size_t n_rows);

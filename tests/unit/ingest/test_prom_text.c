@@ -42,6 +42,60 @@ static const struct good {
     {"m 1 -5\n", "m 1@-1700000000005!ST_TOO_OLD;"},
 };
 
+/* OpenMetrics: `_created` of families that count. */
+static const struct good createds[] = {
+    {"# TYPE r counter\nr_total{p=\"a\"} 17\nr_created{p=\"a\"} 1699999999.5\n# EOF\n",
+     "r_total{p=\"a\"} 17@0^-500;"},
+    {"# TYPE r counter\nr_created{p=\"b\",q=\"c\"} 1.7e9\nr_total{q=\"c\",p=\"b\"} 1\n"
+     "r_total{p=\"b\"} 2\n", /* before it, in another order; not those with other labels */
+     "r_total{p=\"b\",q=\"c\"} 1@0^0;r_total{p=\"b\"} 2@0;"},
+    {"# TYPE h histogram\nh_bucket{a=\"1\",le=\"1\"} 1\nh_bucket{a=\"1\",le=\"+Inf\"} 2\n"
+     "h_count{a=\"1\"} 2\nh_sum{a=\"1\"} 3\nh_created{a=\"1\"} 1699999999\n"
+     "h_count{a=\"2\"} 5\nh_created{a=\"2\"} 1699999998\n",
+     "h_bucket{a=\"1\",le=\"1\"} 1@0^-1000;h_bucket{a=\"1\",le=\"+Inf\"} 2@0^-1000;"
+     "h_count{a=\"1\"} 2@0^-1000;h_sum{a=\"1\"} 3@0^-1000;h_count{a=\"2\"} 5@0^-2000;"},
+    {"# TYPE s summary\ns{quantile=\"0.5\"} 1\ns_sum 2\ns_created 1699999999.1239\n",
+     "s{quantile=\"0.5\"} 1@0^-877;s_sum 2@0^-877;"},
+    {"# TYPE r counter\nr_total 1 1700000000.001\nr_total 2 1700000000.002\nr_created 1700000000\n",
+     "r_total 1@1^0 2@2^0;"},
+    {"# TYPE r counter\nr_total 1\nr_created NaN\nr_created 1e300\nr_created 0\n",
+     "r_total 1@0;"},
+    {"# TYPE r counter\n{\"r_total\",a=\"1\"} 1\n{a=\"1\",\"r_created\"} 1699999999\n",
+     "r_total{a=\"1\"} 1@0^-1000;"},
+    /* Of one family it says nothing about another, nor where nothing counts. */
+    {"# TYPE r counter\nr_total 1\n# TYPE q counter\nq_total 2\nq_created 1699999999\nx 3\n",
+     "r_total 1@0;q_total 2@0^-1000;x 3@0;"},
+    {"# TYPE g gauge\ng 1\ng_created 5\n", "g 1@0;g_created 5@0;"},
+    {"r_total 1\nr_created 5\n", "r_total 1@0;r_created 5@0;"},
+    {"# TYPE r counter\nr_total 1\nq_created 5\n", "r_total 1@0;q_created 5@0;"},
+    {"# TYPE r counter\nr_created 5\n", ""},
+};
+
+START_TEST(test_created_lines_are_start_timestamps)
+{
+    const struct good *c = &createds[_i];
+    struct rig rig;
+    struct strbuf text;
+    rig_init(&rig);
+    strbuf_init(&text, 0);
+    for (int again = 0; again < 2; again++) { /* also of series that are known */
+        ck_assert_int_eq(rig_decode(&rig, openmetrics_decode, slice_str(c->body)), ST_OK);
+        ck_assert_uint_eq(rig.report.n_bad_lines, 0);
+        if (again) ck_assert_uint_eq(rig.n_asked > 0, rig.batch->n_series > 0);
+        else ck_assert_str_eq(rig_text(&rig, &text), c->want);
+        size_t n = 0;
+        for (const char *at = c->want; (at = strchr(at, '^')); at++) n++;
+        ck_assert_uint_eq(rig.batch->n_starts, n);
+        rig_learn(&rig);
+    }
+    /* In the older format there is no such thing. */
+    ck_assert_int_eq(rig_decode(&rig, prom_text_decode, slice_str(c->body)), ST_OK);
+    ck_assert_uint_eq(rig.batch->n_starts, 0);
+    strbuf_release(&text);
+    rig_release(&rig);
+}
+END_TEST
+
 /* Exemplars: want2 as rig_exemplars() has them; the rows stay whatever they are. */
 static const struct exemplars {
     const char *body, *want;
@@ -318,6 +372,7 @@ Suite *suite_prom_text(void)
     Suite *suite = suite_create("prom_text");
     TCase *tc = tcase_create("prom_text");
     tcase_set_timeout(tc, 30);
+    tcase_add_loop_test(tc, test_created_lines_are_start_timestamps, 0, ARRAY_LEN(createds));
     tcase_add_loop_test(tc, test_exemplars_of_text, 0, ARRAY_LEN(exemplars));
     tcase_add_test(tc, test_exemplars_of_plain_text_and_their_limit);
     tcase_add_loop_test(tc, test_good_bodies, 0, ARRAY_LEN(goods));
