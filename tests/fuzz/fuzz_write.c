@@ -60,6 +60,13 @@ static void check_batch(const struct batch *b, const struct decode_report *repor
         if (s->type == VALUE_HISTOGRAM)
             ASSERT(histogram_check(b->val[i].hist, NULL) == ST_OK);
     }
+    ASSERT(b->n_exemplars + report->n_exemplars_refused == report->n_exemplars);
+    for (size_t i = 0; i < b->n_exemplars; i++) {
+        const struct batch_exemplar *e = &b->exemplars[i];
+        ASSERT(e->series < b->n_series && b->series[e->series].st == ST_OK);
+        ASSERT(exemplar_packed_valid(e->ex.labels));
+        ASSERT(e->ex.ts >= NOW - 3600000 && e->ex.ts <= NOW + 60000);
+    }
     ASSERT(n_refused == report->n_refused);
     ASSERT(n_refused == 0 || report->first.st != ST_OK);
 }
@@ -81,6 +88,15 @@ static void learn(struct known *known, const struct batch *batch)
         const struct batch_series *s = &batch->series[i];
         struct hash128 raw = batch_name_of(s)->raw_hash;
         if (s->st == ST_OK && (raw.lo | raw.hi)) known->raw[known->n++] = raw;
+    }
+}
+
+static void check_same_exemplars(const struct batch *a, const struct batch *b)
+{
+    ASSERT(a->n_exemplars == b->n_exemplars);
+    for (size_t i = 0; i < a->n_exemplars; i++) {
+        ASSERT(a->exemplars[i].series == b->exemplars[i].series);
+        ASSERT(exemplar_cmp(&a->exemplars[i].ex, &b->exemplars[i].ex) == 0);
     }
 }
 
@@ -146,6 +162,7 @@ int fuzz_write(const uint8_t *src, size_t len)
                              .precision = PRECISION_MS,
                              .window = time_window_at(NOW, 3600000, 60000),
                              .now = NOW,
+                             .exemplars_max = 100,
                              .metadata = look_at_metadata,
                              .known = is_known,
                              .ctx = &known};
@@ -162,6 +179,7 @@ int fuzz_write(const uint8_t *src, size_t len)
         ASSERT(decode(second, body, &env, &report, NULL) == ST_OK);
         check_batch(second, &report);
         check_same(first, second);
+        check_same_exemplars(first, second);
     }
     batch_free(first);
     batch_free(second);

@@ -153,6 +153,26 @@ static void fill_series(struct db_history *h, struct history_op *op, struct batc
     }
 }
 
+/* Beside the rows, and beside the model: an exemplar of each series and news of a family, so
+ * that they are in the log, in files and in every check. They draw no numbers. */
+static void fill_meta(const struct history_op *op, struct batch *batch)
+{
+    static const char labels[] = "\x01\x02id\x01x", *const help[] = {"one", "two", "three"};
+    for (size_t i = 0; i < batch->n_rows; i++) { /* with the last row of each series */
+        if (i + 1 < batch->n_rows && batch->row_series[i + 1] == batch->row_series[i]) continue;
+        struct exemplar ex = {.ts = batch->ts[i],
+                              .value = 1,
+                              .has_ts = true,
+                              .labels = slice_of(labels, sizeof(labels) - 1)};
+        ASSERT(batch_add_exemplar(batch, batch->row_series[i], &ex));
+    }
+    struct metric_meta meta = {.family = SLICE_LIT("history"),
+                               .help = slice_str(help[op->n_rows % 3]),
+                               .unit = SLICE_LIT(""),
+                               .type = METRIC_GAUGE};
+    ASSERT(batch_add_meta(batch, &meta));
+}
+
 static void fill(struct db_history *h, struct history_op *op, struct batch *batch)
 {
     uint32_t n_all = n_series_of(h);
@@ -174,6 +194,7 @@ static void fill(struct db_history *h, struct history_op *op, struct batch *batc
     if (histogram) fill_series(h, op, batch, SERIES_HISTOGRAM + first % 2, n_rows, policy);
     if (keyed) /* unset would refuse duplicates */
         fill_series(h, op, batch, SERIES_KEY + first % 2, n_rows, policy ? policy : DUP_LAST);
+    fill_meta(op, batch);
 }
 
 /* Rows that were refused for another reason than being duplicates are forgotten. */

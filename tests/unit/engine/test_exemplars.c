@@ -4,6 +4,7 @@
 #include "engine/exemplars.h"
 #include <math.h>
 #include "base/rng.h"
+#include "base/thread.h"
 #include "base/vec.h"
 #include "tests/lib/mem_fault.h"
 #include "tests/unit/engine/engine_suites.h"
@@ -282,6 +283,91 @@ START_TEST(test_versions_tell_changes)
 }
 END_TEST
 
+/* --- threads --------------------------------------------------------------------- */
+
+struct party {
+    struct exemplars *store;
+    unsigned role;
+    _Atomic bool *over;
+};
+
+static status see_sound(void *ctx, series_id id, const struct exemplar *e)
+{
+    size_t *n = ctx;
+    ck_assert(id != 0 && exemplar_packed_valid(e->labels));
+    ++*n;
+    return ST_OK;
+}
+
+/* The owner. */
+static void change(const struct party *p)
+{
+    struct rng rng;
+    rng_init(&rng, 1);
+    for (int i = 0; i < 30000; i++) {
+        series_id id = 1 + rng_below(&rng, 60);
+        unsigned what = (unsigned)rng_below(&rng, 50);
+        struct time_range range = {i - 100, i - 50};
+        if (what == 0) exemplars_drop(p->store, id);
+        else if (what == 1) exemplars_delete(p->store, &id, 1, range);
+        else (void)put(p->store, id, i, 1);
+    }
+    atomic_store(p->over, true);
+}
+
+static void read_all(const struct party *p, struct arena *arena)
+{
+    uint64_t *found = NULL;
+    size_t n = 0, n_of = 0;
+    struct exemplar *list = NULL;
+    ck_assert_int_eq(exemplars_series(p->store, arena, &found, &n), ST_OK);
+    for (size_t i = 0; i < n; i++) {
+        ck_assert_int_eq(exemplars_read(p->store, found[i], all, arena, &list, &n_of), ST_OK);
+        for (size_t k = 1; k < n_of; k++) ck_assert(exemplar_cmp(&list[k - 1], &list[k]) < 0);
+        for (size_t k = 0; k < n_of; k++) ck_assert(exemplar_packed_valid(list[k].labels));
+    }
+    arena_reset(arena);
+}
+
+static void walk_all(const struct party *p)
+{
+    struct exemplar_walk walk;
+    size_t n = 0;
+    bool more = true;
+    exemplars_walk_begin(p->store, &walk, exemplars_mark(p->store));
+    while (more)
+        ck_assert_int_eq(exemplars_walk(p->store, &walk, 7, see_sound, &n, &more), ST_OK);
+    exemplars_walk_end(p->store, &walk);
+}
+
+static void run_party(void *ctx)
+{
+    const struct party *p = ctx;
+    struct arena arena;
+    if (p->role == 0) {
+        change(p);
+        return;
+    }
+    arena_init(&arena, NULL, 4096);
+    while (!atomic_load(p->over)) {
+        if (p->role == 1) read_all(p, &arena);
+        else walk_all(p);
+    }
+    arena_release(&arena);
+}
+
+START_TEST(test_readers_and_walks_beside_the_owner)
+{
+    _Atomic bool over = false;
+    struct exemplars *store = make(300, 8, NULL);
+    struct party parties[] = {{store, 0, &over}, {store, 1, &over}, {store, 2, &over},
+                              {store, 2, &over}};
+    threads_together("party", run_party, parties, sizeof(parties[0]), 4);
+    check(store);
+    exemplars_free(store);
+}
+END_TEST
+
 START_TEST(test_lives_without_memory)
 {
     mem_fault_install();
@@ -318,6 +404,7 @@ Suite *suite_exemplars(void)
     tcase_add_test(tc, test_random_history);
     tcase_add_test(tc, test_walks_pass_over_what_goes);
     tcase_add_test(tc, test_versions_tell_changes);
+    tcase_add_test(tc, test_readers_and_walks_beside_the_owner);
     tcase_add_test(tc, test_lives_without_memory);
     suite_add_tcase(suite, tc);
     return suite;
