@@ -109,6 +109,7 @@ struct cell {
     lsn covered;                   /* everything up to here is in segments */
     uint64_t n_choosy;             /* heads with HEAD_CHOOSY */
     uint64_t n_unflushed;          /* samples in memory that no flush has taken */
+    uint64_t n_unflushed_meta;     /* frames of exemplars and metadata, likewise */
     uint64_t saved_births;         /* births that the registry's files cover */
     uint64_t registry_tried;       /* the last number that a file of it was to have */
     /* Series that registry_remove() took away and no registry file knows yet: whoever

@@ -263,7 +263,7 @@ int64_t db_tick(struct db *db)
         int64_t logged = (int64_t)(flush_wal_bytes(cell) - cell->wal_at_flush);
         struct situation situation = {
             .wal_bytes = logged > 0 ? (uint64_t)logged : 0,
-            .n_unflushed = cell->n_unflushed,
+            .n_unflushed = cell->n_unflushed + cell->n_unflushed_meta,
             .since_flush_ms = (now - cell->last_flush) / 1000000,
             .memory_used = cell_memory_used(cell),
             .memory_samples = account_used(&cell->account),

@@ -134,6 +134,7 @@ static void fail_flush(struct flush *f, status st)
     give_back(f);
     if (f->phase >= FLUSH_NAMING) f->db->catalog_busy = false;
     cell->n_unflushed += f->cuts.len; /* at least one sample each: a reason to try again */
+    cell->n_unflushed_meta++;
     cell->stats.n_flush_failures++;
     cell_job_failed(cell, DB_JOB_FLUSH, st, &f->job.err);
     end_flush(f, st);
@@ -527,7 +528,7 @@ bool flush_begin(struct cell *cell, const char *why)
     f->begin_lsn = wal_head(cell->wal);
     f->begin_bytes = flush_wal_bytes(cell);
     f->began = clock_mono(db->ports.clock);
-    cell->n_unflushed = 0;
+    cell->n_unflushed = cell->n_unflushed_meta = 0;
     cell->flush = f;
     return true;
 }

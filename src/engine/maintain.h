@@ -10,7 +10,7 @@
 
 struct situation {
     uint64_t wal_bytes;        /* logged since the last flush began */
-    uint64_t n_unflushed;      /* samples */
+    uint64_t n_unflushed;      /* samples, and frames of exemplars and metadata */
     int64_t since_flush_ms;    /* since the last flush ended or the database was opened */
     uint64_t memory_used;      /* bytes of everything that is charged; 0: unknown */
     uint64_t memory_samples;   /* of these, what a flush gives back */

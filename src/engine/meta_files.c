@@ -173,6 +173,7 @@ status meta_replay(struct db *db, const struct wal_frame *frame)
     /* Both are checked to the end, whatever is taken of them. */
     if (frame->seq <= db->meta_covered[PAYLOAD_EXEMPLARS]) taker.exemplar = NULL;
     if (frame->seq <= db->meta_covered[PAYLOAD_METADATA]) taker.family = NULL;
+    if (taker.exemplar || taker.family) db->cell.n_unflushed_meta++;
     return meta_payload_each(frame->payload, &taker);
 }
 

@@ -77,6 +77,7 @@ void write_meta(struct cell *cell, struct batch *batch, size_t max_bytes)
     for (size_t i = 0; i < batch->n_exemplars; i++)
         take_exemplar(cell, batch, &batch->exemplars[i], &frame);
     for (size_t i = 0; i < batch->n_metas; i++) take_family(cell, &batch->metas[i], &frame);
-    if (frame.len)
-        batch->durable_at = wal_end(cell->wal, WAL_META, WAL_COMMIT, 0, frame.len);
+    if (frame.len == 0) return;
+    batch->durable_at = wal_end(cell->wal, WAL_META, WAL_COMMIT, 0, frame.len);
+    cell->n_unflushed_meta++;
 }

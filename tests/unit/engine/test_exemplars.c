@@ -398,6 +398,7 @@ Suite *suite_exemplars(void)
 {
     Suite *suite = suite_create("exemplars");
     TCase *tc = tcase_create("exemplars");
+    tcase_set_timeout(tc, 60);
     tcase_add_test(tc, test_order_and_duplicates);
     tcase_add_test(tc, test_limits);
     tcase_add_test(tc, test_the_account_is_a_limit);

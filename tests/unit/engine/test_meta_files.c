@@ -183,6 +183,28 @@ START_TEST(test_files_are_written_by_flushes_that_have_news)
 }
 END_TEST
 
+/* Without a sample nothing but they fill the log: they are a reason for a flush. */
+START_TEST(test_a_flush_comes_for_them_alone)
+{
+    struct vfs *vfs = vfs_mem_new();
+    struct db_rig rig;
+    open_on(&rig, vfs);
+    ck_assert(send(&rig, "m", 1, -1, NULL, NULL));
+    ck_assert_int_eq(db_rig_flush(&rig), ST_OK);
+    ck_assert(send(&rig, "m", -1, 10, NULL, NULL));
+    uint64_t n_flushes = rig.db->cell.stats.n_flushes;
+    for (int i = 0; i < 4; i++) {
+        clock_sim_advance_ms(&rig.clock, rig.options.flush_age_ms / 2);
+        db_rig_settle(&rig);
+    }
+    ck_assert_uint_eq(rig.db->cell.stats.n_flushes, n_flushes + 1);
+    ck_assert_uint_ne(covered_of(&rig, PAYLOAD_EXEMPLARS), UINT64_MAX);
+    check(&rig);
+    close_rig(&rig);
+    vfs_free(vfs);
+}
+END_TEST
+
 static void del(struct db_rig *rig, const char *series, ts_time from, ts_time to)
 {
     lsn at;
@@ -522,6 +544,7 @@ Suite *suite_meta_files(void)
     tcase_set_timeout(tc, 120);
     tcase_add_test(tc, test_what_was_answered_survives_a_kill);
     tcase_add_test(tc, test_files_are_written_by_flushes_that_have_news);
+    tcase_add_test(tc, test_a_flush_comes_for_them_alone);
     tcase_add_loop_test(tc, test_deletes_take_exemplars_along, 0, 3);
     tcase_add_test(tc, test_a_series_that_dies_takes_its_exemplars);
     tcase_add_test(tc, test_exemplars_of_no_series_and_of_histograms);

@@ -146,6 +146,7 @@ Suite *suite_meta_payload(void)
 {
     Suite *suite = suite_create("meta_payload");
     TCase *tc = tcase_create("meta_payload");
+    tcase_set_timeout(tc, 60);
     tcase_add_test(tc, test_records_come_back);
     tcase_add_test(tc, test_hostile_records);
     tcase_add_loop_test(tc, test_records_that_make_no_sense, 0, sizeof(bads) / sizeof(bads[0]));

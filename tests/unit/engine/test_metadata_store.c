@@ -261,6 +261,7 @@ Suite *suite_metadata_store(void)
 {
     Suite *suite = suite_create("metadata_store");
     TCase *tcase = tcase_create("store");
+    tcase_set_timeout(tcase, 60);
 
     tcase_add_test(tcase, test_metadata_store_newest_word_in_order);
     tcase_add_test(tcase, test_metadata_store_is_bounded);
