@@ -438,6 +438,60 @@ static status check_listener(struct call *call)
                       call->cmd->name);
 }
 
+/* CLIENT PAUSE holds back what writes, or all but what lives with the connection and ends
+ * the pause. EXEC counts as a write, as PUBLISH does. */
+static bool must_pause(const struct call *call)
+{
+    const struct command *cmd = call->cmd;
+    bool writes = (cmd->flags & CMD_WRITE) || strcmp(cmd->name, "exec") == 0 ||
+                  strcmp(cmd->name, "publish") == 0;
+
+    if (call->in_exec || strncmp(cmd->name, "client|", 7) == 0) return false;
+    return txn_is_paused(call->app->txns, writes);
+}
+
+static status park(struct call *call)
+{
+    TRY(call_later_alone(call));
+    txn_call_waits(call);
+    txn_park(call);
+    return ST_OK;
+}
+
+static void quote_word(struct strbuf *out, struct slice word)
+{
+    static const char marks[] = "\n\r\t\a\b", names[] = "nrtab";
+
+    strbuf_str(out, " \"");
+    for (size_t i = 0; i < word.len; i++) {
+        unsigned char c = (unsigned char)word.ptr[i];
+        const char *mark = c ? strchr(marks, c) : NULL;
+        if (c == '"' || c == '\\') strbuf_printf(out, "\\%c", c);
+        else if (mark) strbuf_printf(out, "\\%c", names[mark - marks]);
+        else if (c < ' ' || c > '~') strbuf_printf(out, "\\x%02x", c);
+        else strbuf_char(out, (char)c);
+    }
+    strbuf_char(out, '"');
+}
+
+/* MONITOR's line. Passwords and what administrators do are not shown, as in Redis. */
+static void show_to_monitors(struct call *call)
+{
+    enum { LINE_MAX_BYTES = 1 << 20 };
+    int64_t us = call->app->clock->wall_ns(call->app->clock) / 1000;
+    struct conn_info info;
+    struct strbuf line;
+
+    if (call->cmd->flags & (CMD_ADMIN | CMD_NO_AUTH)) return;
+    conn_info(call->conn, &info);
+    strbuf_init(&line, LINE_MAX_BYTES);
+    strbuf_printf(&line, "%lld.%06lld [0 %s]", (long long)(us / 1000000),
+                  (long long)(us % 1000000), info.addr);
+    for (size_t i = 0; i < call->argc && !line.failed; i++) quote_word(&line, call->argv[i]);
+    if (!line.failed) pubsub_tell_monitors(call->app, strbuf_view(&line));
+    strbuf_release(&line);
+}
+
 static status run(struct call *call)
 {
     status st = find(call);
@@ -448,9 +502,11 @@ static status run(struct call *call)
         (st != ST_OK || !(call->cmd->flags & CMD_TXN)))
         return queue(call, st);
     if (st != ST_OK) return st;
+    if (must_pause(call)) return park(call);
     if (!(call->cmd->flags & CMD_LISTENER)) TRY(check_listener(call));
     if ((call->cmd->flags & CMD_WRITE) && call->session->n_reads) return wait_for_reads(call);
     conn_set_command(call->conn, call->cmd->name);
+    if (pubsub_has_monitors(call->app->pubsub)) show_to_monitors(call);
     TRY(parse(call));
     return call->cmd->handle(call, call->args);
 }
@@ -483,14 +539,10 @@ void call_request(struct conn *conn, struct reply_slot *slot, const struct slice
         execute(call);
         return;
     }
-    status st = call_later_alone(call);
-    if (st != ST_OK) {
-        put_error(call, st);
-        end(call, 0);
-        return;
-    }
-    txn_call_waits(call);
-    txn_park(call);
+    status st = park(call);
+    if (st == ST_OK) return;
+    put_error(call, st);
+    end(call, 0);
 }
 
 void call_unpark(struct call *call)

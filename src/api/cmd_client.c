@@ -10,6 +10,7 @@
 #include "api/cmd_handlers.h"
 #include "api/multi.h"
 #include "api/pubsub.h"
+#include "api/txn.h"
 #include "base/panic.h"
 
 /* ---- One's own ---------------------------------------------------------------------- */
@@ -116,6 +117,7 @@ static void put_flags(char flags[8], const struct session *session)
     size_t n = 0;
 
     if (pubsub_is_on(session)) flags[n++] = 'P';
+    if (pubsub_count(session, PUBSUB_MONITOR)) flags[n++] = 'O';
     if (session->multi && session->multi->open) flags[n++] = 'x';
     if (session->no_evict) flags[n++] = 'e';
     if (session->no_touch) flags[n++] = 'T';
@@ -142,7 +144,7 @@ void session_print(struct strbuf *out, const struct conn *conn)
                   "redir=-1 resp=%d lib-name=%s lib-ver=%s\n",
                   (unsigned long long)info.id, info.addr, info.laddr, info.fd, info.name,
                   (long long)info.age_s, (long long)info.idle_s, flags,
-                  pubsub_count(session, false), pubsub_count(session, true),
+                  pubsub_count(session, PUBSUB_CHANNEL), pubsub_count(session, PUBSUB_PATTERN),
                   multi && multi->open ? (long long)multi->queue.len : -1,
                   multi ? multi->watches.len : 0, info.input_len,
                   info.input_cap - info.input_len, info.n_waiting, info.output_len,
@@ -443,5 +445,64 @@ status cmd_client_kill(struct call *call, const void *args)
     walk->visit = kill_one;
     walk->done = kill_done;
     go_on(walk);
+    return ST_OK;
+}
+
+/* ---- PAUSE ------------------------------------------------------- */
+
+status cmd_client_pause(struct call *call, const void *args)
+{
+    bool all = true;
+    int64_t ms;
+    mono_ns until;
+
+    (void)args;
+    if (call->argc > 4) return call_error(call, "syntax error");
+    if (call->argc == 4) {
+        all = slice_is_nocase(call->argv[3], "ALL");
+        if (!all && !slice_is_nocase(call->argv[3], "WRITE"))
+            return call_error(call, "CLIENT PAUSE mode must be WRITE or ALL");
+    }
+    if (!arg_int(&ms, call->argv[2]))
+        return call_error(call, "timeout is not an integer or out of range");
+    if (ms < 0) return call_error(call, "timeout is negative");
+    if (__builtin_mul_overflow(ms, 1000000, &until) ||
+        __builtin_add_overflow(until, clock_mono(call->app->clock), &until))
+        return call_error(call, "timeout is out of range");
+    txn_pause(call->app->txns, until, all);
+    reply_ok(&call->reply);
+    return ST_OK;
+}
+
+status cmd_client_unpause(struct call *call, const void *args)
+{
+    (void)args;
+    txn_unpause(call->app->txns);
+    reply_ok(&call->reply);
+    return ST_OK;
+}
+
+/* ---- What is not there ------------------------------------------------------- */
+
+status cmd_client_getredir(struct call *call, const void *args)
+{
+    (void)args;
+    reply_int(&call->reply, -1);
+    return ST_OK;
+}
+
+status cmd_client_trackinginfo(struct call *call, const void *args)
+{
+    struct reply *reply = &call->reply;
+
+    (void)args;
+    reply_map(reply, 3);
+    reply_text(reply, "flags");
+    reply_set(reply, 1);
+    reply_text(reply, "off");
+    reply_text(reply, "redirect");
+    reply_int(reply, -1);
+    reply_text(reply, "prefixes");
+    reply_array(reply, 0);
     return ST_OK;
 }

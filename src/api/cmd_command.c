@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "api/acl_user.h"
 #include "api/cmd_handlers.h"
 #include "base/panic.h"
 
@@ -283,40 +284,65 @@ status cmd_command_list(struct call *call, const void *args)
 
 /* ---- GETKEYS ------------------------------------------------------- */
 
-/* Keys that a number announces: TS.NRANGE numkeys key ... */
-static status put_counted_keys(struct call *call, struct slices words)
+static status find_keys(struct call *call, const struct command **cmd, size_t *n)
 {
-    int64_t n;
-    if (!arg_int(&n, words.ptr[1]) || n < 1 || (uint64_t)n > words.n - 2)
-        return call_error(call, "Invalid arguments specified for command");
-    reply_array(&call->reply, (size_t)n);
-    for (int64_t i = 0; i < n; i++) reply_bulk(&call->reply, words.ptr[2 + i]);
-    return ST_OK;
+    struct slices words = call_words(call);
+
+    *cmd = command_of_words(words.ptr, words.n);
+    *n = 0;
+    if (!*cmd) return call_error(call, "Invalid command specified");
+    if ((*cmd)->first_key == 0 && !((*cmd)->flags & CMD_MOVABLE))
+        return call_error(call, "The command has no key arguments");
+    if (!command_arity_ok(*cmd, words.n))
+        return call_error(call, "Invalid number of arguments specified for command");
+    for (size_t i = 0; (i = command_next_key(*cmd, words.ptr, words.n, i));) ++*n;
+    return *n ? ST_OK : call_error(call, "Invalid arguments specified for command");
 }
 
 status cmd_command_getkeys(struct call *call, const void *args)
 {
     struct slices words = call_words(call);
-    const struct command *cmd = command_find(words.ptr[0]);
+    const struct command *cmd;
+    size_t n;
 
     (void)args;
-    if (cmd && (cmd->flags & CMD_CONTAINER) && words.n > 1) {
-        cmd = command_find_sub(cmd, words.ptr[1]);
-    }
-    if (!cmd) return call_error(call, "Invalid command specified");
-    bool counted = (cmd->flags & CMD_MOVABLE) != 0;
-    if (cmd->first_key == 0 && !counted)
-        return call_error(call, "The command has no key arguments");
-    if (!command_arity_ok(cmd, words.n)) {
-        return call_error(call, "Invalid number of arguments specified for command");
-    }
-    if (counted) return put_counted_keys(call, words);
-    size_t last = cmd->last_key < 0 ? words.n - (size_t)-cmd->last_key : (size_t)cmd->last_key;
-    size_t n = 0;
-    for (size_t i = (size_t)cmd->first_key; i <= last; i += (size_t)cmd->key_step) n++;
+    TRY(find_keys(call, &cmd, &n));
     reply_array(&call->reply, n);
-    for (size_t i = (size_t)cmd->first_key; i <= last; i += (size_t)cmd->key_step) {
+    for (size_t i = 0; (i = command_next_key(cmd, words.ptr, words.n, i));)
         reply_bulk(&call->reply, words.ptr[i]);
+    return ST_OK;
+}
+
+/* What is done with the key, in the words of key specifications. */
+static void put_key_flags(struct reply *reply, const struct command *cmd, unsigned perms)
+{
+    if (perms == ACL_KEY_READ) {
+        reply_set(reply, 2);
+        reply_simple(reply, "RO");
+        reply_simple(reply, "access");
+        return;
+    }
+    bool both = perms == ACL_KEY_BOTH;
+    bool deletes = both || strcmp(cmd->name, "del") == 0 || strcmp(cmd->name, "unlink") == 0;
+    reply_set(reply, both ? 3 : 2);
+    reply_simple(reply, deletes && !both ? "RM" : "RW");
+    if (both) reply_simple(reply, "access");
+    reply_simple(reply, deletes ? "delete" : "update");
+}
+
+status cmd_command_getkeysandflags(struct call *call, const void *args)
+{
+    struct slices words = call_words(call);
+    const struct command *cmd;
+    size_t n;
+
+    (void)args;
+    TRY(find_keys(call, &cmd, &n));
+    reply_array(&call->reply, n);
+    for (size_t i = 0; (i = command_next_key(cmd, words.ptr, words.n, i));) {
+        reply_array(&call->reply, 2);
+        reply_bulk(&call->reply, words.ptr[i]);
+        put_key_flags(&call->reply, cmd, command_key_perms(cmd, i));
     }
     return ST_OK;
 }

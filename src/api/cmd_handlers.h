@@ -24,6 +24,10 @@ status cmd_client_kill(struct call *call, const void *args);
 status cmd_client_no_evict(struct call *call, const void *args);
 status cmd_client_no_touch(struct call *call, const void *args);
 status cmd_client_reply(struct call *call, const void *args);
+status cmd_client_getredir(struct call *call, const void *args);
+status cmd_client_pause(struct call *call, const void *args);
+status cmd_client_trackinginfo(struct call *call, const void *args);
+status cmd_client_unpause(struct call *call, const void *args);
 
 /* cmd_command.c */
 status cmd_command(struct call *call, const void *args);
@@ -32,6 +36,7 @@ status cmd_command_docs(struct call *call, const void *args);
 status cmd_command_getkeys(struct call *call, const void *args);
 status cmd_command_info(struct call *call, const void *args);
 status cmd_command_list(struct call *call, const void *args);
+status cmd_command_getkeysandflags(struct call *call, const void *args);
 
 /* cmd_server.c */
 status cmd_info(struct call *call, const void *args);
@@ -142,6 +147,7 @@ status cmd_publish(struct call *call, const void *args);
 status cmd_pubsub_channels(struct call *call, const void *args);
 status cmd_pubsub_numpat(struct call *call, const void *args);
 status cmd_pubsub_numsub(struct call *call, const void *args);
+status cmd_monitor(struct call *call, const void *args);
 
 /* cmd_rename.c */
 status cmd_rename(struct call *call, const void *args);

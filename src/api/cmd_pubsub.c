@@ -17,16 +17,17 @@ static void put_state(struct call *call, const char *what, const struct slice *n
     reply_text(&call->reply, what);
     if (name) reply_bulk(&call->reply, *name);
     else reply_null(&call->reply);
-    reply_u64(&call->reply, pubsub_count(session, false) + pubsub_count(session, true));
+    reply_u64(&call->reply, pubsub_count(session, PUBSUB_CHANNEL) +
+                                pubsub_count(session, PUBSUB_PATTERN));
 }
 
-static status subscribe(struct call *call, bool pattern)
+static status subscribe(struct call *call, enum pubsub_kind kind)
 {
     struct slices names = call_words(call);
 
     for (size_t i = 0; i < names.n; i++) {
-        TRY(pubsub_add(call->session, names.ptr[i], pattern, &call->err));
-        put_state(call, pattern ? "psubscribe" : "subscribe", &names.ptr[i]);
+        TRY(pubsub_add(call->session, names.ptr[i], kind, &call->err));
+        put_state(call, kind == PUBSUB_PATTERN ? "psubscribe" : "subscribe", &names.ptr[i]);
     }
     return ST_OK;
 }
@@ -34,33 +35,33 @@ static status subscribe(struct call *call, bool pattern)
 status cmd_subscribe(struct call *call, const void *args)
 {
     (void)args;
-    return subscribe(call, false);
+    return subscribe(call, PUBSUB_CHANNEL);
 }
 
 status cmd_psubscribe(struct call *call, const void *args)
 {
     (void)args;
-    return subscribe(call, true);
+    return subscribe(call, PUBSUB_PATTERN);
 }
 
-static status unsubscribe(struct call *call, bool pattern)
+static status unsubscribe(struct call *call, enum pubsub_kind kind)
 {
-    const char *what = pattern ? "punsubscribe" : "unsubscribe";
+    const char *what = kind == PUBSUB_PATTERN ? "punsubscribe" : "unsubscribe";
     struct slices names = call_words(call);
     struct slice name;
 
     for (size_t i = 0; i < names.n; i++) {
-        pubsub_remove(call->session, names.ptr[i], pattern);
+        pubsub_remove(call->session, names.ptr[i], kind);
         put_state(call, what, &names.ptr[i]);
     }
     if (names.n) return ST_OK;
-    if (!pubsub_count(call->session, pattern)) put_state(call, what, NULL);
-    while (pubsub_first(call->session, pattern, &name)) {
+    if (!pubsub_count(call->session, kind)) put_state(call, what, NULL);
+    while (pubsub_first(call->session, kind, &name)) {
         char *copy = arena_try(&call->arena, name.len + 1);
         if (!copy) return err_set(&call->err, ST_NO_MEMORY, "no memory for a channel's name");
         if (name.len) memcpy(copy, name.ptr, name.len);
         name.ptr = copy;
-        pubsub_remove(call->session, name, pattern);
+        pubsub_remove(call->session, name, kind);
         put_state(call, what, &name);
     }
     return ST_OK;
@@ -69,13 +70,13 @@ static status unsubscribe(struct call *call, bool pattern)
 status cmd_unsubscribe(struct call *call, const void *args)
 {
     (void)args;
-    return unsubscribe(call, false);
+    return unsubscribe(call, PUBSUB_CHANNEL);
 }
 
 status cmd_punsubscribe(struct call *call, const void *args)
 {
     (void)args;
-    return unsubscribe(call, true);
+    return unsubscribe(call, PUBSUB_PATTERN);
 }
 
 /* --- speaking ---------------------------------------------------------------------------- */
@@ -129,12 +130,12 @@ static void note_name(void *ctx, struct slice name)
 
 static void visit_channels(struct pubsub_walk *walk, struct pubsub *ps, size_t loop)
 {
-    pubsub_each(ps, loop, false, note_name, walk);
+    pubsub_each(ps, loop, PUBSUB_CHANNEL, note_name, walk);
 }
 
 static void visit_patterns(struct pubsub_walk *walk, struct pubsub *ps, size_t loop)
 {
-    pubsub_each(ps, loop, true, note_name, walk);
+    pubsub_each(ps, loop, PUBSUB_PATTERN, note_name, walk);
 }
 
 static int by_name(const void *a, const void *b)
@@ -241,5 +242,15 @@ status cmd_pubsub_numsub(struct call *call, const void *args)
     walk->visit = visit_numsub;
     walk->done = done_numsub;
     pubsub_walk_start(walk);
+    return ST_OK;
+}
+
+/* --- MONITOR ---------------------------------------------------------------------------- */
+
+status cmd_monitor(struct call *call, const void *args)
+{
+    (void)args;
+    TRY(pubsub_add(call->session, slice_of("", 0), PUBSUB_MONITOR, &call->err));
+    reply_ok(&call->reply);
     return ST_OK;
 }

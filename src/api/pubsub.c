@@ -38,12 +38,13 @@ struct sub {
 
 struct pubsub_loop {
     struct conn_loop *home;
-    struct topics topics[2];   /* channels, patterns */
+    struct topics topics[PUBSUB_KINDS];
 };
 
 struct pubsub {
     struct app *app;
-    _Atomic size_t n_subs;     /* of all loops */
+    _Atomic size_t n_subs;     /* of all loops, monitors among them */
+    _Atomic size_t n_monitors;
     size_t n;
     struct pubsub_loop loop[];
 };
@@ -51,8 +52,8 @@ struct pubsub {
 /* What a session has; made with its first subscription. */
 struct subscriber {
     struct pubsub_loop *at;
-    struct list subs[2];
-    size_t n[2];
+    struct list subs[PUBSUB_KINDS];
+    size_t n[PUBSUB_KINDS];
 };
 
 /* --- tables --------------------------------------------------------------------------- */
@@ -136,12 +137,17 @@ void pubsub_free(struct pubsub *ps)
 {
     if (!ps) return;
     for (size_t i = 0; i < ps->n; i++) {
-        for (int k = 0; k < 2; k++) {
+        for (int k = 0; k < PUBSUB_KINDS; k++) {
             ASSERT(ps->loop[i].topics[k].n == 0);
             mem_free(ps->loop[i].topics[k].buckets);
         }
     }
     mem_free(ps);
+}
+
+bool pubsub_has_monitors(const struct pubsub *ps)
+{
+    return atomic_load_explicit(&ps->n_monitors, memory_order_relaxed) > 0;
 }
 
 bool pubsub_has_listeners(const struct pubsub *ps)
@@ -159,8 +165,7 @@ static struct subscriber *subscriber_of(struct session *session)
     if (me) return me;
     me = mem_try_zero(sizeof(*me));
     if (!me) return NULL;
-    list_init(&me->subs[0]);
-    list_init(&me->subs[1]);
+    for (int k = 0; k < PUBSUB_KINDS; k++) list_init(&me->subs[k]);
     for (size_t i = 0; i < ps->n; i++)
         if (ps->loop[i].home == conn_home(session->conn)) me->at = &ps->loop[i];
     ASSERT(me->at);
@@ -169,11 +174,12 @@ static struct subscriber *subscriber_of(struct session *session)
 }
 
 /* Both lists would do: they are walked side by side, so the shorter one says how long. */
-static struct sub *find_sub(struct subscriber *me, struct topic *topic, bool pattern)
+static struct sub *find_sub(struct subscriber *me, struct topic *topic,
+                            enum pubsub_kind kind)
 {
-    struct list *mine = me->subs[pattern].next, *its = topic->subs.next;
+    struct list *mine = me->subs[kind].next, *its = topic->subs.next;
 
-    while (mine != &me->subs[pattern] && its != &topic->subs) {
+    while (mine != &me->subs[kind] && its != &topic->subs) {
         struct sub *a = container_of(mine, struct sub, of_session);
         struct sub *b = container_of(its, struct sub, of_topic);
         if (a->topic == topic) return a;
@@ -184,16 +190,17 @@ static struct sub *find_sub(struct subscriber *me, struct topic *topic, bool pat
     return NULL;
 }
 
-status pubsub_add(struct session *session, struct slice name, bool pattern, struct err *err)
+status pubsub_add(struct session *session, struct slice name, enum pubsub_kind kind,
+                  struct err *err)
 {
     struct subscriber *me = subscriber_of(session);
 
     if (!me) return err_set(err, ST_NO_MEMORY, "no memory for a subscription");
-    if (name.len > PUBSUB_NAME_MAX || me->n[pattern] >= PUBSUB_OF_SESSION)
+    if (name.len > PUBSUB_NAME_MAX || me->n[kind] >= PUBSUB_OF_SESSION)
         return err_set(err, ST_LIMIT, "too long a channel, or too many");
-    struct topics *topics = &me->at->topics[pattern];
+    struct topics *topics = &me->at->topics[kind];
     struct topic *topic = find_topic(topics, name);
-    if (topic && find_sub(me, topic, pattern)) return ST_OK;
+    if (topic && find_sub(me, topic, kind)) return ST_OK;
     if (!topic) topic = add_topic(topics, name);
     struct sub *sub = topic ? mem_try(sizeof(*sub)) : NULL;
     if (!sub) {
@@ -202,42 +209,46 @@ status pubsub_add(struct session *session, struct slice name, bool pattern, stru
     }
     *sub = (struct sub){.session = session, .topic = topic};
     list_push(&topic->subs, &sub->of_topic);
-    list_push(&me->subs[pattern], &sub->of_session);
-    me->n[pattern]++;
+    list_push(&me->subs[kind], &sub->of_session);
+    me->n[kind]++;
     atomic_fetch_add_explicit(&session->app->pubsub->n_subs, 1, memory_order_relaxed);
+    if (kind == PUBSUB_MONITOR)
+        atomic_fetch_add_explicit(&session->app->pubsub->n_monitors, 1, memory_order_relaxed);
     return ST_OK;
 }
 
-static void drop_sub(struct session *session, struct sub *sub, bool pattern)
+static void drop_sub(struct session *session, struct sub *sub, enum pubsub_kind kind)
 {
     struct subscriber *me = session->subscriber;
 
     list_remove(&sub->of_topic);
     list_remove(&sub->of_session);
-    drop_if_empty(&me->at->topics[pattern], sub->topic);
+    drop_if_empty(&me->at->topics[kind], sub->topic);
     mem_free(sub);
-    me->n[pattern]--;
+    me->n[kind]--;
     atomic_fetch_sub_explicit(&session->app->pubsub->n_subs, 1, memory_order_relaxed);
+    if (kind == PUBSUB_MONITOR)
+        atomic_fetch_sub_explicit(&session->app->pubsub->n_monitors, 1, memory_order_relaxed);
 }
 
-void pubsub_remove(struct session *session, struct slice name, bool pattern)
+void pubsub_remove(struct session *session, struct slice name, enum pubsub_kind kind)
 {
     struct subscriber *me = session->subscriber;
-    struct topic *topic = me ? find_topic(&me->at->topics[pattern], name) : NULL;
-    struct sub *sub = topic ? find_sub(me, topic, pattern) : NULL;
+    struct topic *topic = me ? find_topic(&me->at->topics[kind], name) : NULL;
+    struct sub *sub = topic ? find_sub(me, topic, kind) : NULL;
 
-    if (sub) drop_sub(session, sub, pattern);
+    if (sub) drop_sub(session, sub, kind);
 }
 
-size_t pubsub_count(const struct session *session, bool pattern)
+size_t pubsub_count(const struct session *session, enum pubsub_kind kind)
 {
-    return session->subscriber ? session->subscriber->n[pattern] : 0;
+    return session->subscriber ? session->subscriber->n[kind] : 0;
 }
 
-bool pubsub_first(const struct session *session, bool pattern, struct slice *name)
+bool pubsub_first(const struct session *session, enum pubsub_kind kind, struct slice *name)
 {
-    if (!pubsub_count(session, pattern)) return false;
-    struct list *at = session->subscriber->subs[pattern].next;
+    if (!pubsub_count(session, kind)) return false;
+    struct list *at = session->subscriber->subs[kind].next;
     const struct topic *topic = container_of(at, struct sub, of_session)->topic;
     *name = slice_of(topic->name, topic->len);
     return true;
@@ -248,9 +259,10 @@ void pubsub_drop_all(struct session *session)
     struct subscriber *me = session->subscriber;
 
     if (!me) return;
-    for (int k = 0; k < 2; k++)
+    for (int k = 0; k < PUBSUB_KINDS; k++)
         while (!list_empty(&me->subs[k]))
-            drop_sub(session, container_of(me->subs[k].next, struct sub, of_session), k != 0);
+            drop_sub(session, container_of(me->subs[k].next, struct sub, of_session),
+                     (enum pubsub_kind)k);
     mem_free(me);
     session->subscriber = NULL;
 }
@@ -309,14 +321,31 @@ uint64_t pubsub_listeners(struct pubsub *ps, size_t loop, struct slice channel)
     return n;
 }
 
-void pubsub_each(struct pubsub *ps, size_t loop, bool patterns,
+void pubsub_each(struct pubsub *ps, size_t loop, enum pubsub_kind kind,
                  void (*fn)(void *ctx, struct slice name), void *ctx)
 {
-    const struct topics *topics = &ps->loop[loop].topics[patterns];
+    const struct topics *topics = &ps->loop[loop].topics[kind];
 
     for (size_t i = 0; i < topics->n_buckets; i++)
         for (struct topic *topic = topics->buckets[i]; topic; topic = topic->next)
             fn(ctx, slice_of(topic->name, topic->len));
+}
+
+static void show_monitors(struct pubsub *ps, size_t loop, struct slice line)
+{
+    const struct topic *topic =
+        find_topic(&ps->loop[loop].topics[PUBSUB_MONITOR], slice_of("", 0));
+
+    if (!topic) return;
+    list_each(at, &topic->subs) {
+        struct session *session = container_of(at, struct sub, of_topic)->session;
+        struct iobuf out;
+        iobuf_init(&out, conn_loop_pool(conn_home(session->conn)), session->app->net_account, 0);
+        iobuf_str(&out, "+");
+        iobuf_slice(&out, line);
+        iobuf_str(&out, "\r\n");
+        session_push(session, &out);
+    }
 }
 
 /* --- messages for other loops ------------------------------------------------------------- */
@@ -324,6 +353,7 @@ void pubsub_each(struct pubsub *ps, size_t loop, bool patterns,
 struct parcel {
     struct task task;
     struct pubsub *ps;
+    bool monitors;             /* the message is a line for them */
     size_t loop, channel_len, message_len;
     char bytes[];
 };
@@ -332,9 +362,29 @@ static void parcel_arrives(struct task *task)
 {
     struct parcel *parcel = container_of(task, struct parcel, task);
 
-    pubsub_deliver(parcel->ps, parcel->loop, slice_of(parcel->bytes, parcel->channel_len),
-                   slice_of(parcel->bytes + parcel->channel_len, parcel->message_len));
+    struct slice message = slice_of(parcel->bytes + parcel->channel_len, parcel->message_len);
+    if (parcel->monitors) show_monitors(parcel->ps, parcel->loop, message);
+    else pubsub_deliver(parcel->ps, parcel->loop, slice_of(parcel->bytes, parcel->channel_len),
+                        message);
     mem_free(parcel);
+}
+
+static void post_parcel(struct pubsub *ps, size_t loop, struct slice channel,
+                        struct slice message, bool monitors)
+{
+    struct parcel *parcel = mem_try(sizeof(*parcel) + channel.len + message.len);
+
+    if (!parcel) return; /* messages promise nothing */
+    *parcel = (struct parcel){.task = {.fn = parcel_arrives},
+                              .ps = ps,
+                              .monitors = monitors,
+                              .loop = loop,
+                              .channel_len = channel.len,
+                              .message_len = message.len};
+    list_init(&parcel->task.link);
+    if (channel.len) memcpy(parcel->bytes, channel.ptr, channel.len);
+    if (message.len) memcpy(parcel->bytes + channel.len, message.ptr, message.len);
+    loop_post(conn_loop_loop(ps->loop[loop].home), &parcel->task);
 }
 
 void pubsub_send(struct app *app, struct slice channel, struct slice message)
@@ -343,22 +393,20 @@ void pubsub_send(struct app *app, struct slice channel, struct slice message)
 
     if (!ps || !pubsub_has_listeners(ps)) return;
     for (size_t i = 0; i < ps->n; i++) {
-        struct loop *loop = conn_loop_loop(ps->loop[i].home);
-        if (loop_is_mine(loop)) {
+        if (loop_is_mine(conn_loop_loop(ps->loop[i].home)))
             pubsub_deliver(ps, i, channel, message);
-            continue;
-        }
-        struct parcel *parcel = mem_try(sizeof(*parcel) + channel.len + message.len);
-        if (!parcel) continue; /* messages promise nothing */
-        *parcel = (struct parcel){.task = {.fn = parcel_arrives},
-                                  .ps = ps,
-                                  .loop = i,
-                                  .channel_len = channel.len,
-                                  .message_len = message.len};
-        list_init(&parcel->task.link);
-        if (channel.len) memcpy(parcel->bytes, channel.ptr, channel.len);
-        if (message.len) memcpy(parcel->bytes + channel.len, message.ptr, message.len);
-        loop_post(loop, &parcel->task);
+        else
+            post_parcel(ps, i, channel, message, false);
+    }
+}
+
+void pubsub_tell_monitors(struct app *app, struct slice line)
+{
+    struct pubsub *ps = app->pubsub;
+
+    for (size_t i = 0; i < ps->n; i++) {
+        if (loop_is_mine(conn_loop_loop(ps->loop[i].home))) show_monitors(ps, i, line);
+        else post_parcel(ps, i, slice_of("", 0), line, true);
     }
 }
 

@@ -20,6 +20,9 @@ enum {
 
 struct pubsub;
 
+/* What a session listens to. A monitor gets every command (MONITOR), under an empty name. */
+enum pubsub_kind { PUBSUB_CHANNEL, PUBSUB_PATTERN, PUBSUB_MONITOR, PUBSUB_KINDS };
+
 /* Before connections open; NULL without memory. */
 struct pubsub *pubsub_new(struct app *app);
 void pubsub_free(struct pubsub *ps); /* no session is left; accepts NULL */
@@ -28,19 +31,23 @@ void pubsub_free(struct pubsub *ps); /* no session is left; accepts NULL */
 bool pubsub_has_listeners(const struct pubsub *ps);
 
 /* Adds or removes one; false when it was so already. ST_NO_MEMORY, ST_LIMIT. */
-CHECKED status pubsub_add(struct session *session, struct slice name, bool pattern,
-                          struct err *err);
-void pubsub_remove(struct session *session, struct slice name, bool pattern);
+CHECKED status pubsub_add(struct session *session, struct slice name,
+                          enum pubsub_kind kind, struct err *err);
+void pubsub_remove(struct session *session, struct slice name, enum pubsub_kind kind);
 
 /* How many channels, patterns the session listens to; the first one's name. */
-size_t pubsub_count(const struct session *session, bool pattern);
-bool pubsub_first(const struct session *session, bool pattern, struct slice *name);
+size_t pubsub_count(const struct session *session, enum pubsub_kind kind);
+bool pubsub_first(const struct session *session, enum pubsub_kind kind, struct slice *name);
 static inline bool pubsub_is_on(const struct session *session)
 {
-    return pubsub_count(session, false) + pubsub_count(session, true) > 0;
+    return pubsub_count(session, PUBSUB_CHANNEL) + pubsub_count(session, PUBSUB_PATTERN) > 0;
 }
 
 void pubsub_drop_all(struct session *session); /* RESET, and at the end */
+
+/* Whether anybody monitors: any thread. The line goes to all who do, as a simple string. */
+bool pubsub_has_monitors(const struct pubsub *ps);
+void pubsub_tell_monitors(struct app *app, struct slice line);
 
 /* To all listeners; nobody waits for it. */
 void pubsub_send(struct app *app, struct slice channel, struct slice message);
@@ -67,7 +74,7 @@ void pubsub_walk_start(struct pubsub_walk *walk);
 uint64_t pubsub_deliver(struct pubsub *ps, size_t loop, struct slice channel,
                         struct slice message);
 uint64_t pubsub_listeners(struct pubsub *ps, size_t loop, struct slice channel);
-void pubsub_each(struct pubsub *ps, size_t loop, bool patterns,
+void pubsub_each(struct pubsub *ps, size_t loop, enum pubsub_kind kind,
                  void (*fn)(void *ctx, struct slice name), void *ctx);
 
 #endif

@@ -24,6 +24,11 @@ struct txn_loop {
 struct txns {
     struct app *app;
     _Atomic uint64_t holder;    /* id of a connection; 0: nobody */
+    _Atomic mono_ns paused_until; /* 0: not paused */
+    _Atomic bool pause_all;
+    struct task plan;           /* owner: sets the timer of a pause's end */
+    _Atomic bool plan_posted;
+    struct timer pause_end;     /* owner */
     struct list queue;          /* tickets; owner */
     struct task next;           /* owner: looks at the queue */
     bool next_posted;
@@ -46,6 +51,72 @@ static void unpark(struct task *task)
     }
 }
 
+/* Any thread. */
+static void unpark_all(struct txns *txns)
+{
+    for (size_t i = 0; i < txns->n; i++) {
+        struct txn_loop *tl = &txns->loop[i];
+        if (!atomic_exchange_explicit(&tl->unpark_posted, true, memory_order_acq_rel))
+            loop_post(conn_loop_loop(tl->home), &tl->unpark);
+    }
+}
+
+/* --- CLIENT PAUSE ---------------------------------------------------------------------- */
+
+static void plan_end(struct task *task)
+{
+    struct txns *txns = container_of(task, struct txns, plan);
+    struct wheel *wheel = loop_wheel(txns->app->owner);
+    mono_ns until = atomic_load_explicit(&txns->paused_until, memory_order_acquire);
+    int64_t ms = (until - clock_mono(txns->app->clock)) / 1000000 + 1;
+
+    atomic_store_explicit(&txns->plan_posted, false, memory_order_release);
+    timer_cancel(wheel, &txns->pause_end);
+    if (until) timer_set(wheel, &txns->pause_end, ms < 1 ? 1 : ms);
+}
+
+static void pause_ended(struct timer *timer)
+{
+    struct txns *txns = container_of(timer, struct txns, pause_end);
+    mono_ns until = atomic_load_explicit(&txns->paused_until, memory_order_acquire);
+
+    if (until > clock_mono(txns->app->clock)) {
+        timer_set(loop_wheel(txns->app->owner), timer, 1);
+        return;
+    }
+    txn_unpause(txns);
+}
+
+void txn_pause(struct txns *txns, mono_ns until, bool all)
+{
+    bool now = atomic_load_explicit(&txns->paused_until, memory_order_acquire) >
+               clock_mono(txns->app->clock);
+
+    if (now && until < atomic_load_explicit(&txns->paused_until, memory_order_acquire))
+        until = atomic_load_explicit(&txns->paused_until, memory_order_acquire);
+    atomic_store_explicit(&txns->pause_all,
+                          all || (now && atomic_load_explicit(&txns->pause_all,
+                                                              memory_order_relaxed)),
+                          memory_order_relaxed);
+    atomic_store_explicit(&txns->paused_until, until, memory_order_release);
+    if (!atomic_exchange_explicit(&txns->plan_posted, true, memory_order_acq_rel))
+        loop_post(txns->app->owner, &txns->plan);
+}
+
+void txn_unpause(struct txns *txns)
+{
+    atomic_store_explicit(&txns->paused_until, 0, memory_order_release);
+    unpark_all(txns);
+}
+
+bool txn_is_paused(const struct txns *txns, bool writes)
+{
+    mono_ns until = atomic_load_explicit(&txns->paused_until, memory_order_acquire);
+
+    if (until == 0 || until <= clock_mono(txns->app->clock)) return false;
+    return writes || atomic_load_explicit(&txns->pause_all, memory_order_relaxed);
+}
+
 static void grant_next(struct txns *txns);
 
 static void on_next(struct task *task)
@@ -66,6 +137,9 @@ struct txns *txns_new(struct app *app)
     list_init(&txns->queue);
     list_init(&txns->next.link);
     txns->next.fn = on_next;
+    list_init(&txns->plan.link);
+    txns->plan.fn = plan_end;
+    timer_init(&txns->pause_end, pause_ended);
     for (size_t i = 0; i < txns->n; i++) {
         struct txn_loop *tl = &txns->loop[i];
         tl->txns = txns;
@@ -177,11 +251,7 @@ static void leave(struct task *task)
     struct txns *txns = ticket->txns;
 
     atomic_store_explicit(&txns->holder, 0, memory_order_release);
-    for (size_t i = 0; i < txns->n; i++) {
-        struct txn_loop *tl = &txns->loop[i];
-        if (!atomic_exchange_explicit(&tl->unpark_posted, true, memory_order_acq_rel))
-            loop_post(conn_loop_loop(tl->home), &tl->unpark);
-    }
+    unpark_all(txns);
     if (!txns->next_posted) {
         txns->next_posted = true;
         loop_post(txns->app->owner, &txns->next);

@@ -47,6 +47,14 @@ void txn_release(struct txn_ticket *ticket, void (*released)(struct txn_ticket *
 /* For the dispatcher: whether this connection's commands must wait now. */
 bool txn_must_park(const struct txns *txns, uint64_t conn_id);
 
+/* CLIENT PAUSE: until then (mono) commands that write, or all of them, are parked; the later
+ * end of two pauses counts, and ALL over WRITE. UNPAUSE ends it. Any thread. */
+void txn_pause(struct txns *txns, mono_ns until, bool all);
+void txn_unpause(struct txns *txns);
+
+/* Whether a pause holds a command back now. */
+bool txn_is_paused(const struct txns *txns, bool writes);
+
 /* Keeps a call that has not begun; it goes on with call_unpark(). */
 void txn_park(struct call *call);
 
