@@ -54,6 +54,7 @@ struct app_settings {
     enum dup_policy ts_policy;     /* of series that TS.* commands make */
     int64_t ts_ignore_ms;
     double ts_ignore_val;
+    char ts_compaction_policy[512]; /* ts_policy.h; checked; "": none */
     char ts_metric_label[64];      /* label whose value names the metric; "" turns it off */
     enum ts_name_mode { TS_NAME_DERIVE, TS_NAME_KEY, TS_NAME_NONE } ts_name_mode;
     char external_labels[512];     /* external_labels.h; checked */

@@ -150,7 +150,7 @@ static status take_info(struct ts_read *read, struct view *view, uint32_t ordina
     info->id = entry->id;
     if (attrs) info->attrs = *attrs;
     bool keyed = (entry_flags(entry) & SERIES_KEYED) != 0;
-    info->policy = info->attrs.policy ? info->attrs.policy : keyed ? DUP_BLOCK : DUP_LAST;
+    info->policy = info->attrs.policy || keyed ? info->attrs.policy : DUP_LAST;
     if (info->attrs.chunk_bytes == 0) info->attrs.chunk_bytes = app_settings(app)->ts_chunk_bytes;
     TRY(take_rules(read, info));
     TRY(view_capture(view, &at, 1, &work->err));
@@ -239,7 +239,8 @@ static void put_info(struct ts_read *read, const struct series_info *info)
     put_name(read, "chunkType");
     reply_simple(reply, info->attrs.uncompressed ? "uncompressed" : "compressed");
     put_name(read, "duplicatePolicy");
-    reply_simple(reply, policy_word(info->policy));
+    if (info->policy == DUP_UNSET) reply_null(reply); /* made by ts-compaction-policy */
+    else reply_simple(reply, policy_word(info->policy));
     put_name(read, "labels");
     ts_put_labels(read, info->labels, true, &none);
     put_name(read, "sourceKey");

@@ -4,6 +4,7 @@
 #include "api/ts_args.h"
 #include "api/ts_error.h"
 #include "api/ts_key.h"
+#include "api/ts_policy.h"
 #include "api/ts_turn.h"
 
 /* --- parts of a batch ----------------------------------------------------------------- */
@@ -151,6 +152,7 @@ static status add_sample(struct call *call, struct slice key, const struct ts_la
     size_t idx;
     if (!batch) return ST_NO_MEMORY;
     struct ts_part part = begin_part(batch, answer);
+    part.follow = ts_policy_follow;
     union value val = {.bits = f64_bits(sample->v)};
     int slot = enter(call);
     status st = add_series(call, batch, key, labels, attrs, MAKE_ALLOWED, &idx);

@@ -113,6 +113,7 @@ static void batch_applied(struct write_work *work)
         p->call->now = now;
         if (tb->paused) conn_resume(p->call->conn);
         p->part.answer(p->call, work->batch, &p->part);
+        if (p->part.follow && p->part.follow(p->call, work->batch, &p->part)) continue;
         call_finish_at(p->call, work->batch->durable_at);
     }
     for (size_t i = 0; i < tb->reads.len; i++) tb->reads.ptr[i].fn(tb->reads.ptr[i].call);

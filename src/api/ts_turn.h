@@ -29,6 +29,8 @@ struct ts_part {
     size_t first_series, n_series;
     size_t first_row, n_rows;
     void (*answer)(struct call *call, const struct batch *batch, const struct ts_part *part);
+    /* After answer(); true: it ends the call itself, some time later. NULL: nothing. */
+    bool (*follow)(struct call *call, const struct batch *batch, const struct ts_part *part);
 };
 
 /* The batch of this loop's turn; NULL when memory is refused. */

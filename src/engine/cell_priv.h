@@ -29,8 +29,8 @@ enum {
 };
 
 struct compaction;
-struct rules;
 struct flush;
+struct rules;
 struct view;
 struct write_slice;
 
@@ -100,7 +100,6 @@ struct cell {
 
     struct rules *rules;           /* series that are made from others (rules.h) */
     struct list relabels;          /* struct relabel_op, one after the other (relabel.h) */
-
     /* Flush. */
     struct flush *flush;           /* under way, or NULL */
     uint64_t flush_order;          /* order of the last flush begun */
@@ -192,8 +191,7 @@ CHECKED status cell_add_series(struct cell *cell, uint32_t *ordinal,
 CHECKED status cell_relabel(struct cell *cell, uint32_t *to, uint32_t from, struct labels labels,
                             struct slice identity, struct hash128 hash, uint16_t version);
 
-/* Whether nobody is at work who knows series by their ordinals for longer than a step, but
- * for encode jobs and readers: flushes, deferred writes, a snapshot's list of names. */
+/* Nobody but encode jobs and readers knows series by their ordinals for longer than a step. */
 bool cell_may_rename(const struct cell *cell);
 
 /* The same for recovery: a series with an id, its labels as pairs. */
@@ -214,7 +212,7 @@ uint64_t cell_adopt_heads(const struct cell *cell, uint32_t from, uint32_t to, u
  * (write_idle()). */
 CHECKED bool cell_remove_series(struct cell *cell, uint32_t ordinal);
 
-/* Whether that succeeds for a series that no encode job has. */
+/* Whether it succeeds, but for encode jobs. */
 bool cell_may_remove(const struct cell *cell, uint32_t ordinal);
 
 /* Takes over what changed attributes mean for the head. */

@@ -76,6 +76,8 @@ bool rule_of_attrs(struct rule_info *out, const struct db *db, series_id dest,
     return true;
 }
 
+static void note(struct rules *rules, struct rule *rule);
+
 /* --- the table ---------------------------------------------------------------------- */
 
 /* The first entry that is not before (source, dest). */
@@ -191,6 +193,9 @@ static void put_in(struct cell *cell, const struct rule_info *info)
     insert_at(&rules->by_dest, lower_dest(rules, info->dest), rule);
     mutex_unlock(&rules->lock);
     tell_head(cell, info->source);
+    /* What was closed between the source's first sample and this moment. */
+    rule->lost = true;
+    note(rules, rule);
 }
 
 static void drop_source(struct cell *cell, series_id source)

@@ -273,7 +273,8 @@ static status compare(struct outcome *out, const struct rule_info *rule, ts_time
         uint64_t bits = f64_bits(rows->val[i]);
         bool there = k < old->n && old->ts[k] == want;
         bool same = there && old->val[k].bits == bits;
-        if (!same && (there || rows->ts[i] < open) && !vec_push(&out->puts, (struct point){want, {.bits = bits}}))
+        struct point put = {want, {.bits = bits}};
+        if (!same && (there || rows->ts[i] < open) && !vec_push(&out->puts, put))
             return ST_NO_MEMORY;
         k += there;
         joins = false;

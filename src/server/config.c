@@ -9,6 +9,7 @@
 
 #include "api/events.h"
 #include "api/external_labels.h"
+#include "api/ts_policy.h"
 #include "base/duration.h"
 #include "base/log.h"
 #include "base/numfmt.h"
@@ -134,6 +135,27 @@ static status set_enum(struct config *cfg, const struct config_row *row, struct 
     return refuse(row, value, err, wants);
 }
 
+/* Kept as it reads back: in largest units. */
+static status set_compaction(struct config *cfg, const struct config_row *row, struct slice value,
+                             struct err *err)
+{
+    struct ts_policy_rule rules[TS_POLICY_MAX];
+    struct strbuf text;
+    size_t n;
+    status st = ts_policy_parse(rules, &n, value, err);
+    if (st != ST_OK) return err_wrap(err, st, "%s", row->name);
+    strbuf_init(&text, 0);
+    ts_policy_print(&text, rules, n);
+    if (text.failed) st = ST_NO_MEMORY;
+    else if (strbuf_view(&text).len >= row->size) st = refuse(row, value, err, "short enough");
+    if (st == ST_OK) {
+        memset(field(cfg, row), 0, row->size);
+        if (n) memcpy(field(cfg, row), strbuf_view(&text).ptr, strbuf_view(&text).len);
+    }
+    strbuf_release(&text);
+    return st;
+}
+
 status config_set(struct config *cfg, const struct config_row *row, struct slice value,
                   struct err *err)
 {
@@ -159,6 +181,7 @@ status config_set(struct config *cfg, const struct config_row *row, struct slice
         memset(field(cfg, row), 0, row->size);
         memcpy(field(cfg, row), value.ptr, value.len);
         return ST_OK;
+    case CONFIG_COMPACTION: return set_compaction(cfg, row, value, err);
     case CONFIG_EVENTS:
         if (events_parse(field(cfg, row), value)) return ST_OK;
         return refuse(row, value, err, "letters of KEA and g$lshzxetdmn");
@@ -212,6 +235,7 @@ void config_print(struct strbuf *out, const struct config *cfg, const struct con
     switch (row->type) {
     case CONFIG_FIXED: strbuf_str(out, row->preset); return;
     case CONFIG_YESNO: strbuf_str(out, *(const bool *)at ? "yes" : "no"); return;
+    case CONFIG_COMPACTION:
     case CONFIG_TEXT: strbuf_str(out, at); return;
     case CONFIG_ENUM: print_enum(out, row, *(const int *)at); return;
     case CONFIG_ENUM8: print_enum(out, row, *(const bool *)at); return;

@@ -139,6 +139,7 @@ static void put_range(const struct config_row *row)
     case CONFIG_YESNO: printf("yes, no"); return;
     case CONFIG_TEXT: printf("text, under %zu bytes", row->size); return;
     case CONFIG_FLOAT: printf("a number from 0"); return;
+    case CONFIG_COMPACTION: printf("rules"); return;
     case CONFIG_FIXED: printf("fixed"); return;
     case CONFIG_ENUM:
     case CONFIG_ENUM8:
