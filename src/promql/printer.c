@@ -46,6 +46,7 @@ static void print_literal(struct strbuf *out, double seconds, bool as_duration)
 {
     double ns = round(seconds * 1e9);
 
+    if (as_duration && ns == 0 && signbit(seconds)) strbuf_char(out, '-'); /* 1 / -0s is -Inf */
     if (as_duration && ns > -0x1p63 && ns < 0x1p63) print_ns(out, (int64_t)ns);
     else print_number(out, seconds);
 }

@@ -141,6 +141,7 @@ static void put_range(const struct config_row *row)
     case CONFIG_FLOAT: printf("a number from 0"); return;
     case CONFIG_COMPACTION: printf("rules"); return;
     case CONFIG_FIXED: printf("fixed"); return;
+    case CONFIG_EVENTS: printf("letters of kinds of events"); return;
     case CONFIG_ENUM:
     case CONFIG_ENUM8:
         for (const struct config_name *n = row->names; n->name; n++, bar = ", ")

@@ -44,6 +44,7 @@ static const struct {
     {"m @ -1603774568.1235", "m @ -1603774568.124"},
     {"m @ start() anchored", NULL},
     {"m offset 0", "m"},
+    {"1 / -0h", "1 / -0s"},
     {"m[5m]@end()", "m[5m] @ end()"},
     {"m[1m]offset 1m smoothed", "m[1m] smoothed offset 1m"},
     {"m[0.0005]", "m[0.000500000]"},
@@ -151,7 +152,7 @@ static void put_duration(struct strbuf *out, struct rng *rng, int depth)
         put_duration(out, rng, depth - 1);
         strbuf_char(out, ')');
         break;
-    default: strbuf_str(out, PICK(rng, "5m", "1.5", "-3", "2h30m", "7", "1e-4", "90s"));
+    default: strbuf_str(out, PICK(rng, "5m", "1.5", "-3", "2h30m", "7", "-0s", "90s"));
     }
 }
 
