@@ -6,11 +6,15 @@
  * Sums are compensated; a mean turns from a sum to an incremental mean where the sum
  * overflows, step by step (quantile.h).
  *
+ * A column of floats is folded 64 steps at a time, a word of its bitmap, where it and the
+ * group have all of them: the same operations in the same order, two steps at once.
+ *
  * Histograms are counted by count and group, and folded by sum and avg (agg_histogram.c);
  * min, max, stddev and stdvar ignore them with an info. sum and avg of floats and histograms
  * at one step have no value.
  */
 #include "promql/agg_histogram_priv.h"
+#include "promql/lanes_priv.h"
 
 struct group {
     struct labels labels;
@@ -141,6 +145,109 @@ static void fold(struct aggregation *a, struct group *g, size_t i, double v)
     bit_set(g->has, i);
 }
 
+/* ---- folds: 64 floats at 64 steps ------------------------------------------------- */
+
+/* Of one word of the bitmaps: n steps from `at` on, all of which the column has, and the group
+ * had before. What fold() does, two steps at a time; n is even. */
+
+static void sum_word(struct group *g, size_t at, const double *v, size_t n)
+{
+    for (size_t i = 0; i < n; i += 2) {
+        pair sum = pair_load(g->val + at + i), c = pair_load(g->c + at + i);
+        kahan_pair(pair_load(v + i), &sum, &c);
+        pair_store(g->val + at + i, sum);
+        pair_store(g->c + at + i, c);
+    }
+}
+
+/* A sum that becomes infinite goes on as an incremental mean. */
+static void avg_word(struct group *g, size_t at, const double *v, size_t n)
+{
+    for (size_t i = 0; i < n; i += 2) {
+        pair sum = pair_load(g->val + at + i), c = pair_load(g->c + at + i);
+        kahan_pair(pair_load(v + i), &sum, &c);
+        if (mask_any(pair_abs(sum) == pair_of(INFINITY))) {
+            fold_avg(g, at + i, v[i]);
+            fold_avg(g, at + i + 1, v[i + 1]);
+            continue;
+        }
+        pair_store(g->val + at + i, sum);
+        pair_store(g->c + at + i, c);
+        pair_store(g->n + at + i, pair_load(g->n + at + i) + pair_of(1));
+    }
+}
+
+static void extreme_word(struct group *g, size_t at, const double *v, size_t n, bool largest)
+{
+    for (size_t i = 0; i < n; i += 2) {
+        pair best = pair_load(g->val + at + i), x = pair_load(v + i);
+        pair_mask take = (largest ? best < x : best > x) | (best != best);
+        pair_store(g->val + at + i, pair_choose(take, x, best));
+    }
+}
+
+static void moments_word(struct group *g, size_t at, const double *v, size_t n)
+{
+    for (size_t i = 0; i < n; i += 2) {
+        pair x = pair_load(v + i), mean = pair_load(g->mean + at + i);
+        pair count = pair_load(g->n + at + i) + pair_of(1), delta = x - mean;
+        mean += delta / count;
+        pair_store(g->n + at + i, count);
+        pair_store(g->mean + at + i, mean);
+        pair_store(g->val + at + i, pair_load(g->val + at + i) + delta * (x - mean));
+    }
+}
+
+/* False: one by one, then. */
+static bool fold_word(enum aggregator op, struct group *g, size_t w, const double *v, size_t n)
+{
+    size_t at = w * 64;
+
+    switch (op) {
+    case AGGR_SUM: sum_word(g, at, v, n); return true;
+    case AGGR_AVG:
+        if (g->incremental[w]) return false;
+        avg_word(g, at, v, n);
+        return true;
+    case AGGR_MIN: extreme_word(g, at, v, n, false); return true;
+    case AGGR_MAX: extreme_word(g, at, v, n, true); return true;
+    case AGGR_STDDEV:
+    case AGGR_STDVAR: moments_word(g, at, v, n); return true;
+    case AGGR_COUNT:
+        for (size_t i = 0; i < n; i++) g->val[at + i]++;
+        return true;
+    case AGGR_GROUP: return true; /* 1 it is */
+    case AGGR_TOPK:
+    case AGGR_BOTTOMK:
+    case AGGR_QUANTILE:
+    case AGGR_COUNT_VALUES:
+    case AGGR_LIMITK:
+    case AGGR_LIMIT_RATIO:
+    case N_AGGREGATORS: break;
+    }
+    return false;
+}
+
+/* A column of floats: a word of steps at once where it and the group have all of them. */
+static void fold_floats(struct aggregation *a, struct group *g, const struct column *col)
+{
+    size_t n = a->frame->n;
+
+    for (size_t w = 0; w < bitmap_words(n); w++) {
+        uint64_t bits = col->has[w];
+        if (bits == UINT64_MAX && g->has[w] == UINT64_MAX &&
+            fold_word(a->e->agg.op, g, w, col->val + w * 64, 64)) {
+            continue;
+        }
+        for (; bits; bits &= bits - 1) {
+            size_t i = w * 64 + trailing_zeros(bits);
+            fold(a, g, i, col->val[i]);
+        }
+    }
+}
+
+/* ---- folds: histograms ------------------------------------------------------------ */
+
 static status fold_sum(struct aggregation *a, struct group *g, size_t i,
                        const struct column *col)
 {
@@ -181,6 +288,10 @@ static status aggregation_put(struct sink *sink, struct column *col)
     if (at < 0) return eval_oom(a->ev);
     if (is_new) TRY(new_group(a, (size_t)at, col));
     struct group *g = &a->list[at];
+    if (!col->hist) {
+        fold_floats(a, g, col);
+        return ST_OK;
+    }
     FOR_EACH_BIT(i, col->has, a->frame->n) {
         if (column_hist(col, i)) TRY(fold_hist(a, g, i, col));
         else fold(a, g, i, col->val[i]);

@@ -4,6 +4,7 @@
 #ifndef TSINK_PROMQL_LANES_PRIV_H
 #define TSINK_PROMQL_LANES_PRIV_H
 
+#include <math.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -40,6 +41,18 @@ static inline pair pair_choose(pair_mask m, pair a, pair b)
 static inline pair pair_abs(pair v)
 {
     return (pair)((pair_mask)v & INT64_MAX);
+}
+
+/* kahan_add() (quantile.h) on two lanes. */
+static inline void kahan_pair(pair x, pair *sum, pair *c)
+{
+    pair t = *sum + x;
+    pair_mask big = pair_abs(*sum) >= pair_abs(x);
+    pair_mask infinite = pair_abs(t) == pair_of(INFINITY);
+    pair a = pair_choose(big, *sum, x), b = pair_choose(big, x, *sum);
+
+    *c = (pair)((pair_mask)(*c + ((a - t) + b)) & ~infinite);
+    *sum = t;
 }
 
 #endif

@@ -150,18 +150,6 @@ static bool whole_sums(double *sums, const double *v, size_t n)
     return size < most;
 }
 
-/* kahan_add() on two lanes. */
-static inline void kahan_pair(pair x, pair *sum, pair *c)
-{
-    pair t = *sum + x;
-    pair_mask big = pair_abs(*sum) >= pair_abs(x);
-    pair_mask infinite = pair_abs(t) == pair_of(INFINITY);
-    pair a = pair_choose(big, *sum, x), b = pair_choose(big, x, *sum);
-
-    *c = (pair)((pair_mask)(*c + ((a - t) + b)) & ~infinite);
-    *sum = t;
-}
-
 static double sum_of(const double *v, size_t n)
 {
     double sum = 0, c = 0;

@@ -195,6 +195,58 @@ START_TEST(test_subqueries_are_windows)
 }
 END_TEST
 
+/* The values of an aggregation without labels, appended: "{} 1 2 3\n". Without any: gaps. */
+static void put_values(struct querier_mem *mem, const struct eval_case *c, struct strbuf *out)
+{
+    struct strbuf text;
+
+    strbuf_init(&text, 0);
+    ck_assert_int_eq(rig_run(mem, c, NULL, &text), ST_OK);
+    struct slice line = slice_str(strbuf_cstr(&text));
+    if (slice_starts(line, SLICE_LIT("{}"))) {
+        const char *end = memchr(line.ptr, '\n', line.len);
+        strbuf_put(out, line.ptr + 2, (size_t)(end - line.ptr) - 2);
+    }
+    for (int64_t t = c->from; line.len == 0 && t <= c->to; t += c->step) strbuf_str(out, " _");
+    strbuf_release(&text);
+}
+
+/* Goal: aggregations fold 64 steps at once as they fold one. Method: a query of many steps,
+ * and the same steps in queries of fewer than 64. */
+START_TEST(test_words_are_steps)
+{
+    static const char *const ops[] = {"sum", "avg", "min", "max", "count", "group", "stddev",
+                                      "stdvar"};
+    enum { STEPS = 300, PART = 37 };
+    uint64_t seed = unit_seed() + (uint64_t)_i;
+    struct rng rng;
+    struct querier_mem mem;
+    char query[64];
+
+    rng_init(&rng, seed);
+    querier_mem_init(&mem);
+    fill(&mem, &rng, _i % 2 == 0);
+    for (size_t k = 0; k < sizeof(ops) / sizeof(ops[0]); k++) {
+        struct eval_case c = {.query = query, .step = STEP, .to = (STEPS - 1) * STEP};
+        struct strbuf whole, parts;
+        snprintf(query, sizeof(query), "%s(x_total)", ops[k]);
+        strbuf_init(&whole, 0);
+        strbuf_init(&parts, 0);
+        put_values(&mem, &c, &whole);
+        for (int64_t i = 0; i < STEPS; i += PART) {
+            struct eval_case part = c;
+            part.from = i * STEP;
+            part.to = (i + PART < STEPS ? i + PART - 1 : STEPS - 1) * STEP;
+            put_values(&mem, &part, &parts);
+        }
+        check_same(strbuf_cstr(&whole), strbuf_cstr(&parts), &c, seed);
+        strbuf_release(&whole);
+        strbuf_release(&parts);
+    }
+    querier_mem_release(&mem);
+}
+END_TEST
+
 Suite *suite_range_columns(void)
 {
     Suite *s = suite_create("range_columns");
@@ -203,6 +255,7 @@ Suite *suite_range_columns(void)
     tcase_set_timeout(tc, 60);
     tcase_add_loop_test(tc, test_columns_are_windows, 0, SHAPES);
     tcase_add_loop_test(tc, test_subqueries_are_windows, 0, SHAPES / 4);
+    tcase_add_loop_test(tc, test_words_are_steps, 0, SHAPES);
     suite_add_tcase(s, tc);
     return s;
 }
