@@ -1,6 +1,7 @@
 /* Remote write, both versions. The first byte says which and whether the series of the
  * body are known already. Checked of what is accepted: rows lie in their series, refused
- * ones are counted, a good row has a name or a known series, histograms hold together;
+ * ones are counted, a good row has a name or a known series, histograms hold together, start
+ * timestamps follow their rows;
  * and decoding once more with every series learned gives the same rows, so that no short
  * cut for known series reads anything else than the walk does; numbers that were accepted,
  * of either version, written as a request of version 1 are read as the same rows. */
@@ -67,13 +68,19 @@ static void check_batch(const struct batch *b, const struct decode_report *repor
         ASSERT(exemplar_packed_valid(e->ex.labels));
         ASSERT(e->ex.ts >= NOW - 3600000 && e->ex.ts <= NOW + 60000);
     }
+    for (size_t i = 0; i < b->n_starts; i++) {
+        ASSERT(b->starts[i].row < b->n_rows && b->starts[i].start != START_NONE);
+        ASSERT(i == 0 || b->starts[i - 1].row < b->starts[i].row);
+    }
     ASSERT(n_refused == report->n_refused);
     ASSERT(n_refused == 0 || report->first.st != ST_OK);
 }
 
 static void check_same(const struct batch *a, const struct batch *b)
 {
-    ASSERT(a->n_rows == b->n_rows && a->n_series == b->n_series);
+    ASSERT(a->n_rows == b->n_rows && a->n_series == b->n_series && a->n_starts == b->n_starts);
+    for (size_t i = 0; i < a->n_starts; i++)
+        ASSERT(a->starts[i].row == b->starts[i].row && a->starts[i].start == b->starts[i].start);
     for (size_t i = 0; i < a->n_rows; i++) {
         ASSERT(a->row_series[i] == b->row_series[i] && a->ts[i] == b->ts[i]);
         ASSERT(a->result[i] == b->result[i]);

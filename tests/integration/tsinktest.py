@@ -320,8 +320,8 @@ WRITE2_TYPE = "application/x-protobuf;proto=io.prometheus.write.v2.Request"
 
 
 def write_request2(series, symbols=None):
-    """Remote write 2.0: [(labels, [(value, ms)], metadata or None)]; metadata is (type, help, unit)
-    with texts."""
+    """Remote write 2.0: [(labels, [(value, ms)], metadata or None)]; a sample may have a third
+    member, its start timestamp; metadata is (type, help, unit) with texts."""
     table = {"": 0} if symbols is None else symbols
 
     def ref(text):
@@ -331,8 +331,9 @@ def write_request2(series, symbols=None):
     for labels, samples, meta in series:
         refs = b"".join(varint(ref(k)) + varint(ref(v)) for k, v in labels)
         one = field(1, refs)
-        for value, ms in samples:
-            one += field(2, b"\x09" + struct.pack("<d", value) + b"\x10" + varint(ms))
+        for value, ms, *start in samples:
+            one += field(2, b"\x09" + struct.pack("<d", value) + b"\x10" + varint(ms) +
+                         b"".join(b"\x18" + varint(at) for at in start))
         if meta:
             one += field(5, b"\x08" + varint(meta[0]) + b"\x18" + varint(ref(meta[1])) +
                          b"\x20" + varint(ref(meta[2])))

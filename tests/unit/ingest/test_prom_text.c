@@ -346,14 +346,17 @@ START_TEST(test_cut_and_bent_bodies_do_no_harm)
     struct rng rng;
     rng_init(&rng, unit_seed());
     rig_init(&rig);
-    for (size_t g = 0; g < ARRAY_LEN(goods); g++) {
-        size_t len = strlen(goods[g].body);
+    for (size_t g = 0; g < ARRAY_LEN(goods) + ARRAY_LEN(createds); g++) {
+        size_t n_goods = ARRAY_LEN(goods);
+        const char *body = g < n_goods ? goods[g].body : createds[g - n_goods].body;
+        size_t len = strlen(body);
         for (size_t cut = 0; cut < len; cut++)
-            if (rig_decode(&rig, prom_text_decode, slice_of(goods[g].body, cut)) != ST_OK)
-                ck_abort_msg("%s", goods[g].body);
+            if (rig_decode(&rig, g < n_goods ? prom_text_decode : openmetrics_decode,
+                           slice_of(body, cut)) != ST_OK)
+                ck_abort_msg("%s", body);
         for (int round = 0; len && round < 300; round++) {
             char *bent = malloc(len);
-            memcpy(bent, goods[g].body, len);
+            memcpy(bent, body, len);
             for (uint64_t n = 1 + rng_below(&rng, 3); n > 0; n--)
                 bent[rng_below(&rng, len)] = "\"\\{}=,# \n\t\xff" "0a:"[rng_below(&rng, 14)];
             decode_fn *fn = round % 2 ? prom_text_decode : openmetrics_decode;
