@@ -5,6 +5,7 @@
  * that have been closed meanwhile before the batch is answered. */
 #include "api/ts_policy.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "api/ts_args.h"
