@@ -195,4 +195,9 @@ status cmd_latency_history(struct call *call, const void *args);
 status cmd_latency_latest(struct call *call, const void *args);
 status cmd_latency_reset(struct call *call, const void *args);
 
+/* cmd_copy.c */
+status cmd_copy(struct call *call, const void *args);
+status cmd_dump(struct call *call, const void *args);
+status cmd_restore(struct call *call, const void *args);
+
 #endif

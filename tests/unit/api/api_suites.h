@@ -4,6 +4,7 @@
 
 #include "tests/unit/unit.h"
 
+Suite *suite_acl_rule(void);
 Suite *suite_args(void);
 Suite *suite_cmd_server(void);
 Suite *suite_command(void);
@@ -14,6 +15,7 @@ Suite *suite_promjson(void);
 Suite *suite_query_table(void);
 Suite *suite_reply(void);
 Suite *suite_route(void);
+Suite *suite_series_image(void);
 Suite *suite_ts_args(void);
 Suite *suite_ts_filter(void);
 Suite *suite_ts_key(void);
