@@ -71,6 +71,9 @@ status cmd_ts_nrevrange(struct call *call, const void *args);
 /* cmd_querylabels.c */
 status cmd_ts_querylabels(struct call *call, const void *args);
 
+/* cmd_read.c */
+status cmd_ts_read(struct call *call, const void *args);
+
 /* cmd_rule.c */
 status cmd_ts_createrule(struct call *call, const void *args);
 status cmd_ts_deleterule(struct call *call, const void *args);

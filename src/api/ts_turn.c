@@ -1,6 +1,7 @@
 /* Writes of a loop's turn. See ts_turn.h. */
 #include "api/ts_turn.h"
 
+#include "api/ts_key.h"
 #include "api/work.h"
 #include "base/mem.h"
 #include "base/panic.h"
@@ -38,6 +39,7 @@ struct ts_turn {
 };
 
 struct ts_turns {
+    struct list watches;            /* struct ts_watch; owner */
     size_t n;
     struct ts_turn turn[];
 };
@@ -145,9 +147,51 @@ static void send_open(struct ts_turn *turn)
     pause_if_waiting(turn, tb);
 }
 
+/* --- watches ------------------------------------------------------------------------ */
+
+static bool has_changed(struct app *app, const struct ts_watch *watch)
+{
+    if (watch->id == 0) return ts_key_find(app, watch->key) != ORDINAL_NONE;
+    uint32_t ordinal = registry_by_id(db_registry(app->db), watch->id);
+    return ordinal == ORDINAL_NONE || db_touched_since(app->db, ordinal, watch->mark);
+}
+
+static void look_at(struct app *app, struct ts_watch *watch)
+{
+    bool stopping = atomic_load_explicit(&app->stopping, memory_order_relaxed);
+    if (!stopping && app->db && !has_changed(app, watch)) return;
+    list_remove(&watch->link);
+    watch->changed(watch, stopping);
+}
+
+void ts_watch_add(struct app *app, struct ts_watch *watch)
+{
+    list_push(&app->turns->watches, &watch->link);
+    look_at(app, watch);
+}
+
+bool ts_watch_remove(struct ts_watch *watch)
+{
+    if (list_empty(&watch->link)) return false;
+    list_remove(&watch->link);
+    return true;
+}
+
+static void look_at_all(struct ts_turn *turn)
+{
+    struct list *watches = &turn->app->turns->watches;
+    for (struct list *at = watches->next, *next; at != watches; at = next) {
+        next = at->next; /* changed() only posts: the others stay where they are */
+        look_at(turn->app, container_of(at, struct ts_watch, link));
+    }
+}
+
 static void end_of_turn(struct loop_hook *hook)
 {
-    send_open(container_of(hook, struct ts_turn, hook));
+    struct ts_turn *turn = container_of(hook, struct ts_turn, hook);
+    send_open(turn);
+    if (turn->app->turns && app_is_owner(turn->app) && !list_empty(&turn->app->turns->watches))
+        look_at_all(turn);
 }
 
 struct ts_turns *ts_turns_new(struct app *app)
@@ -156,6 +200,7 @@ struct ts_turns *ts_turns_new(struct app *app)
         mem_try_zero(sizeof(*turns) + app->loops.n * sizeof(turns->turn[0]));
     if (!turns) return NULL;
     turns->n = app->loops.n;
+    list_init(&turns->watches);
     for (size_t i = 0; i < turns->n; i++) {
         struct ts_turn *turn = &turns->turn[i];
         turn->app = app;

@@ -57,4 +57,21 @@ CHECKED status ts_turn_on_owner(struct call *call, status (*fn)(struct call *cal
  * that a read may be answered at once. */
 bool ts_turn_idle(struct call *call);
 
+/* --- keys that somebody waits for: owner --------------------------------------------- */
+
+struct ts_watch {
+    struct list link;          /* initialised by the caller */
+    struct slice key;          /* lives as long as the watch */
+    uint64_t id;               /* of the series; 0: there was none */
+    uint64_t mark;             /* db_mark() before the last look */
+    bool over;                 /* the server stops */
+    /* The series was touched since the mark, is there, or is gone; or the server stops. The
+     * watch has been taken off. */
+    void (*changed)(struct ts_watch *watch, bool stopping);
+};
+
+/* changed() may be called at once. */
+void ts_watch_add(struct app *app, struct ts_watch *watch);
+bool ts_watch_remove(struct ts_watch *watch); /* false: it was off already */
+
 #endif
