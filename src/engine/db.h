@@ -176,8 +176,8 @@ struct db_stats {
     struct exemplar_stats exemplars;
     struct metadata_stats metadata;
     uint64_t n_exemplars_no_series;
-    uint64_t n_meta_unlogged;      /* changes that the log had no room for: the next flush has
-                                    * them */
+    uint64_t n_meta_unlogged;      /* that the log had no room for: exemplars are dropped,
+                                    * families are in the next flush */
     uint64_t exemplar_bytes, metadata_bytes;
 };
 

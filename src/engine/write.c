@@ -241,7 +241,7 @@ static enum slice_end write_one_slice(struct cell *cell, struct batch *batch, bo
         made_bytes = row_bytes = 0;
     }
     bool last = end == batch->n_rows;
-    size_t meta_bytes = last ? write_meta_bytes(cell, batch) : 0;
+    size_t n_meta = 0, meta_bytes = last ? write_meta_measure(cell, batch, &n_meta) : 0;
     if (last) made_bytes += rowless_bytes(cell, batch, made_bytes + row_bytes);
 
     if ((encode_waiting(&cell->encode) > ENCODE_QUEUE_MAX && !urgent) ||
@@ -261,8 +261,8 @@ static enum slice_end write_one_slice(struct cell *cell, struct batch *batch, bo
     write_commit(cell, batch, slice, last);
     batch->at = end;
     if (!last || !all_made) return SLICE_MORE;
-    if (meta_bytes) write_meta(cell, batch, meta_bytes);
-    return SLICE_DONE;
+    if (n_meta) write_meta(cell, batch, n_meta, meta_bytes);
+    return write_meta_left(batch) ? SLICE_MORE : SLICE_DONE;
 }
 
 /* --- a batch --------------------------------------------------------------------- */
@@ -363,6 +363,7 @@ static bool give_up(struct cell *cell, struct batch *batch)
     slice_clear(slice);
     write_commit(cell, batch, slice, true);
     batch->at = batch->n_rows;
+    cell->stats.n_meta_unlogged += write_meta_left(batch);
     return true;
 }
 
@@ -528,6 +529,7 @@ void write_enqueue(struct cell *cell, struct batch *batch)
     batch->st = ST_OK;
     batch->durable_at = 0;
     batch->n_stored = batch->n_refused = batch->n_exemplars_kept = 0;
+    batch->meta_at = 0;
     list_push(&cell->inbox, &batch->link);
     if (!cell->pump_posted) write_pump(cell);
 }

@@ -1,10 +1,11 @@
 /* Exemplars and metadata of a batch: behind its last row, so that series which it made are
- * there. The stores decide; what they took goes into one frame of the log, in the same step,
- * so that an answer waits for it as for the samples. Nothing here fails a row.
+ * there. The stores decide; what they took goes into a frame of the log, in the same step, so
+ * that an answer waits for it as for the samples. Nothing here fails a row.
  *
- * A batch that has more than the frame takes: exemplars beyond that are not stored; a family
- * is stored all the same, for the file of the next flush has it. Neither happens to requests
- * of the usual sizes: a frame is given a twelfth of wal-buffer. */
+ * A slice of the owner's time takes a few hundred of them, and no more than a frame has room
+ * for; a batch may need several. One that no frame can take alone (only with a small
+ * wal-buffer) is not stored if it is an exemplar; a family is, for the file of the next
+ * flush has it. */
 #include "base/varint.h"
 #include "engine/exemplars.h"
 #include "engine/db_priv.h"
@@ -12,21 +13,36 @@
 #include "engine/metadata_store.h"
 #include "engine/write_priv.h"
 
-enum { FRAME_SHARE = 4 };  /* of the longest payload: the samples need their room, too */
+enum {
+    FRAME_SHARE = 4,           /* of the longest payload: the samples need their room, too */
+    SLICE_META = 256,          /* a hundred microseconds, when all are news */
+};
 
 struct meta_frame {
     uint8_t *dst;
     size_t len, max;
 };
 
-size_t write_meta_bytes(const struct cell *cell, const struct batch *batch)
+size_t write_meta_left(const struct batch *batch)
 {
-    size_t max = wal_payload_max(cell->wal) / FRAME_SHARE, bytes = 0;
-    for (size_t i = 0; i < batch->n_exemplars && bytes < max; i++)
-        bytes += meta_exemplar_bound(&batch->exemplars[i].ex);
-    for (size_t i = 0; i < batch->n_metas && bytes < max; i++) {
-        struct metric_meta meta = metadata_cut(&batch->metas[i]);
-        bytes += meta_family_bound(&meta);
+    return batch->n_exemplars + batch->n_metas - batch->meta_at;
+}
+
+static size_t bound_of(const struct batch *batch, size_t idx)
+{
+    if (idx < batch->n_exemplars) return meta_exemplar_bound(&batch->exemplars[idx].ex);
+    struct metric_meta meta = metadata_cut(&batch->metas[idx - batch->n_exemplars]);
+    return meta_family_bound(&meta);
+}
+
+size_t write_meta_measure(const struct cell *cell, const struct batch *batch, size_t *n)
+{
+    size_t max = wal_payload_max(cell->wal) / FRAME_SHARE, left = write_meta_left(batch);
+    size_t bytes = 0;
+    for (*n = 0; *n < left && *n < SLICE_META; ++*n) {
+        size_t more = bound_of(batch, batch->meta_at + *n);
+        if (*n > 0 && bytes + more > max) break;
+        bytes += more;
     }
     return bytes < max ? bytes : max;
 }
@@ -70,13 +86,16 @@ static void take_family(struct cell *cell, const struct metric_meta *meta,
         cell->stats.n_meta_unlogged++;
 }
 
-void write_meta(struct cell *cell, struct batch *batch, size_t max_bytes)
+void write_meta(struct cell *cell, struct batch *batch, size_t n, size_t max_bytes)
 {
     struct meta_frame frame = {.dst = wal_begin(cell->wal, max_bytes)};
     if (frame.dst) frame.max = max_bytes; /* there is room: write_has_room() has seen to it */
-    for (size_t i = 0; i < batch->n_exemplars; i++)
-        take_exemplar(cell, batch, &batch->exemplars[i], &frame);
-    for (size_t i = 0; i < batch->n_metas; i++) take_family(cell, &batch->metas[i], &frame);
+    for (size_t end = batch->meta_at + n; batch->meta_at < end; batch->meta_at++) {
+        if (batch->meta_at < batch->n_exemplars)
+            take_exemplar(cell, batch, &batch->exemplars[batch->meta_at], &frame);
+        else
+            take_family(cell, &batch->metas[batch->meta_at - batch->n_exemplars], &frame);
+    }
     if (frame.len == 0) return;
     batch->durable_at = wal_end(cell->wal, WAL_META, WAL_COMMIT, 0, frame.len);
     cell->n_unflushed_meta++;

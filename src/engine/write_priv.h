@@ -8,7 +8,7 @@
  *     apply     write_commit.c    heads; cannot fail, and the next row sees it
  *     start     write_starts.c    since when it counts, into its series' companion
  *     put       write_commit.c    the slice's definitions and samples to the WAL
- *     meta      write_meta.c      with the last slice: exemplars and metadata, likewise
+ *     meta      write_meta.c      behind the last row: exemplars and metadata, likewise
  *     commit    write.c           published, counted, answered
  *
  * A slice is what one step applies: at most WRITE_SLICE_ROWS rows, one samples frame.
@@ -184,12 +184,14 @@ bool write_has_room(const struct cell *cell, size_t made_bytes, size_t row_bytes
 
 /* --- write_meta.c ---------------------------------------------------------------- */
 
-/* The bound of the frame of exemplars and metadata that the last slice is to have: what it
- * cannot take is not logged. 0: none. */
-size_t write_meta_bytes(const struct cell *cell, const struct batch *batch);
+/* How many of the exemplars and families that are left the next slice takes, and the bound of
+ * their frame. */
+size_t write_meta_measure(const struct cell *cell, const struct batch *batch, size_t *n);
 
-/* Takes them, behind the last row; there is room for so many bytes in the log. */
-void write_meta(struct cell *cell, struct batch *batch, size_t max_bytes);
+/* Takes so many of them; there is room for so many bytes in the log. */
+void write_meta(struct cell *cell, struct batch *batch, size_t n, size_t max_bytes);
+
+size_t write_meta_left(const struct batch *batch);
 
 /* --- the rest -------------------------------------------------------------------- */
 

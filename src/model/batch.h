@@ -151,6 +151,7 @@ struct batch {
     void *ctx;                 /* of the writer */
     struct list link;          /* of the queue that holds it */
     size_t at;                 /* of the engine: rows applied so far */
+    size_t meta_at;            /* of the engine: exemplars, then metas, taken so far */
     void *engine;              /* of the engine */
 };
 
