@@ -133,7 +133,9 @@ static bool same_attrs(const struct watch *watch, const struct series_attrs *att
            old->ignore_max_ms == attrs->ignore_max_ms &&
            memcmp(&old->ignore_max_val, &attrs->ignore_max_val, sizeof(double)) == 0 &&
            old->chunk_bytes == attrs->chunk_bytes && old->policy == attrs->policy &&
-           old->uncompressed == attrs->uncompressed;
+           old->uncompressed == attrs->uncompressed && old->rule_source == attrs->rule_source &&
+           old->rule_bucket_ms == attrs->rule_bucket_ms &&
+           old->rule_align_ms == attrs->rule_align_ms && old->rule_agg == attrs->rule_agg;
 }
 
 static bool has_changed(struct app *app, const struct watch *watch)

@@ -14,6 +14,17 @@
 enum { IMAGE_VERSION = 1, TAIL_LEN = 10, LABELS_MAX = 4096 };
 static const char magic[] = "TSDI";
 
+/* What a copy has of them: rules stay with the series that they were made for. */
+static struct series_attrs without_rule(const struct series_attrs *attrs)
+{
+    struct series_attrs out = *attrs;
+    out.rule_agg = 0;
+    out.rule_source = 0;
+    out.rule_bucket_ms = out.rule_align_ms = 0;
+    out.rule_since = 0;
+    return out;
+}
+
 /* --- reading ---------------------------------------------------------------------------- */
 
 static status take_labels(struct series_image *out, struct query_work *work, uint32_t ordinal)
@@ -43,7 +54,7 @@ static status take_series(struct series_image *out, struct query_work *work, uin
     if (out->type == VALUE_BYTES || out->type == VALUE_HISTOGRAM)
         return err_set(&work->err, ST_INVALID, "TSDB: a series of bytes or histograms has no copy");
     out->has_attrs = attrs != NULL;
-    if (attrs) out->attrs = *attrs;
+    if (attrs) out->attrs = without_rule(attrs);
     TRY(take_labels(out, work, ordinal));
     TRY(db_pin(db, &view, &work->err));
     status st = view_capture(view, &at, 1, &work->err);
@@ -199,6 +210,7 @@ static status get(struct series_image *out, struct cursor *cur, enum precision p
     if (!take_bytes(cur, len, &attrs)) return ST_CORRUPT;
     out->has_attrs = len > 0;
     if (len) TRY(attrs_get(&out->attrs, attrs));
+    out->attrs = without_rule(&out->attrs);
     TRY(get_labels(out, cur, arena));
     return get_points(out, cur);
 }

@@ -40,10 +40,10 @@ static void start(enum conn_proto proto, size_t n_io)
     struct app *app = &fixture_app;
 
     account_init(&account, "net", NULL, 0);
-    app->acl = acl_new();
-    ck_assert_ptr_nonnull(app->acl);
     if (!ready) fixture_init();
     ready = false;
+    app->acl = acl_new();
+    ck_assert_ptr_nonnull(app->acl);
     ck_assert_int_eq(conn_hub_open(&app->hub, &hub_opts, NULL), ST_OK);
     api_set_handlers(app);
     ck_assert_int_eq(loop_open(&app->owner, &loop_opts, NULL), ST_OK);

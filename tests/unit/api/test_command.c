@@ -197,7 +197,7 @@ START_TEST(test_command_help_and_whole_tables_are_well_formed)
                                       "Subcommands are:\r\n+GETNAME\r\n"));
     size_t n = 0;
     for (size_t i = 0; i < n_commands; i++) n += !command_is_sub(&commands[i]);
-    snprintf(expected, sizeof(expected), ":%zu\r\n*%zu\r\n$4\r\nauth\r\n", n, n);
+    snprintf(expected, sizeof(expected), ":%zu\r\n*%zu\r\n$3\r\nacl\r\n", n, n);
     ck_assert_ptr_nonnull(strstr(all, expected));
     size_t len = strlen(all);
     ck_assert_str_eq(all + len - 5, "+OK\r\n");
