@@ -5,6 +5,7 @@
  *     m{k="0"}   at t, value t, and at time 1 again, value t
  *     m{k="i"}   at t, value t, for each i >= 1 with i * BIRTH_EVERY <= t
  *
+ * every second series with start timestamps, value + START,
  * so whoever sees T samples of series 0 must see time 1 at value T, and of each other
  * series exactly its samples up to T. The owner is the test's own thread. */
 #include <sched.h>
@@ -17,6 +18,7 @@
 #include "tests/unit/query/query_suites.h"
 
 enum { REQUESTS = 600, BIRTH_EVERY = 20, READERS = 2, FLUSH_EVERY = 97 };
+enum { START = 1000 };
 
 struct world {
     struct mailbox box;
@@ -61,10 +63,27 @@ static void check_series(struct world *w, uint64_t i, uint64_t T, const struct p
     }
 }
 
+/* A start for each sample of the moment, or for none. */
+static status check_starts(struct world *w, uint64_t i, struct series_set *set, size_t s,
+                           const struct points *pts, struct points *starts, struct err *err)
+{
+    starts->n = 0;
+    TRY(set->ops->starts(set, s, starts, err));
+    if (starts->n != (i % 2 ? 0 : pts->n)) {
+        note_fault(w, "starts of a series, samples", starts->n, pts->n);
+        return ST_OK;
+    }
+    for (size_t k = 0; k < starts->n; k++)
+        if (starts->ts[k] != pts->ts[k] ||
+            (double)(ts_time)starts->val[k].bits != bits_f64(pts->val[k].bits) + START)
+            note_fault(w, "start of a sample", starts->val[k].bits, k);
+    return ST_OK;
+}
+
 static status check_set(struct world *w, struct series_set *set, struct err *err)
 {
     uint64_t T = 0, n_seen = 0;
-    struct points pts = {0};
+    struct points pts = {0}, starts = {0};
     status st = ST_OK;
     for (int pass = 0; pass < 2 && st == ST_OK; pass++) {
         for (size_t s = 0; s < set->n && st == ST_OK; s++) {
@@ -74,6 +93,7 @@ static status check_set(struct world *w, struct series_set *set, struct err *err
             st = series_read(set, s, &pts, err);
             if (pass == 0) T = pts.n;
             if (st == ST_OK) check_series(w, i, T, &pts);
+            if (st == ST_OK) st = check_starts(w, i, set, s, &pts, &starts, err);
             atomic_fetch_add(&w->n_samples, pts.n);
             n_seen += pass == 1 && pts.n > 0;
         }
@@ -82,6 +102,7 @@ static status check_set(struct world *w, struct series_set *set, struct err *err
     uint64_t most = atomic_load(&w->n_seen_most);
     while (most < T && !atomic_compare_exchange_weak(&w->n_seen_most, &most, T)) {}
     points_release(&pts);
+    points_release(&starts);
     return st;
 }
 
@@ -157,10 +178,11 @@ static void batch_over(struct batch *batch)
     *(bool *)batch->ctx = true;
 }
 
-static void add_row(struct batch *batch, int64_t series, uint64_t ts, uint64_t v)
+static void add_row(struct batch *batch, int64_t series, uint64_t ts, uint64_t v, bool started)
 {
     ck_assert(batch_add_row(batch, (size_t)series, (ts_time)ts,
                             (union value){.bits = f64_bits((double)v)}, 0));
+    ck_assert(batch_start_row(batch, started ? (ts_time)v + START : START_NONE));
 }
 
 static void write_request(struct world *w, uint64_t t)
@@ -171,8 +193,8 @@ static void write_request(struct world *w, uint64_t t)
         const char *name = arena_printf(&batch->arena, "m{k=\"%" PRIu64 "\"}", i);
         ck_assert_ptr_nonnull(name); /* the batch borrows it */
         int64_t series = db_rig_add_series(batch, name);
-        add_row(batch, series, t, t);
-        if (i == 0) add_row(batch, series, 1, t);
+        add_row(batch, series, t, t, i % 2 == 0);
+        if (i == 0) add_row(batch, series, 1, t, true);
     }
     batch->done = batch_over;
     batch->ctx = &done;
