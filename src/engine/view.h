@@ -94,6 +94,13 @@ struct series_extent {
 CHECKED status view_extent(struct view *view, const struct captured *series,
                            struct series_extent *out, struct err *err);
 
+/* Which of n captured series, whose ordinals ascend, have something stored whose bounds overlap
+ * the range: sets has[0..n) to 1 or 0 (one that has moved: 0). Deletes and retention are not
+ * looked at. Many at once cost much less than one by one. Polls nothing: call it for some ten
+ * thousand. */
+CHECKED status view_reaches(struct view *view, const struct captured *series, size_t n,
+                            struct time_range range, uint8_t *has, struct err *err);
+
 /* One chunk of a segment, or one chunk or run in memory, as its header tells. */
 struct chunk_extent {
     struct time_range range;

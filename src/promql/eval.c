@@ -201,12 +201,21 @@ static bool column_join(const struct frame *f, struct column *into, const struct
     return true;
 }
 
+/* What comes from one selector is in the order of labels, mostly to the end. */
+static bool is_ordered(const struct matrix *m)
+{
+    for (size_t i = 1; i < m->n; i++) {
+        if (labels_cmp(m->s[i - 1].labels, m->s[i].labels) >= 0) return false;
+    }
+    return true;
+}
+
 status matrix_join_same(struct eval *ev, const struct frame *f, struct matrix *m)
 {
     struct label_groups groups;
     size_t kept = 0;
 
-    if (m->n < 2) return ST_OK;
+    if (is_ordered(m)) return ST_OK;
     label_groups_init(&groups, ev->arena, (struct label_filter){0});
     for (size_t i = 0; i < m->n; i++) {
         bool is_new;
@@ -454,7 +463,7 @@ static status publish_matrix(struct eval *ev, const struct frame *f, struct matr
         if (m->s[i].labels.n && !m->s[i].labels.ptr) return eval_oom(ev);
     }
     TRY(matrix_join_same(ev, f, m));
-    if (!out->instant && m->n > 1) qsort(m->s, m->n, sizeof(*m->s), compare_columns);
+    if (!out->instant && !is_ordered(m)) qsort(m->s, m->n, sizeof(*m->s), compare_columns);
 
     out->series = arena_try_array(ev->arena, m->n + 1, sizeof(*out->series));
     if (!out->series) return eval_oom(ev);

@@ -422,6 +422,10 @@ static status select_span(struct select_pass *p, struct edge_cache *edges,
     return ST_OK;
 }
 
+/* Series whose newest samples are looked up one by one: of more of them a reader finds the
+ * chunks in the order in which they lie, which is several times cheaper. Measured. */
+enum { NEWEST_MAX = 16 };
+
 /* How a set is read: by the newest sample, by columns, or, where neither will do, copied. */
 struct select_source {
     struct series_set *set;
@@ -438,6 +442,7 @@ static status open_source(struct eval *ev, const struct frame *f, const struct s
     bool smoothed = args->vec && args->vec->vec.smoothed;
 
     *src = (struct select_source){.set = args->set, .newest = newest_is_enough(ev, f, args)};
+    if (args->set->n > NEWEST_MAX && args->set->ops->open_reader) src->newest = false;
     if (src->newest || smoothed || args->what != SELECT_VALUE || ev->plan->sample_scale != 1 ||
         !args->set->ops->open_reader || args->set->n == 0) {
         return ST_OK;

@@ -35,8 +35,8 @@ enum {
     HELPERS_MAX = 64,
     SERIES_MIN = 64,       /* of a set that is worth cutting */
     RANGE_MIN = 16,        /* series of a range */
-    RANGE_MAX = 256,
-    RANGE_VALUES = 1 << 20, /* values of a range, at most: 8 MB of columns */
+    RANGE_MAX = 4096,
+    RANGE_VALUES = 1 << 18, /* values of a range, at most: 2 MB of columns */
     WORK_MIN = 1 << 17,    /* values and series: below, waking a thread is no gain. A guess */
     SERIES_WORK = 64,      /* what a series costs beside its values. A guess */
 };
@@ -221,12 +221,14 @@ static void part_reader_close(struct series_reader *base)
 static status part_open_reader(struct series_set *set, struct query_budget *budget,
                                struct series_reader **out, struct err *err)
 {
-    static const struct series_reader_ops ops = {part_reader_read, part_reader_close};
+    static const struct series_reader_ops ops = {.read = part_reader_read,
+                                                 .close = part_reader_close};
     struct part *part = container_of(set, struct part, set);
     struct series_set *whole = part->spread->set;
     struct series_reader *reader;
 
     TRY(whole->ops->open_reader(whole, budget, &reader, err));
+    if (reader->ops->bound) reader->ops->bound(reader, part->from, part->from + set->n);
     struct part_reader *rd = mem_alloc(sizeof(*rd));
     *rd = (struct part_reader){.base = {&ops}, .whole = reader, .from = part->from};
     *out = &rd->base;

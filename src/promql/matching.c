@@ -6,6 +6,7 @@
 
 #include <stdlib.h>
 
+#include "base/bits.h"
 #include "base/hash.h"
 
 static int compare_slices(const void *a, const void *b)
@@ -116,6 +117,48 @@ void label_groups_init(struct label_groups *g, struct arena *arena, struct label
     *g = (struct label_groups){.arena = arena, .filter = filter};
 }
 
+/* Names of the labels of the last set, by where their texts are: sets of one metric share
+ * them, so what the filter sees of them is found out once. */
+enum { SHAPE_MAX = 32, RECENT = 256 };
+
+struct label_shape {
+    size_t n;              /* 0: none */
+    uint32_t seen;         /* bit i: the filter sees label i */
+    struct slice name[SHAPE_MAX];
+    uint64_t hash[SHAPE_MAX];
+    /* Sets of the shape whose group was found lately, by where the texts of their values
+     * are. */
+    struct {
+        const struct label *set; /* NULL: none */
+        int64_t group;
+    } recent[RECENT];
+};
+
+static bool same_place(struct slice a, struct slice b)
+{
+    return a.ptr == b.ptr && a.len == b.len;
+}
+
+/* Whether the set has the names of the shape, which is made anew when it has others. */
+static bool has_shape(struct label_groups *g, struct labels set)
+{
+    struct label_shape *shape = g->shape;
+    size_t i = 0;
+
+    if (set.n == 0 || set.n > SHAPE_MAX) return false;
+    while (i < set.n && shape->n == set.n && same_place(set.ptr[i].name, shape->name[i])) i++;
+    if (i == set.n) return true;
+    memset(shape->recent, 0, sizeof(shape->recent));
+    shape->n = set.n;
+    shape->seen = 0;
+    for (i = 0; i < set.n; i++) {
+        shape->name[i] = set.ptr[i].name;
+        shape->hash[i] = hash_slice(set.ptr[i].name);
+        if (filter_sees(&g->filter, set.ptr[i].name)) shape->seen |= 1u << i;
+    }
+    return true;
+}
+
 static uint64_t hash_part(const struct label_filter *f, struct labels set)
 {
     uint64_t h = 0x9e3779b97f4a7c15ull;
@@ -126,6 +169,41 @@ static uint64_t hash_part(const struct label_filter *f, struct labels set)
         h = hash_mix(h + hash_slice(set.ptr[i].value));
     }
     return h;
+}
+
+/* The same of a set of the shape. */
+static uint64_t hash_shaped(const struct label_shape *shape, struct labels set)
+{
+    uint64_t h = 0x9e3779b97f4a7c15ull;
+
+    for (uint32_t seen = shape->seen; seen; seen &= seen - 1) {
+        unsigned i = (unsigned)trailing_zeros(seen);
+        h = hash_mix(h ^ shape->hash[i]);
+        h = hash_mix(h + hash_slice(set.ptr[i].value));
+    }
+    return h;
+}
+
+/* Where the entry of a set of the shape is in recent, if anywhere. */
+static size_t recent_at(const struct label_shape *shape, struct labels set)
+{
+    uint64_t h = 0;
+
+    for (uint32_t seen = shape->seen; seen; seen &= seen - 1) {
+        h = (h ^ (uintptr_t)set.ptr[trailing_zeros(seen)].value.ptr) * 0x9e3779b97f4a7c15ull;
+    }
+    return h >> 32 & (RECENT - 1);
+}
+
+/* Both of the shape: the same texts at the same places. False tells nothing. */
+static bool same_places(const struct label_shape *shape, const struct label *a,
+                        const struct label *b)
+{
+    for (uint32_t seen = shape->seen; seen; seen &= seen - 1) {
+        unsigned i = (unsigned)trailing_zeros(seen);
+        if (!same_place(a[i].value, b[i].value)) return false;
+    }
+    return true;
 }
 
 static bool part_eq(const struct label_filter *f, struct labels a, struct labels b)
@@ -160,7 +238,8 @@ static bool groups_grow(struct label_groups *g)
     uint64_t *hash = arena_try_array(g->arena, cap, sizeof(*hash));
     uint32_t *slots = arena_try_zero(g->arena, cap * 2 * sizeof(*slots));
 
-    if (!rep || !hash || !slots) return false;
+    if (!g->shape) g->shape = arena_try_zero(g->arena, sizeof(*g->shape));
+    if (!rep || !hash || !slots || !g->shape) return false;
     if (g->n) memcpy(rep, g->rep, g->n * sizeof(*rep));
     if (g->n) memcpy(hash, g->hash, g->n * sizeof(*hash));
     g->rep = rep;
@@ -176,18 +255,35 @@ static bool groups_grow(struct label_groups *g)
     return true;
 }
 
-int64_t label_groups_add(struct label_groups *g, struct labels set, bool *is_new)
+static int64_t add_part(struct label_groups *g, struct labels set, uint64_t hash, bool *is_new)
 {
-    if (g->n == g->cap && (g->n >= UINT32_MAX / 4 || !groups_grow(g))) return -1;
-    uint64_t hash = hash_part(&g->filter, set);
     size_t at = find_slot(g, set, hash);
 
-    if (is_new) *is_new = g->slots[at] == 0;
+    *is_new = g->slots[at] == 0;
     if (g->slots[at]) return g->slots[at] - 1;
     g->rep[g->n] = set;
     g->hash[g->n] = hash;
     g->slots[at] = (uint32_t)++g->n;
     return (int64_t)g->n - 1;
+}
+
+int64_t label_groups_add(struct label_groups *g, struct labels set, bool *is_new)
+{
+    bool ignored;
+
+    if (!is_new) is_new = &ignored;
+    if (g->n == g->cap && (g->n >= UINT32_MAX / 4 || !groups_grow(g))) return -1;
+    if (!has_shape(g, set)) return add_part(g, set, hash_part(&g->filter, set), is_new);
+
+    size_t at = recent_at(g->shape, set);
+    if (g->shape->recent[at].set && same_places(g->shape, g->shape->recent[at].set, set.ptr)) {
+        *is_new = false;
+        return g->shape->recent[at].group;
+    }
+    int64_t group = add_part(g, set, hash_shaped(g->shape, set), is_new);
+    g->shape->recent[at].set = set.ptr;
+    g->shape->recent[at].group = group;
+    return group;
 }
 
 int64_t label_groups_find(const struct label_groups *g, struct labels set)

@@ -43,9 +43,12 @@ struct labels labels_without_meta(struct arena *arena, struct labels set);
 /* Prometheus' text of a set in messages: {__name__="m", a="1"}, in order. */
 void labels_text(struct strbuf *out, struct labels set);
 
+struct label_shape; /* matching.c */
+
 struct label_groups {
     struct arena *arena;
     struct label_filter filter;
+    struct label_shape *shape; /* of the last set; made with the first group */
     struct labels *rep;  /* the first set of each group, whole */
     uint64_t *hash;
     size_t n, cap;
@@ -58,7 +61,7 @@ struct label_groups {
 void label_groups_init(struct label_groups *g, struct arena *arena, struct label_filter filter);
 
 /* The set's group, made when it is new (*is_new may be NULL); -1 when refused. The set
- * must stay where it is. */
+ * must stay where it is, whether its group is new or not. */
 CHECKED int64_t label_groups_add(struct label_groups *g, struct labels set, bool *is_new);
 
 /* The set's group, or -1. */

@@ -75,6 +75,9 @@ struct series_reader_ops {
     status (*read)(struct series_reader *reader, size_t i, struct sample_span *out,
                    struct err *err);
     void (*close)(struct series_reader *reader);
+    /* Before the first read, optional: series [from, to) are going to be asked for, and no
+     * others, so that they may be looked up together. May be NULL. */
+    void (*bound)(struct series_reader *reader, size_t from, size_t to);
 };
 
 struct series_set_ops {

@@ -57,6 +57,8 @@ struct fetch {
     struct captured *series;       /* what any select wants, by ordinal */
     struct labels *labels;         /* of each; made when the first set wants them */
     size_t n_series;
+    uint8_t *has;                  /* find_data() of has_range; NULL: not asked for */
+    struct time_range has_range;
     bool reads_samples;            /* some select does, and may ask for their starts */
     struct fetch_starts starts;    /* of each of series */
     struct local_set *sets;
@@ -252,13 +254,23 @@ static bool whole(struct time_range range)
     return range.from == TS_MIN && range.to == TS_MAX;
 }
 
-/* Whether what is stored of the series reaches into the range. */
-static status has_data(struct fetch *fetch, size_t series, struct time_range range, bool *has,
-                       struct err *err)
+/* Which of fetch->series have something stored that reaches into the range, a byte each;
+ * made once for each range in a row. */
+static status find_data(struct fetch *fetch, struct time_range range, struct err *err)
 {
-    struct series_extent extent;
-    TRY(view_extent(fetch->view, &fetch->series[series], &extent, err));
-    *has = !range_empty(extent.range) && range_overlaps(extent.range, range);
+    enum { AT_ONCE = 65536 };
+    size_t n = fetch->n_series;
+    if (fetch->has && fetch->has_range.from == range.from && fetch->has_range.to == range.to)
+        return ST_OK;
+    if (!fetch->has) fetch->has = arena_try(&fetch->arena, n ? n : 1);
+    if (!fetch->has) return no_memory(err);
+    fetch->has_range = (struct time_range){TS_MAX, TS_MIN};
+    for (size_t i = 0; i < n; i += AT_ONCE) {
+        size_t count = n - i < AT_ONCE ? n - i : AT_ONCE;
+        TRY(view_reaches(fetch->view, fetch->series + i, count, range, fetch->has + i, err));
+        TRY(budget_poll(fetch->budget, err));
+    }
+    fetch->has_range = range;
     return ST_OK;
 }
 
@@ -269,10 +281,11 @@ static status index_set(struct fetch *fetch, const struct ordinals *ordinals,
                         struct err *err)
 {
     size_t at = 0, n = 0;
+    if (only_data) TRY(find_data(fetch, range, err));
     for (size_t i = 0; i < ordinals->n; i++) {
         while (fetch->series[at].ordinal < ordinals->ptr[i]) at++;
         bool has = !captured_moved(&fetch->series[at]);
-        if (has && only_data) TRY(has_data(fetch, at, range, &has, err));
+        if (has && only_data) has = fetch->has[at];
         if (has) out[n++] = (uint32_t)at;
         if (i % POLL_SERIES == 0) TRY(budget_poll(fetch->budget, err));
     }
@@ -405,8 +418,10 @@ static status local_starts(struct series_set *base, size_t i, struct points *out
 
 /* ---------------------------------------------------------------- readers */
 
-/* Series whose chunks are looked up at once: few at first, for who reads only one. */
-enum { EXPECT_MIN = 16, EXPECT_MAX = 256 };
+/* Series whose chunks are looked up at once: few at first, for who reads only one, and in the
+ * end so many that those of one block of a segment's index meet, though their order is
+ * another. */
+enum { EXPECT_MIN = 16, EXPECT_MAX = 4096 };
 
 struct local_reader {
     struct series_reader base;
@@ -414,13 +429,15 @@ struct local_reader {
     struct query_budget *budget;
     struct view_reader *columns;
     size_t first, n, cap;          /* those expected */
-    const struct captured *expected[EXPECT_MAX];
+    size_t end;                    /* behind the last that is asked for */
+    const struct captured **expected; /* room for EXPECT_MAX, or all */
 };
 
 static status expect_from(struct local_reader *rd, size_t i, struct err *err)
 {
     const struct local_set *set = rd->set;
-    size_t left = set->base.n - i, n = left < rd->cap ? left : rd->cap;
+    size_t left = rd->end - i;
+    size_t n = left < rd->cap ? left : rd->cap;
 
     for (size_t k = 0; k < n; k++) {
         rd->expected[k] = &set->fetch->series[set->series[i + k]];
@@ -429,7 +446,7 @@ static status expect_from(struct local_reader *rd, size_t i, struct err *err)
     TRY(view_reader_expect(rd->columns, rd->expected, n, err));
     rd->first = i;
     rd->n = n;
-    if (rd->cap < EXPECT_MAX) rd->cap *= 4;
+    rd->cap = rd->cap * 4 < EXPECT_MAX ? rd->cap * 4 : EXPECT_MAX;
     return ST_OK;
 }
 
@@ -449,11 +466,22 @@ static void local_reader_close(struct series_reader *base)
     struct local_reader *rd = container_of(base, struct local_reader, base);
 
     view_reader_close(rd->columns);
+    mem_free(rd->expected);
     mem_free(rd);
 }
 
+static void local_reader_bound(struct series_reader *base, size_t from, size_t to)
+{
+    struct local_reader *rd = container_of(base, struct local_reader, base);
+
+    DASSERT(from < to && to <= rd->set->base.n);
+    rd->end = to;
+    rd->cap = to - from < EXPECT_MAX ? to - from : EXPECT_MAX;
+}
+
 static const struct series_reader_ops local_reader_ops = {.read = local_reader_read,
-                                                          .close = local_reader_close};
+                                                          .close = local_reader_close,
+                                                          .bound = local_reader_bound};
 
 static status local_open_reader(struct series_set *base, struct query_budget *budget,
                                 struct series_reader **out, struct err *err)
@@ -464,12 +492,20 @@ static status local_open_reader(struct series_set *base, struct query_budget *bu
     DASSERT(!set->select->edges);
     TRY(view_reader_open(&columns, set->fetch->view, set->select->range, &set->fetch->account,
                          err));
+    size_t n = set->base.n, room = n < EXPECT_MAX ? n + 1 : EXPECT_MAX;
+    const struct captured **expected = mem_try_array(room, sizeof(*expected));
+    if (!expected) {
+        view_reader_close(columns);
+        return no_memory(err);
+    }
     struct local_reader *rd = mem_alloc(sizeof(*rd));
     *rd = (struct local_reader){.base = {&local_reader_ops},
                                 .set = set,
                                 .budget = budget ? budget : set->fetch->budget,
                                 .columns = columns,
-                                .cap = EXPECT_MIN};
+                                .cap = EXPECT_MIN,
+                                .end = n,
+                                .expected = expected};
     *out = &rd->base;
     return ST_OK;
 }
@@ -536,10 +572,10 @@ static status scan_set(struct fetch *fetch, struct time_range range, struct ordi
                                     sizeof(*ptr));
     if (!ptr) return no_memory(err);
     size_t n = 0;
+    bool all = whole(range);
+    if (!all) TRY(find_data(fetch, range, err));
     for (size_t i = 0; i < fetch->n_series; i++) {
-        bool has = true;
-        if (!whole(range)) TRY(has_data(fetch, i, range, &has, err));
-        if (has) ptr[n++] = fetch->series[i].ordinal;
+        if (all || fetch->has[i]) ptr[n++] = fetch->series[i].ordinal;
         if (i % POLL_SERIES == 0) TRY(budget_poll(fetch->budget, err));
     }
     *out = (struct ordinals){.ptr = ptr, .n = n};

@@ -1,5 +1,8 @@
 /* Goal: filters see the right part of a label set and groups keep apart what differs.
  * Method: small sets by hand; then ten thousand sets, each its own group. */
+#include <string.h>
+
+#include "base/rng.h"
 #include "promql/matching.h"
 #include "tests/unit/promql/promql_suites.h"
 
@@ -83,6 +86,51 @@ START_TEST(test_groups_are_numbered_in_order)
 }
 END_TEST
 
+/* Texts at the same places, equal texts at others, and names that change from set to set: a
+ * group is what its texts are. The naive way: a text of every group. */
+START_TEST(test_groups_go_by_texts_wherever_they_are)
+{
+    static const char *const names[][3] = {{"a", "g", "z"}, {"g", "h", "i"}, {"b", "c", "g"}};
+    static const char *const values[] = {"1", "2", "10", "x"};
+    struct slice by[] = {SLICE_LIT("c"), SLICE_LIT("g")};
+    struct label_filter filter = {.names = by, .n = 2, .keep = true};
+    struct arena arena;
+    struct label_groups g;
+    struct rng rng;
+    const char *seen[128];
+    int64_t n_seen = 0;
+
+    arena_init(&arena, NULL, 256);
+    rng_init(&rng, 20261123);
+    label_groups_init(&g, &arena, filter);
+    for (int i = 0; i < 20000; i++) {
+        const char *const *row = names[rng_below(&rng, 3)];
+        struct label *three = arena_try_array(&arena, 3, sizeof(*three));
+        for (int k = 0; k < 3; k++) {
+            struct slice v = slice_str(values[rng_below(&rng, 4)]);
+            if (rng_below(&rng, 3) == 0) v = arena_copy(&arena, v);
+            struct slice name = slice_str(row[k]);
+            if (rng_below(&rng, 50) == 0) name = arena_copy(&arena, name);
+            three[k] = (struct label){name, v};
+        }
+        struct labels all = {three, 3}, part = label_filter_apply(&arena, &filter, all);
+        struct strbuf text;
+        strbuf_init(&text, 0);
+        labels_text(&text, part);
+        int64_t want = 0;
+        while (want < n_seen && strcmp(seen[want], strbuf_cstr(&text)) != 0) want++;
+        if (want == n_seen) seen[n_seen++] = arena_printf(&arena, "%s", strbuf_cstr(&text));
+        strbuf_release(&text);
+        bool is_new;
+        int64_t found = label_groups_find(&g, all), at = label_groups_add(&g, all, &is_new);
+        ck_assert_int_eq(at, want);
+        ck_assert_int_eq(is_new, found < 0);
+        if (!is_new) ck_assert_int_eq(found, want);
+    }
+    arena_release(&arena);
+}
+END_TEST
+
 START_TEST(test_refused_memory_is_told)
 {
     struct account account;
@@ -111,6 +159,7 @@ Suite *suite_matching(void)
     tcase_add_test(tc, test_filters_keep_or_drop);
     tcase_add_test(tc, test_a_label_is_set_replaced_or_removed);
     tcase_add_test(tc, test_groups_are_numbered_in_order);
+    tcase_add_test(tc, test_groups_go_by_texts_wherever_they_are);
     tcase_add_test(tc, test_refused_memory_is_told);
     suite_add_tcase(s, tc);
     return s;

@@ -128,6 +128,56 @@ static void check_set(struct trial *t, struct series_set *set, struct query_budg
     points_release(&pts);
 }
 
+/* A reader that is told its series beforehand reads the same. */
+static void check_bounded(struct trial *t, struct series_set *set, struct query_budget *budget)
+{
+    struct series_reader *reader;
+    struct sample_span span;
+    struct points pts = {0};
+    struct err err = {.st = ST_OK};
+    if (set->n == 0) return;
+    size_t from = (size_t)chance(t, set->n), to = from + 1 + (size_t)chance(t, set->n - from);
+
+    ck_assert_int_eq(set->ops->open_reader(set, budget, &reader, &err), ST_OK);
+    reader->ops->bound(reader, from, to);
+    for (size_t i = from; i < to; i++) {
+        pts.n = 0;
+        ck_assert_int_eq(series_read(set, i, &pts, &err), ST_OK);
+        ck_assert_msg(series_reader_read(reader, i, &span, &err) == ST_OK, "%s", err.text);
+        compare(&span, &pts, set->types[i]);
+    }
+    series_reader_close(reader);
+    points_release(&pts);
+}
+
+/* Who asks for labels alone gets every series that has samples in the range; bounds may make
+ * it a few more, but none where nothing is stored. */
+static void check_labels_only(struct trial *t, struct time_range range)
+{
+    struct query_budget budget = {0};
+    struct series_set *sets[3];
+    struct fetch *fetch;
+    struct points pts = {0};
+    struct err err = {.st = ST_OK};
+    struct select selects[] = {
+        {.range = range},
+        {.range = range, .hint = {.labels_only = true}},
+        {.range = {t->now + 1000 * STEP, t->now + 2000 * STEP}, .hint = {.labels_only = true}}};
+
+    status st = querier_fetch(t->querier, &fetch, sets, selects, 3, SLICE_LIT(""), &budget, &err);
+    ck_assert_msg(st == ST_OK, "%s", err.text);
+    ck_assert_uint_eq(sets[2]->n, 0);
+    for (size_t i = 0, k = 0; i < sets[0]->n; i++) {
+        pts.n = 0;
+        ck_assert_int_eq(series_read(sets[0], i, &pts, &err), ST_OK);
+        bool listed = k < sets[1]->n && labels_eq(sets[0]->labels[i], sets[1]->labels[k]);
+        ck_assert_msg(listed || pts.n == 0, "series %zu has samples and is left out", i);
+        k += listed;
+    }
+    points_release(&pts);
+    querier_done(t->querier, fetch);
+}
+
 static void check_all(struct trial *t)
 {
     struct query_budget budget = {0};
@@ -140,7 +190,9 @@ static void check_all(struct trial *t)
     status st = querier_fetch(t->querier, &fetch, &set, &select, 1, SLICE_LIT(""), &budget, &err);
     ck_assert_msg(st == ST_OK, "%s", err.text);
     check_set(t, set, &budget);
+    check_bounded(t, set, &budget);
     querier_done(t->querier, fetch);
+    check_labels_only(t, select.range);
     db_rig_settle(&t->rig);
 }
 
