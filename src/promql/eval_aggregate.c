@@ -166,7 +166,7 @@ static void avg_word(struct group *g, size_t at, const double *v, size_t n)
     for (size_t i = 0; i < n; i += 2) {
         pair sum = pair_load(g->val + at + i), c = pair_load(g->c + at + i);
         kahan_pair(pair_load(v + i), &sum, &c);
-        if (mask_any(pair_abs(sum) == pair_of(INFINITY))) {
+        if (mask_any(pair_equals(pair_abs(sum), pair_of(INFINITY)))) {
             fold_avg(g, at + i, v[i]);
             fold_avg(g, at + i + 1, v[i + 1]);
             continue;
@@ -181,7 +181,8 @@ static void extreme_word(struct group *g, size_t at, const double *v, size_t n, 
 {
     for (size_t i = 0; i < n; i += 2) {
         pair best = pair_load(g->val + at + i), x = pair_load(v + i);
-        pair_mask take = (largest ? best < x : best > x) | (best != best);
+        pair_mask take = largest ? pair_below(best, x) : pair_below(x, best);
+        take |= pair_differs(best, best);
         pair_store(g->val + at + i, pair_choose(take, x, best));
     }
 }

@@ -303,15 +303,16 @@ static double change_at(const struct range_call *rc, const struct range_columns 
     return change * factor;
 }
 
-/* Two steps that have no reset: out, and whether one may have to go the long way. */
+/* Two steps that have no reset: out, and whether one may have to go the long way; one that
+ * begins below zero and rises is told so, too, and need not. */
 static inline pair_mask change_pair(double *out, pair first, pair last, const double *factor,
                                     const double *limit)
 {
     pair change = last - first, zero = pair_of(0);
 
     pair_store(out, change * pair_load(factor));
-    pair_mask may = (change > zero) & (first >= zero);
-    return may & ~((change >= pair_of(CHANGE_TINY)) & (first >= pair_load(limit) * change));
+    pair_mask tiny = pair_below(zero, change) & pair_below(change, pair_of(CHANGE_TINY));
+    return tiny | pair_below(first, pair_load(limit) * change);
 }
 
 /* Steps [from, to) of a run: how many of them are done, and need no second look. */
@@ -344,7 +345,7 @@ static bool any_below(const double *v, size_t n)
     pair_mask seen = {0, 0};
     size_t i = 1;
 
-    for (; i + 2 <= n; i += 2) seen |= pair_load(v + i) < pair_load(v + i - 1);
+    for (; i + 2 <= n; i += 2) seen |= pair_below(pair_load(v + i), pair_load(v + i - 1));
     return mask_any(seen) || (i < n && v[i] < v[i - 1]);
 }
 

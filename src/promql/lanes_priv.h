@@ -9,6 +9,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
+
 typedef double pair __attribute__((vector_size(16), aligned(8), may_alias));
 typedef int64_t pair_mask __attribute__((vector_size(16)));
 
@@ -32,6 +36,51 @@ static inline bool mask_any(pair_mask m)
     return (m[0] | m[1]) != 0;
 }
 
+/* Comparisons, as of doubles: with NaN false, but for pair_differs. Written so that compilers
+ * leave the masks in vectors: comparisons in C that are combined with & or | they take apart
+ * when there is no SSE 4.1. */
+#if defined(__SSE2__)
+static inline pair_mask pair_below(pair a, pair b)
+{
+    return (pair_mask)_mm_cmplt_pd((__m128d)a, (__m128d)b);
+}
+
+static inline pair_mask pair_at_most(pair a, pair b)
+{
+    return (pair_mask)_mm_cmple_pd((__m128d)a, (__m128d)b);
+}
+
+static inline pair_mask pair_equals(pair a, pair b)
+{
+    return (pair_mask)_mm_cmpeq_pd((__m128d)a, (__m128d)b);
+}
+
+static inline pair_mask pair_differs(pair a, pair b)
+{
+    return (pair_mask)_mm_cmpneq_pd((__m128d)a, (__m128d)b);
+}
+#else
+static inline pair_mask pair_below(pair a, pair b)
+{
+    return a < b;
+}
+
+static inline pair_mask pair_at_most(pair a, pair b)
+{
+    return a <= b;
+}
+
+static inline pair_mask pair_equals(pair a, pair b)
+{
+    return a == b;
+}
+
+static inline pair_mask pair_differs(pair a, pair b)
+{
+    return a != b;
+}
+#endif
+
 /* a where the mask is set, b elsewhere. */
 static inline pair pair_choose(pair_mask m, pair a, pair b)
 {
@@ -47,11 +96,11 @@ static inline pair pair_abs(pair v)
 static inline void kahan_pair(pair x, pair *sum, pair *c)
 {
     pair t = *sum + x;
-    pair_mask big = pair_abs(*sum) >= pair_abs(x);
-    pair_mask infinite = pair_abs(t) == pair_of(INFINITY);
+    pair_mask big = pair_at_most(pair_abs(x), pair_abs(*sum));
+    pair_mask keeps = pair_differs(pair_abs(t), pair_of(INFINITY));
     pair a = pair_choose(big, *sum, x), b = pair_choose(big, x, *sum);
 
-    *c = (pair)((pair_mask)(*c + ((a - t) + b)) & ~infinite);
+    *c = (pair)((pair_mask)(*c + ((a - t) + b)) & keeps);
     *sum = t;
 }
 

@@ -176,8 +176,8 @@ static void sum_of_four(double *out, const double *v, size_t len)
         kahan_pair(pair_load(v + k), &s0, &c0);
         kahan_pair(pair_load(v + k + 2), &s1, &c1);
     }
-    pair_store(out, pair_choose(pair_abs(s0) == pair_of(INFINITY), s0, s0 + c0));
-    pair_store(out + 2, pair_choose(pair_abs(s1) == pair_of(INFINITY), s1, s1 + c1));
+    pair_store(out, pair_choose(pair_equals(pair_abs(s0), pair_of(INFINITY)), s0, s0 + c0));
+    pair_store(out + 2, pair_choose(pair_equals(pair_abs(s1), pair_of(INFINITY)), s1, s1 + c1));
 }
 
 /* A sum that is infinite on the way makes the mean another one. */
@@ -190,7 +190,8 @@ static void mean_of_four(double *out, const double *v, size_t len)
     for (size_t k = 1; k < len; k++) {
         kahan_pair(pair_load(v + k), &s0, &c0);
         kahan_pair(pair_load(v + k + 2), &s1, &c1);
-        infinite |= (pair_abs(s0) == pair_of(INFINITY)) | (pair_abs(s1) == pair_of(INFINITY));
+        infinite |= pair_equals(pair_abs(s0), pair_of(INFINITY)) |
+                    pair_equals(pair_abs(s1), pair_of(INFINITY));
     }
     pair_store(out, s0 / n + c0 / n);
     pair_store(out + 2, s1 / n + c1 / n);
