@@ -61,7 +61,7 @@ status ts_policy_parse(struct ts_policy_rule rules[TS_POLICY_MAX], size_t *n, st
     *n = 0;
     while (text.len) {
         struct slice part = cut(&text, ';');
-        if (part.len == 0 && text.len == 0) break; /* a semicolon at the end */
+        if (part.len == 0 && text.len == 0 && *n) break; /* a semicolon at the end */
         if (*n == TS_POLICY_MAX)
             return err_set(err, ST_INVALID, "at most %d rules", TS_POLICY_MAX);
         if (!parse_rule(&rules[*n], part))

@@ -60,7 +60,8 @@ status server_reload(void *ctx, struct strbuf *out, struct err *err)
         strbuf_str(out, "nothing to read again: the server runs without a configuration file\n");
         return ST_OK;
     }
-    struct config_generation *next = mem_zalloc(sizeof(*next));
+    struct config_generation *next = mem_try_zero(sizeof(*next));
+    if (!next) return err_set(err, ST_NO_MEMORY, "a new configuration");
     strbuf_init(&names, 0);
     status st = read_again(srv, &next->cfg, &names, &why);
     if (st == ST_OK && names.failed) st = ST_NO_MEMORY;

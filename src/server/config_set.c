@@ -51,7 +51,8 @@ static status set(void *ctx, const struct slice *names, const struct slice *valu
                   struct err *err)
 {
     struct server *srv = ctx;
-    struct config_generation *next = mem_alloc(sizeof(*next));
+    struct config_generation *next = mem_try(sizeof(*next));
+    if (!next) return err_set(err, ST_NO_MEMORY, "a new configuration");
     *next = *srv->config;
     status st = ST_OK;
     for (size_t i = 0; i < n && st == ST_OK; i++)

@@ -62,7 +62,11 @@ int main(int argc, char **argv)
     if (argc == 2 && strcmp(argv[1], "--print-config") == 0) return print_manual();
     if (argc == 2 && strcmp(argv[1], "--help") == 0) return usage(stdout, 0);
 
-    struct config_generation *config = mem_zalloc(sizeof(*config));
+    struct config_generation *config = mem_try_zero(sizeof(*config));
+    if (!config) {
+        fprintf(stderr, "tsink-server: no memory for the configuration\n");
+        return EXIT_CONFIG;
+    }
     config_init(&config->cfg);
     status st = config_parse_args(&config->cfg, argc - 1, argv + 1, &file, &err);
     if (st == ST_OK) st = config_check(&config->cfg, &err);

@@ -19,5 +19,6 @@ Suite *suite_series_image(void);
 Suite *suite_ts_args(void);
 Suite *suite_ts_filter(void);
 Suite *suite_ts_key(void);
+Suite *suite_ts_policy(void);
 
 #endif

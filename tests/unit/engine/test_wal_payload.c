@@ -134,6 +134,29 @@ START_TEST(test_definitions_attributes_and_deletes_round_trip)
     ck_assert_int_eq(wal_attrs_get(&id, &back, slice_of(bytes, longer)), ST_OK);
     ck_assert_int_eq(back.expire_ms, mortal.expire_ms);
     ck_assert_int_eq(wal_attrs_get(&id, &back, slice_of(bytes, len)), ST_CORRUPT);
+    struct series_attrs made = mortal, bad;
+    made.rule_source = UINT64_MAX;
+    made.rule_bucket_ms = 60000;
+    made.rule_align_ms = 1;
+    made.rule_since = TS_MIN;
+    made.rule_agg = AGG_TWA;
+    longer = wal_attrs_put(bytes, 77, &made);
+    ck_assert_uint_eq(longer, 8 + ATTRS_BYTES);
+    ck_assert_int_eq(wal_attrs_get(&id, &back, slice_of(bytes, longer)), ST_OK);
+    ck_assert_mem_eq(&back.rule_since, &made.rule_since, sizeof(made.rule_since));
+    ck_assert(back.rule_source == UINT64_MAX && back.rule_bucket_ms == 60000 &&
+              back.rule_align_ms == 1 && back.rule_agg == AGG_TWA &&
+              back.expire_ms == mortal.expire_ms);
+    ck_assert_int_eq(wal_attrs_get(&id, &back, slice_of(bytes, longer - 1)), ST_CORRUPT);
+    bad = made;
+    bad.rule_bucket_ms = 0;
+    ck_assert(attrs_valid(&made) && !attrs_valid(&bad));
+    longer = wal_attrs_put(bytes, 77, &bad);
+    ck_assert_int_eq(wal_attrs_get(&id, &back, slice_of(bytes, longer)), ST_CORRUPT);
+    bad = made;
+    bad.rule_agg = N_AGGS;
+    longer = wal_attrs_put(bytes, 77, &bad);
+    ck_assert_int_eq(wal_attrs_get(&id, &back, slice_of(bytes, longer)), ST_CORRUPT);
     struct series_attrs negative = {.retention_ms = -1};
     ck_assert(attrs_valid(&attrs) && !attrs_valid(&negative));
     len = wal_attrs_put(bytes, 77, &negative);
@@ -248,6 +271,27 @@ START_TEST(test_ids_that_do_not_ascend_are_refused)
 }
 END_TEST
 
+START_TEST(test_other_labels_round_trip)
+{
+    uint8_t bytes[512];
+    struct wal_series want = {.id = 5, .place = 9, .type = VALUE_F64, .has_attrs = true,
+                              .attrs = mortal_attrs, .identity = SLICE_LIT("an identity")};
+    struct wal_series got;
+    uint16_t version;
+    size_t len = wal_relabel_put(bytes, &want, UINT16_MAX);
+    ck_assert_uint_le(len, WAL_RELABEL_BYTES + ATTRS_BYTES + want.identity.len);
+    ck_assert_int_eq(wal_relabel_get(&got, &version, slice_of(bytes, len)), ST_OK);
+    n_seen = 0;
+    ck_assert_int_eq(same_series(&want, &got), ST_OK);
+    ck_assert_uint_eq(version, UINT16_MAX);
+    for (size_t cut = 0; cut < len; cut++)
+        ck_assert_int_eq(wal_relabel_get(&got, &version, slice_of(bytes, cut)), ST_CORRUPT);
+    ck_assert_int_eq(wal_relabel_get(&got, &version, slice_of(bytes, len + 1)), ST_CORRUPT);
+    len = wal_relabel_put(bytes, &want, 1); /* the first labels are no other labels */
+    ck_assert_int_eq(wal_relabel_get(&got, &version, slice_of(bytes, len)), ST_CORRUPT);
+}
+END_TEST
+
 Suite *suite_wal_payload(void)
 {
     Suite *s = suite_create("wal_payload");
@@ -257,6 +301,7 @@ Suite *suite_wal_payload(void)
     tcase_add_test(tc, test_definitions_attributes_and_deletes_round_trip);
     tcase_add_test(tc, test_hostile_bytes_are_refused);
     tcase_add_test(tc, test_ids_that_do_not_ascend_are_refused);
+    tcase_add_test(tc, test_other_labels_round_trip);
     suite_add_tcase(s, tc);
     return s;
 }
