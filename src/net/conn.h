@@ -63,6 +63,7 @@ enum {
 struct conn_limits {
     size_t n_conns_max;        /* of this protocol; 10,000 */
     size_t n_source_max;       /* of one source address; 1,000; 0: none */
+    uint32_t keepalive_s;      /* TCP probes after so long a silence, of new ones; 300; 0: none */
     size_t pipeline_max;       /* unanswered requests of a connection; 1,024 */
     size_t input_max;          /* bytes read and not yet handled; 80 MiB; HTTP: head + body */
     size_t bulk_max;           /* RESP: one argument; 64 MiB */

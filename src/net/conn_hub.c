@@ -23,6 +23,7 @@ void conn_limits_default(struct conn_limits *limits, enum conn_proto proto)
     *limits = (struct conn_limits){
         .n_conns_max = 10000,
         .n_source_max = 1000,
+        .keepalive_s = 300, /* as Redis */
         .pipeline_max = 1024,
         .input_max = 80u << 20,
         .bulk_max = RESP_BULK_MAX,

@@ -18,6 +18,8 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "base/hash.h"
@@ -26,7 +28,7 @@
 #include "base/panic.h"
 #include "net/conn_priv.h"
 
-enum { ACCEPTS_A_TURN = 64, HOST_MAX = 64, KEEPALIVE_S = 300 /* as Redis */ };
+enum { ACCEPTS_A_TURN = 64, HOST_MAX = 64 };
 
 struct socket {
     struct loop_fd lfd;
@@ -42,6 +44,7 @@ struct listener {
     uint16_t port;
     int backlog;
     struct timer pause;
+    char path[sizeof(((struct sockaddr_un *)0)->sun_path)]; /* "": none; goes at the stop */
     size_t n_sockets;
     struct socket sockets[LISTENER_ADDRS_MAX];
 };
@@ -106,6 +109,14 @@ static size_t count_all(const struct conn_hub *hub)
     return n > 0 ? (size_t)n : 0;
 }
 
+static void set_tcp_options(int fd, const struct conn_limits *limits)
+{
+    set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+    if (!limits->keepalive_s) return;
+    set_option(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
+    set_option(fd, IPPROTO_TCP, TCP_KEEPIDLE, (int)limits->keepalive_s);
+}
+
 static void take(struct listener *listener, int fd, const struct sockaddr_storage *addr)
 {
     struct conn_hub *hub = listener->hub;
@@ -133,9 +144,7 @@ static void take(struct listener *listener, int fd, const struct sockaddr_storag
             return;
         }
     }
-    set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
-    set_option(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
-    set_option(fd, IPPROTO_TCP, TCP_KEEPIDLE, KEEPALIVE_S);
+    if (addr->ss_family != AF_UNIX) set_tcp_options(fd, limits);
     if (!conn_deal(least_loaded(listener), fd, listener->proto, source)) {
         counter_add(&stats->n_no_memory, 1);
     }
@@ -225,8 +234,47 @@ static int listen_on(const struct sockaddr_storage *addr, socklen_t len, int bac
     }
     const struct sockaddr_in *in = (const void *)&bound;
     const struct sockaddr_in6 *in6 = (const void *)&bound;
-    *port = ntohs(bound.ss_family == AF_INET ? in->sin_port : in6->sin6_port);
+    if (bound.ss_family != AF_UNIX)
+        *port = ntohs(bound.ss_family == AF_INET ? in->sin_port : in6->sin6_port);
     return fd;
+}
+
+/* Watches fd, which is taken. */
+static status add_socket(struct listener *listener, int fd, struct err *err)
+{
+    struct socket *sock = &listener->sockets[listener->n_sockets];
+
+    *sock = (struct socket){.lfd = {.fd = fd, .want = LOOP_READ, .ready = on_pending},
+                            .listener = listener};
+    status st = loop_watch(listener->loop, &sock->lfd, err);
+    if (st == ST_OK) listener->n_sockets++;
+    else close(fd);
+    return st;
+}
+
+static status add_path(struct listener *listener, const char *path, unsigned mode,
+                       struct err *err)
+{
+    struct sockaddr_storage addr = {.ss_family = AF_UNIX};
+    struct sockaddr_un *un = (void *)&addr;
+    struct stat there;
+    uint16_t no_port = 0;
+    size_t len = strlen(path);
+
+    if (len >= sizeof(un->sun_path))
+        return err_set(err, ST_INVALID, "unix socket '%s': the path is too long", path);
+    memcpy(un->sun_path, path, len + 1);
+    if (lstat(path, &there) == 0 && S_ISSOCK(there.st_mode)) unlink(path);
+    int fd = listen_on(&addr, sizeof(*un), listener->backlog, &no_port);
+    if (fd < 0)
+        return err_set(err, ST_IO, "cannot listen on %s: %s", path, strerror(errno));
+    memcpy(listener->path, path, len + 1);
+    if (mode && chmod(path, mode) < 0) {
+        int why = errno;
+        close(fd);
+        return err_set(err, ST_IO, "%s: cannot set its mode: %s", path, strerror(why));
+    }
+    return add_socket(listener, fd, err);
 }
 
 static status add_host(struct listener *listener, const char *host, struct err *err)
@@ -249,16 +297,7 @@ static status add_host(struct listener *listener, const char *host, struct err *
         return err_set(err, ST_IO, "cannot listen on %s port %u: %s", host, listener->port,
                        strerror(why));
     }
-    struct socket *sock = &listener->sockets[listener->n_sockets];
-    *sock = (struct socket){.lfd = {.fd = fd, .want = LOOP_READ, .ready = on_pending},
-                            .listener = listener};
-    status st = loop_watch(listener->loop, &sock->lfd, err);
-    if (st != ST_OK) {
-        close(fd);
-        return st;
-    }
-    listener->n_sockets++;
-    return ST_OK;
+    return add_socket(listener, fd, err);
 }
 
 /* Copies the next word of *at to host; false at the end. A word too long is cut and
@@ -288,12 +327,11 @@ status listener_open(struct listener **out, const struct listener_opts *opts, st
     listener->port = opts->port;
     listener->backlog = opts->backlog ? opts->backlog : LISTENER_BACKLOG;
     timer_init(&listener->pause, look_again);
-    while (next_host(&at, host)) {
-        status st = add_host(listener, host, err);
-        if (st != ST_OK) {
-            listener_close(listener);
-            return st;
-        }
+    status st = opts->path ? add_path(listener, opts->path, opts->mode, err) : ST_OK;
+    while (st == ST_OK && !opts->path && next_host(&at, host)) st = add_host(listener, host, err);
+    if (st != ST_OK) {
+        listener_close(listener);
+        return st;
     }
     if (listener->n_sockets == 0) {
         listener_close(listener);
@@ -312,6 +350,8 @@ void listener_stop(struct listener *listener)
         close(fd);
     }
     listener->n_sockets = 0;
+    if (listener->path[0]) unlink(listener->path);
+    listener->path[0] = '\0';
 }
 
 void listener_close(struct listener *listener)

@@ -28,6 +28,10 @@ struct listener_opts {
     enum conn_proto proto;
     const char *hosts;  /* blank-separated addresses: "127.0.0.1 ::1"; "*" any IPv4, "::*" any
                            IPv6; a leading '-' makes one optional, as in Redis */
+    /* Not NULL: a socket of the file system instead of hosts and port. What lies there is
+     * taken away first, if it is a socket. */
+    const char *path;
+    unsigned mode;      /* of its file; 0: as the process makes files */
     uint16_t port;      /* 0: one that is free, the same for all hosts */
     int backlog;        /* 0: LISTENER_BACKLOG */
 };

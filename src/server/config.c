@@ -304,6 +304,11 @@ status config_check(const struct config *cfg, struct err *err)
                        "protected-mode no allows it",
                        cfg->bind);
     TRY(check_http(cfg, err));
+    if (cfg->output_soft > cfg->output_hard)
+        return err_set(err, ST_INVALID,
+                       "output-buffer-soft-limit is larger than output-buffer-limit");
+    for (int mode = cfg->unix_mode; mode; mode /= 10)
+        if (mode % 10 > 7) return err_set(err, ST_INVALID, "unixsocketperm has octal digits");
     if (cfg->query_threads == 0)
         return err_set(err, ST_INVALID, "query-threads must be auto or 1..64");
     if (cfg->app.ts_chunk_bytes % 8)

@@ -29,6 +29,11 @@ struct config {
     int io_threads;              /* -1: auto */
     int maintenance_threads, query_threads; /* -1: auto */
     uint64_t max_clients, max_source;
+    char unix_socket[CONFIG_TEXT_MAX];
+    int unix_mode;               /* octal digits read as decimal: 700; 0: none */
+    int keepalive_s;
+    uint64_t output_hard, output_soft;
+    int64_t output_soft_ms;
     int64_t resp_idle_ms, http_idle_ms, http_head_ms;
     uint64_t bulk_max, body_max;
     char requirepass[CONFIG_TEXT_MAX], acl_file[CONFIG_TEXT_MAX];

@@ -111,6 +111,10 @@ void server_apply_config(struct server *srv)
     limits.bulk_max = cfg->bulk_max;
     limits.input_max = input_room(limits.input_max, cfg->bulk_max);
     limits.idle_ms = (uint32_t)cfg->resp_idle_ms;
+    limits.keepalive_s = (uint32_t)cfg->keepalive_s;
+    limits.output_hard = cfg->output_hard;
+    limits.output_soft = cfg->output_soft;
+    limits.output_soft_ms = (uint32_t)cfg->output_soft_ms;
     if (conn_hub_set_limits(srv->hub, CONN_RESP, &limits) != ST_OK)
         log_warn("server", "limits of RESP connections stay as they were", "");
     conn_limits_default(&limits, CONN_HTTP);
@@ -119,6 +123,7 @@ void server_apply_config(struct server *srv)
     limits.body_max = cfg->body_max;
     limits.input_max = input_room(limits.input_max, cfg->body_max);
     limits.idle_ms = (uint32_t)cfg->http_idle_ms;
+    limits.keepalive_s = (uint32_t)cfg->keepalive_s;
     limits.head_ms = (uint32_t)cfg->http_head_ms;
     limits.cors = srv->cors;
     if (conn_hub_set_limits(srv->hub, CONN_HTTP, &limits) != ST_OK)
@@ -212,6 +217,22 @@ static status open_listener(struct server *srv, struct listener **out, enum conn
     return listener_open(out, &opts, err);
 }
 
+static status open_unix(struct server *srv, struct err *err)
+{
+    const struct config *cfg = server_config(srv);
+    struct conn_loops deal = io_threads_for_resp(srv->io);
+    int m = cfg->unix_mode;
+    struct listener_opts opts = {.hub = srv->hub,
+                                 .loop = conn_loop_loop(deal.ptr[0]),
+                                 .deal = deal.ptr,
+                                 .n_deal = deal.n,
+                                 .proto = CONN_RESP,
+                                 .hosts = "",
+                                 .path = cfg->unix_socket,
+                                 .mode = (unsigned)(m / 100 * 64 + m / 10 % 10 * 8 + m % 10)};
+    return cfg->unix_socket[0] ? listener_open(&srv->unix_resp, &opts, err) : ST_OK;
+}
+
 static status open_listeners(struct server *srv, struct err *err)
 {
     srv->app.queries = query_table_new();
@@ -232,6 +253,7 @@ static status open_listeners(struct server *srv, struct err *err)
     TRY(server_open_acl(srv, err));
     TRY(open_listener(srv, &srv->resp, CONN_RESP, err));
     TRY(open_listener(srv, &srv->http, CONN_HTTP, err));
+    TRY(open_unix(srv, err));
     srv->app.resp_port = srv->resp ? listener_port(srv->resp) : 0;
     srv->app.http_port = srv->http ? listener_port(srv->http) : 0;
     return io_threads_start(srv->io, err);
@@ -451,6 +473,7 @@ status server_run(struct server *srv, struct err *err)
     log_info("server", "stopping", "connections=%zu", open_conns(srv));
     atomic_store_explicit(&srv->app.stopping, true, memory_order_release);
     stop_listening(srv->resp, io_threads_for_resp(srv->io));
+    stop_listening(srv->unix_resp, io_threads_for_resp(srv->io));
     stop_listening(srv->http, io_threads_for_http(srv->io));
     drain_all(srv, false);
     turn_until_quiet(srv, deadline);
@@ -477,6 +500,7 @@ void server_close(struct server *srv)
     if (srv->io) io_threads_stop(srv->io);
     listener_close(srv->resp);
     listener_close(srv->http);
+    listener_close(srv->unix_resp);
     rule_worker_stop(srv->rules);
     if (srv->app.db) (void)db_close(srv->app.db, 0, NULL, NULL, NULL);
     workers_close(srv->workers);

@@ -41,7 +41,7 @@ struct server {
     struct loop *owner;
     struct conn_hub *hub;
     struct io_threads *io;
-    struct listener *resp, *http;
+    struct listener *resp, *http, *unix_resp;
     struct regex *cors;               /* cors-origin; NULL: none */
     struct loop_hook turn_hook;       /* looks for signals */
     struct timer cron;
