@@ -193,6 +193,23 @@ status view_reader_expect(struct view_reader *r, const struct captured *const *s
     return group_found(r, err);
 }
 
+size_t view_reader_chunks(const struct view_reader *r)
+{
+    const struct manifest *m = r->view->manifest;
+    double n = 0;
+
+    for (size_t i = 0; i < m->n_segments; i++) {
+        const struct segment_info *info = segment_info(m->segments[i]);
+        if (info->lane != LANE_NUMERIC || !range_overlaps(info->ts, r->range)) continue;
+        ts_time from = info->ts.from > r->range.from ? info->ts.from : r->range.from;
+        ts_time to = info->ts.to < r->range.to ? info->ts.to : r->range.to;
+        double whole = (double)info->ts.to - (double)info->ts.from + 1;
+        double part = ((double)to - (double)from + 1) / whole;
+        n += part * (double)info->n_chunks / (double)info->n_series;
+    }
+    return n < 1 ? 1 : (size_t)n;
+}
+
 /* --- chunks --------------------------------------------------------------------- */
 
 /* ST_AGAIN: they overlap, or deletes hide some of them. */

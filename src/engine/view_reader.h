@@ -7,8 +7,9 @@
  *     view_reader_read   one of them
  *     view_reader_close
  *
- * One thread a reader; a view has any number of them. It charges the account with what it
- * holds: columns of times (times_cache.h), the longest series, and the chunks looked up.
+ * One thread a reader; a view has any number of them. The account is charged with the columns
+ * of times that are kept (times_cache.h), not with what lives from call to call: the samples of
+ * one series, and the chunks looked up, of which view_reader_chunks() tells.
  */
 #ifndef TSINK_ENGINE_VIEW_READER_H
 #define TSINK_ENGINE_VIEW_READER_H
@@ -27,6 +28,10 @@ void view_reader_close(struct view_reader *reader); /* accepts NULL */
 CHECKED status view_reader_expect(struct view_reader *reader,
                                   const struct captured *const *series, size_t n,
                                   struct err *err);
+
+/* How many chunks a series has in the range, as the segments' sizes tell: at least 1, and a
+ * guess. What is held of the chunks of those expected is about 100 bytes each. */
+size_t view_reader_chunks(const struct view_reader *reader);
 
 /* The at-th of those expected, whose type is a number. Valid until the next call. Fails as
  * view_read() does. */

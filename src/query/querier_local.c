@@ -420,8 +420,8 @@ static status local_starts(struct series_set *base, size_t i, struct points *out
 
 /* Series whose chunks are looked up at once: few at first, for who reads only one, and in the
  * end so many that those of one block of a segment's index meet, though their order is
- * another. */
-enum { EXPECT_MIN = 16, EXPECT_MAX = 4096 };
+ * another. Fewer where series have many chunks, because what is known of each is held. */
+enum { EXPECT_MIN = 16, EXPECT_MAX = 4096, EXPECT_CHUNKS = 32768 };
 
 struct local_reader {
     struct series_reader base;
@@ -429,8 +429,9 @@ struct local_reader {
     struct query_budget *budget;
     struct view_reader *columns;
     size_t first, n, cap;          /* those expected */
+    size_t most;                   /* at once */
     size_t end;                    /* behind the last that is asked for */
-    const struct captured **expected; /* room for EXPECT_MAX, or all */
+    const struct captured **expected; /* room for `most`, or all */
 };
 
 static status expect_from(struct local_reader *rd, size_t i, struct err *err)
@@ -446,7 +447,7 @@ static status expect_from(struct local_reader *rd, size_t i, struct err *err)
     TRY(view_reader_expect(rd->columns, rd->expected, n, err));
     rd->first = i;
     rd->n = n;
-    rd->cap = rd->cap * 4 < EXPECT_MAX ? rd->cap * 4 : EXPECT_MAX;
+    rd->cap = rd->cap * 4 < rd->most ? rd->cap * 4 : rd->most;
     return ST_OK;
 }
 
@@ -476,7 +477,7 @@ static void local_reader_bound(struct series_reader *base, size_t from, size_t t
 
     DASSERT(from < to && to <= rd->set->base.n);
     rd->end = to;
-    rd->cap = to - from < EXPECT_MAX ? to - from : EXPECT_MAX;
+    rd->cap = to - from < rd->most ? to - from : rd->most;
 }
 
 static const struct series_reader_ops local_reader_ops = {.read = local_reader_read,
@@ -492,7 +493,10 @@ static status local_open_reader(struct series_set *base, struct query_budget *bu
     DASSERT(!set->select->edges);
     TRY(view_reader_open(&columns, set->fetch->view, set->select->range, &set->fetch->account,
                          err));
-    size_t n = set->base.n, room = n < EXPECT_MAX ? n + 1 : EXPECT_MAX;
+    size_t chunks = view_reader_chunks(columns), n = set->base.n;
+    size_t most = chunks < EXPECT_CHUNKS ? EXPECT_CHUNKS / chunks : 1;
+    if (most > EXPECT_MAX) most = EXPECT_MAX;
+    size_t room = n < most ? n + 1 : most;
     const struct captured **expected = mem_try_array(room, sizeof(*expected));
     if (!expected) {
         view_reader_close(columns);
@@ -503,7 +507,8 @@ static status local_open_reader(struct series_set *base, struct query_budget *bu
                                 .set = set,
                                 .budget = budget ? budget : set->fetch->budget,
                                 .columns = columns,
-                                .cap = EXPECT_MIN,
+                                .cap = most < EXPECT_MIN ? most : EXPECT_MIN,
+                                .most = most,
                                 .end = n,
                                 .expected = expected};
     *out = &rd->base;
