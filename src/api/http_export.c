@@ -1,8 +1,9 @@
-/* /api/v1/export: what is stored, as JSON lines. One view for all of it; the answer goes out
+/* /api/v1/export: what is stored, as JSON lines or CSV. One view for all of it; the answer goes out
  * in parts of PART_LEN, and a client that reads slowly stops the query until it has read, so
  * memory holds one series' samples and a few parts. A view that holds back too much memory
  * meanwhile is ended by the engine (engine/view.h): the connection then breaks off, which a
  * client sees as a chunked body without its end. */
+#include "api/export_csv.h"
 #include "api/export_line.h"
 #include "api/http_handlers.h"
 #include "api/http_match.h"
@@ -17,6 +18,7 @@ struct http_export {
     struct http_call *call;
     struct http_matches matches;
     struct time_range range;
+    struct export_csv *csv;    /* owned; NULL: JSON lines */
     bool skip_other;           /* histograms and bytes are left out instead of refused */
     bool begun;                /* the head of the answer is out */
     /* Between parts: */
@@ -26,6 +28,12 @@ struct http_export {
     struct points points;
     size_t sample;             /* the next of them */
 };
+
+static void free_export(struct http_export *ex)
+{
+    mem_free(ex->csv);
+    mem_free(ex);
+}
 
 static bool is_number(enum value_type type)
 {
@@ -41,8 +49,8 @@ static status pick(struct http_export *ex)
         if (is_number(picked_type(&ex->picks.ptr[i]))) ex->picks.ptr[n++] = ex->picks.ptr[i];
         else if (!ex->skip_other)
             return err_set(&work->err, ST_EXECUTION,
-                           "a selected series holds native histograms or bytes, which JSON lines "
-                           "do not carry; skip_histograms=1 leaves such series out");
+                           "a selected series holds native histograms or bytes, which lines do "
+                           "not carry; skip_histograms=1 leaves such series out");
     }
     ex->picks.n = n;
     return ST_OK;
@@ -64,8 +72,13 @@ static void put_lines(struct http_export *ex, struct strbuf *out)
     struct picked *p = &ex->picks.ptr[ex->at];
     while (ex->sample < ex->points.n && out->len < PART_LEN) {
         size_t left = ex->points.n - ex->sample, n = left < LINE_SAMPLES ? left : LINE_SAMPLES;
-        export_line(out, picked_labels(p), picked_type(p), &ex->points, ex->sample,
-                    ex->sample + n, db_options(ex->work.app->db)->precision);
+        enum precision precision = db_options(ex->work.app->db)->precision;
+        if (ex->csv)
+            export_csv_lines(out, ex->csv, picked_labels(p), picked_type(p), &ex->points,
+                             ex->sample, ex->sample + n, precision);
+        else
+            export_line(out, picked_labels(p), picked_type(p), &ex->points, ex->sample,
+                        ex->sample + n, precision);
         ex->sample += n;
     }
     if (ex->sample < ex->points.n) return;
@@ -106,7 +119,9 @@ static void go_on(void *arg)
 
 static void begin(struct http_export *ex)
 {
-    if (!ex->begun) http_call_stream_begin(ex->call, "application/stream+json; charset=utf-8");
+    if (!ex->begun)
+        http_call_stream_begin(ex->call, ex->csv ? "text/csv; charset=utf-8"
+                                                 : "application/stream+json; charset=utf-8");
     ex->begun = true;
 }
 
@@ -131,30 +146,27 @@ static void export_finish(struct query_work *work)
         else http_call_error(ex->call, work->st, &work->err);
     }
     query_work_release(work);
-    mem_free(ex);
+    free_export(ex);
 }
 
-void http_export(struct http_call *call)
+/* Takes csv. */
+static void start_export(struct http_call *call, struct export_csv *csv)
 {
     int64_t timeout_ms;
     bool skip;
-    if (http_matches_count(call) == 0) {
-        http_call_bad(call, "no match[] parameter provided");
+    if (!http_arg_duration(call, "timeout", &timeout_ms) ||
+        !http_arg_bool(call, "skip_histograms", &skip)) {
+        mem_free(csv);
         return;
     }
-    if (!http_arg_duration(call, "timeout", &timeout_ms) ||
-        !http_arg_bool(call, "skip_histograms", &skip))
-        return;
     struct http_export *ex = mem_zalloc(sizeof(*ex));
+    ex->csv = csv;
     ex->call = call;
     ex->skip_other = skip;
-    if (!http_arg_range(call, &ex->range)) {
-        mem_free(ex);
-        return;
-    }
-    if (!http_matches_take(call, &ex->matches, HTTP_MATCH_BAD)) {
+    if (!http_arg_range(call, &ex->range) ||
+        !http_matches_take(call, &ex->matches, HTTP_MATCH_BAD)) {
         http_matches_release(&ex->matches);
-        mem_free(ex);
+        free_export(ex);
         return;
     }
     query_work_init(&ex->work, call->app, call->slot, timeout_ms, export_run, export_finish);
@@ -163,4 +175,34 @@ void http_export(struct http_call *call)
     /* As long as the client reads it goes on, unless it asks for an end. */
     if (timeout_ms == 0) ex->work.budget.deadline = 0;
     query_work_start(&ex->work);
+}
+
+static bool has_matches(struct http_call *call)
+{
+    if (http_matches_count(call)) return true;
+    http_call_bad(call, "no match[] parameter provided");
+    return false;
+}
+
+void http_export(struct http_call *call)
+{
+    if (has_matches(call)) start_export(call, NULL);
+}
+
+void http_export_csv(struct http_call *call)
+{
+    struct err err = {.st = ST_OK};
+    struct slice text = http_arg(call, "format");
+    if (!has_matches(call)) return;
+    if (text.len == 0) {
+        http_call_bad(call, "no format parameter provided");
+        return;
+    }
+    struct export_csv *csv = mem_alloc(sizeof(*csv));
+    if (export_csv_parse(csv, text, &err) == ST_OK) {
+        start_export(call, csv);
+        return;
+    }
+    mem_free(csv);
+    http_call_bad(call, "invalid parameter \"format\": %s", err.text);
 }

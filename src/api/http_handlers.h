@@ -26,6 +26,7 @@ void http_cardinality_values(struct http_call *call);
 void http_active_series(struct http_call *call);
 /* http_export.c */
 void http_export(struct http_call *call);
+void http_export_csv(struct http_call *call);
 /* http_federate.c */
 void http_federate(struct http_call *call);
 /* http_queries.c */
@@ -66,6 +67,7 @@ void http_metrics(struct http_call *call);
 void http_remote_write(struct http_call *call);
 void http_import_text(struct http_call *call);
 void http_import_lines(struct http_call *call);
+void http_import_csv(struct http_call *call);
 /* http_remote_read.c */
 void http_remote_read(struct http_call *call);
 /* http_admin_data.c */

@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "base/panic.h"
 #include "ingest/body.h"
+#include "ingest/csv.h"
 #include "ingest/json_lines.h"
 #include "ingest/prom_text.h"
 #include "ingest/prom_write.h"
@@ -25,12 +26,14 @@ struct http_write {
     const struct identity *known; /* while the body is decoded */
     bool text;                 /* line-based: say how many lines were bad */
     bool counts;               /* remote write 2.0: the answer says what was written */
+    struct csv_format *csv;    /* owned; NULL: no CSV */
     bool again;                /* decoded for the second time, without probes */
 };
 
 static void free_write(struct http_write *hw)
 {
     if (hw->space) write_space_give(hw->app, hw->space); /* the call may be gone */
+    mem_free(hw->csv);
     mem_free(hw);
 }
 
@@ -72,6 +75,7 @@ static status decode(struct http_write *hw, struct err *err)
                              .precision = opt->precision,
                              .window = db_window(app->db),
                              .exemplars_max = opt->exemplars_per_request,
+                             .csv = hw->csv,
                              .known = hw->again ? NULL : is_known,
                              .prefetch = hw->again ? NULL : prefetch,
                              .metadata = keep_metadata,
@@ -223,8 +227,8 @@ static void write_finish(struct write_work *work)
     answer(hw);
 }
 
-/* Takes the body's own coding off and starts. */
-static void start_write(struct http_call *call, decode_fn *decode_body)
+/* Takes the body's own coding off and starts. Takes csv. */
+static void start_csv(struct http_call *call, decode_fn *decode_body, struct csv_format *csv)
 {
     struct app *app = call->app;
     struct http_write *hw = mem_zalloc(sizeof(*hw));
@@ -234,6 +238,7 @@ static void start_write(struct http_call *call, decode_fn *decode_body)
     status st = ST_OK;
     hw->app = app;
     hw->call = call;
+    hw->csv = csv;
     hw->decode = decode_body;
     hw->text = decode_body != prom_write_decode && decode_body != prom_write2_decode;
     hw->counts = decode_body == prom_write2_decode;
@@ -252,6 +257,11 @@ static void start_write(struct http_call *call, decode_fn *decode_body)
         return;
     }
     decode_and_send(hw);
+}
+
+static void start_write(struct http_call *call, decode_fn *decode_body)
+{
+    start_csv(call, decode_body, NULL);
 }
 
 /* --- routes --------------------------------------------------------------------------- */
@@ -280,6 +290,20 @@ void http_remote_write(struct http_call *call)
 void http_import_lines(struct http_call *call)
 {
     start_write(call, json_lines_decode);
+}
+
+void http_import_csv(struct http_call *call)
+{
+    struct err err = {.st = ST_OK};
+    struct slice text = http_arg(call, "format");
+    /* The parameters outlive the decoding. */
+    struct csv_format *csv = mem_alloc(sizeof(*csv));
+    if (csv_format_parse(csv, text, &err) == ST_OK) {
+        start_csv(call, csv_decode, csv);
+        return;
+    }
+    mem_free(csv);
+    http_call_bad(call, "invalid parameter \"format\": %s", err.text);
 }
 
 void http_import_text(struct http_call *call)

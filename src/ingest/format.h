@@ -26,12 +26,15 @@
 #include "model/time.h"
 #include "model/validate.h"
 
+struct csv_format;
+
 /* What a decoder needs besides the bytes. Borrowed for the call. */
 struct decode_env {
     const struct limits *limits;
     enum precision precision;  /* of the database */
     struct time_window window; /* rows outside are refused, one by one */
     ts_time now;               /* for samples without a time, in ticks */
+    const struct csv_format *csv; /* of CSV alone: what its columns hold */
     uint32_t exemplars_max;    /* kept of one request; 0: none */
 
     /* Whether a series with these raw bytes was seen: fills ordinal and gen. A known

@@ -8,6 +8,7 @@ Suite *suite_acl_rule(void);
 Suite *suite_args(void);
 Suite *suite_cmd_server(void);
 Suite *suite_command(void);
+Suite *suite_export_csv(void);
 Suite *suite_export_line(void);
 Suite *suite_expr_json(void);
 Suite *suite_http_args(void);
