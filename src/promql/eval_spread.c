@@ -21,7 +21,8 @@
  *
  * A failure is reported when its range has its turn: the first one in the order of labels.
  * Annotations are merged range by range; only their order is not that of one thread.
- * Each range has a budget of its own for what its readers charge, which the owner adds up;
+ * Each range has a budget of its own for what its readers charge, also where the query has
+ * none (a reader without one charges that of its set), which the owner adds up;
  * what a set charges in read() it charges under the lock for reading, because sets that are
  * read without a reader are for one thread.
  */
@@ -269,7 +270,7 @@ static void part_run(struct spread *s, size_t k)
     part->ev = (struct eval){.plan = ev->plan,
                              .arena = &part->arena,
                              .hist = {.arena = &part->arena},
-                             .budget = ev->budget ? &part->budget : NULL,
+                             .budget = &part->budget,
                              .delayed = ev->delayed,
                              .err = &part->err};
     annotations_init(&part->ev.annos, &part->arena, ev->annos.query, ev->annos.ticks_per_second);
@@ -285,9 +286,10 @@ static bool claim(struct spread *s, size_t *k)
     if (s->closed || s->next == s->n_parts || s->next >= s->put + s->n_slots) return false;
     *k = s->next++;
     struct part *part = &s->slots[*k % s->n_slots];
-    if (s->ev->budget) {
-        const struct query_budget *of = s->ev->budget;
-        part->n_from = s->n_samples;
+    const struct query_budget *of = s->ev->budget;
+    part->n_from = s->n_samples;
+    part->budget = (struct query_budget){.n_samples = s->n_samples};
+    if (of) {
         part->budget = (struct query_budget){.samples_max = of->samples_max,
                                              .bytes_max = of->bytes_max,
                                              .deadline = of->deadline,
