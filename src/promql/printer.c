@@ -42,13 +42,17 @@ static void print_ns(struct strbuf *out, int64_t ns)
     strbuf_printf(out, "%" PRIu64 ".%09" PRIu64, size / 1000000000, size % 1000000000);
 }
 
+/* The second's parts apart: the product of all could not hold every nanosecond. */
 static void print_literal(struct strbuf *out, double seconds, bool as_duration)
 {
-    double ns = round(seconds * 1e9);
+    double whole = trunc(seconds), part = round((seconds - whole) * 1e9);
 
-    if (as_duration && ns == 0 && signbit(seconds)) strbuf_char(out, '-'); /* 1 / -0s is -Inf */
-    if (as_duration && ns > -0x1p63 && ns < 0x1p63) print_ns(out, (int64_t)ns);
-    else print_number(out, seconds);
+    if (!as_duration || !(fabs(whole) < 9e9)) {
+        print_number(out, seconds);
+        return;
+    }
+    if (whole == 0 && part == 0 && signbit(seconds)) strbuf_char(out, '-'); /* 1 / -0s: -Inf */
+    print_ns(out, (int64_t)whole * 1000000000 + (int64_t)part);
 }
 
 static void print_labels(struct strbuf *out, const struct slice *labels, size_t n)

@@ -44,6 +44,7 @@ static const struct {
     {"m @ -1603774568.1235", "m @ -1603774568.124"},
     {"m @ start() anchored", NULL},
     {"m offset 0", "m"},
+    {"m - 5041275041s", "m - 58348d2h10m41s"},
     {"1 / -0h", "1 / -0s"},
     {"m[5m]@end()", "m[5m] @ end()"},
     {"m[1m]offset 1m smoothed", "m[1m] smoothed offset 1m"},
