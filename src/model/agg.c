@@ -92,6 +92,35 @@ void agg_step(struct agg_state *st, ts_time ts, double v)
     st->last_ts = st->to_ts = ts;
 }
 
+/* Whether the aggregator looks at none but counts, sum and the extreme and outer values. */
+static bool is_simple(enum agg agg)
+{
+    return agg <= AGG_LAST;
+}
+_Static_assert(AGG_AVG == 0 && AGG_LAST == 9 && AGG_STD_P == 10, "the simple ones come first");
+
+void agg_run(struct agg_state *st, const ts_time *ts, const double *v, size_t n,
+             const enum agg *aggs, size_t n_aggs)
+{
+    const struct agg_state fresh = *st;
+    bool simple = true;
+    for (size_t k = 0; k < n_aggs; k++) simple &= is_simple(aggs[k]);
+    for (size_t i = 0; simple && i < n; i++) {
+        if (isnan(v[i])) {
+            st->n_nan++;
+            continue;
+        }
+        if (st->n++ == 0) st->min = st->max = st->first = v[i];
+        if (v[i] < st->min) st->min = v[i];
+        if (v[i] > st->max) st->max = v[i];
+        st->sum += v[i];
+        st->last = v[i];
+    }
+    if (simple && isfinite(st->sum)) return;
+    *st = fresh; /* the mean of what overflows is another one */
+    for (size_t i = 0; i < n; i++) agg_step(st, ts[i], v[i]);
+}
+
 static double mean_of(const struct agg_state *st)
 {
     return st->overflow ? st->mean : st->sum / (double)st->n;

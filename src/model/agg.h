@@ -37,6 +37,11 @@ bool agg_parse(enum agg *out, struct slice text); /* any case */
 /* Samples come in ascending time. */
 void agg_init(struct agg_state *st);
 void agg_step(struct agg_state *st, ts_time ts, double v);
+
+/* n steps of a state as agg_init() left it, for these aggregators alone: what no other than
+ * they look at may be left out. */
+void agg_run(struct agg_state *st, const ts_time *ts, const double *v, size_t n,
+             const enum agg *aggs, size_t n_aggs);
 void agg_merge(struct agg_state *into, const struct agg_state *later); /* later in time */
 bool agg_has_value(enum agg agg, const struct agg_state *st); /* false: empty bucket */
 double agg_final(enum agg agg, const struct agg_state *st);

@@ -254,7 +254,7 @@ static status put_bucket(struct walk *w, const struct bucket *b)
     const struct range_spec *spec = w->spec;
     struct agg_state st;
     agg_init(&st);
-    for (size_t i = b->from; i < b->to; i++) agg_step(&st, w->ts[i], w->val[i]);
+    agg_run(&st, w->ts + b->from, w->val + b->from, b->to - b->from, spec->aggs, spec->n_aggs);
 
     bool any = spec->empty;
     for (size_t k = 0; k < spec->n_aggs; k++) any |= agg_has_value(spec->aggs[k], &st);
@@ -315,7 +315,8 @@ static status walk_forward(struct walk *w)
     ts_time next = first_start(w);
     for (size_t i = 0; i < w->n && !full(w);) {
         struct bucket b = {.start = bucket_of(w->spec, w->ts[i]), .from = i};
-        while (i < w->n && bucket_of(w->spec, w->ts[i]) == b.start) i++;
+        ts_time last = sat_add(b.start, w->spec->bucket - 1);
+        while (i < w->n && w->ts[i] <= last) i++;
         b.to = i;
         TRY(put_empties(w, next, b.start, b.from));
         if (!full(w)) TRY(put_bucket(w, &b));
@@ -329,7 +330,7 @@ static status walk_backward(struct walk *w)
     ts_time end = end_start(w);
     for (size_t i = w->n; i > 0 && !full(w);) {
         struct bucket b = {.start = bucket_of(w->spec, w->ts[i - 1]), .to = i};
-        while (i > 0 && bucket_of(w->spec, w->ts[i - 1]) == b.start) i--;
+        while (i > 0 && w->ts[i - 1] >= b.start) i--;
         b.from = i;
         TRY(put_empties(w, sat_add(b.start, w->spec->bucket), end, b.to));
         if (!full(w)) TRY(put_bucket(w, &b));

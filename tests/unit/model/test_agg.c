@@ -8,6 +8,40 @@
 #include "model/agg.h"
 #include "tests/unit/unit.h"
 
+/* Goal: a run is its steps. Method: each aggregator, and pairs of them, over random samples
+ * with NaN, infinities and sums that overflow. */
+START_TEST(test_a_run_is_its_steps)
+{
+    static const double odd[] = {NAN, INFINITY, -INFINITY, 1e308, -1e308, 0, -0.0, 1e-308};
+    uint64_t x = unit_seed() | 1;
+    for (int round = 0; round < 2000; round++) {
+        ts_time ts[32];
+        double v[32];
+        size_t n = (size_t)round % 32;
+        for (size_t i = 0; i < n; i++) {
+            x = x * 6364136223846793005ull + 1442695040888963407ull;
+            ts[i] = (ts_time)(10 * i + (x >> 60));
+            v[i] = (x >> 40) % 6 == 0 && round % 3 ? odd[(x >> 50) % 8] : (double)(x >> 44);
+        }
+        for (int agg = 0; agg < N_AGGS; agg++) {
+            enum agg aggs[2] = {(enum agg)agg, (enum agg)((x >> 33) % N_AGGS)};
+            size_t n_aggs = 1 + (size_t)round % 2;
+            struct agg_state steps, run;
+            agg_init(&steps);
+            agg_init(&run);
+            for (size_t i = 0; i < n; i++) agg_step(&steps, ts[i], v[i]);
+            agg_run(&run, ts, v, n, aggs, n_aggs);
+            for (size_t k = 0; k < n_aggs; k++) {
+                double a = agg_final(aggs[k], &steps), b = agg_final(aggs[k], &run);
+                ck_assert_msg(a == b || (isnan(a) && isnan(b)), "round %d, %s: %g, not %g", round,
+                              agg_name(aggs[k]), b, a);
+                ck_assert_int_eq(agg_has_value(aggs[k], &steps), agg_has_value(aggs[k], &run));
+            }
+        }
+    }
+}
+END_TEST
+
 Suite *suite_agg(void);
 
 enum { STEPS_MAX = 5 };
@@ -162,6 +196,7 @@ Suite *suite_agg(void)
     tcase_add_test(tc, test_twa_at_the_edges);
     tcase_add_test(tc, test_far_times_do_not_overflow);
     tcase_add_test(tc, test_names);
+    tcase_add_test(tc, test_a_run_is_its_steps);
     suite_add_tcase(suite, tc);
     return suite;
 }
