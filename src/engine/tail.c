@@ -87,7 +87,9 @@ void tail_copy_ts(const struct tail *tail, uint32_t n, ts_time *dst)
         memcpy(dst, tail_raw(tail), n * sizeof(*dst));
         return;
     }
-    for (uint32_t i = 0; i < n; i++) dst[i] = grid_at(tail, i);
+    /* The step is written with the second sample: who has the first alone must not look. */
+    if (n > 0) dst[0] = tail->t0;
+    for (uint32_t i = 1; i < n; i++) dst[i] = grid_at(tail, i);
     for (uint32_t i = 0; i < n && kind == NODE_GRID16; i++)
         dst[i] = wrap_add(dst[i], tail_res(tail)[i]);
 }
