@@ -143,8 +143,15 @@ static status filter(struct walk *w, const struct points *pts, enum value_type t
     w->val = mem_try_array(pts->n ? pts->n : 1, sizeof(*w->val));
     if (!w->ts || !w->val) return err_set(w->err, ST_NO_MEMORY, "samples of an answer");
 
+    bool plain = type == VALUE_F64 && spec->n_by_ts == 0 && !spec->by_value;
     for (size_t i = 0; i < pts->n; i++) {
         ts_time ts = pts->ts[i];
+        if (plain && range_has(spec->range, ts)) { /* nearly always */
+            w->ts[w->n] = ts;
+            w->val[w->n] = bits_f64(pts->val[i].bits);
+            w->n += !value_is_stale(pts->val[i].bits);
+            continue;
+        }
         if (is_stale(type, pts->val[i])) continue;
         double val = value_to_f64(type, pts->val[i]);
         if (range_has(spec->range, ts)) {
