@@ -271,7 +271,7 @@ static bool find_series(struct csv *c, size_t metric, size_t *out)
 
 static bool add_row(struct csv *c, size_t metric, double v, ts_time ts, status st)
 {
-    size_t series;
+    size_t series = 0;
     union value val = {.bits = isnan(v) ? VALUE_NAN_BITS : f64_bits(v)};
     if (!find_series(c, metric, &series)) return false;
     if (c->report->n_samples == c->env->limits->batch_samples_max) {

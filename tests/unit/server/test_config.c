@@ -149,6 +149,17 @@ START_TEST(test_config_rows_take_their_range_and_nothing_else)
     case CONFIG_ENUM8: check_enum(row); return;
     case CONFIG_TEXT: check_text(row); return;
     case CONFIG_FLOAT: check_float(row); return;
+    case CONFIG_COMPACTION:
+        takes(row, "");
+        takes(row, "avg:1m:0;max:1h:30d:10m");
+        refuses(row, SLICE_LIT("avg"), "avg");
+        refuses(row, SLICE_LIT("median:1m:0"), "median");
+        return;
+    case CONFIG_EVENTS:
+        takes(row, "");
+        takes(row, "KEA");
+        refuses(row, SLICE_LIT("K?"), "letters of KEA");
+        return;
     case CONFIG_FIXED:
         config_init(&cfg);
         ck_assert_int_eq(config_set(&cfg, row, slice_str(row->preset), &err), ST_DENIED);
