@@ -154,8 +154,9 @@ static void put_range(const struct config_row *row)
     case CONFIG_DURATION:
     case CONFIG_MILLIS: break;
     }
-    if (row->low == -1) printf("auto, ");
-    put_bound(row, row->low == -1 ? 0 : row->low);
+    bool has_auto = row->type == CONFIG_INT && row->low == -1;
+    if (has_auto) printf("auto, ");
+    put_bound(row, has_auto ? 0 : row->low);
     printf(" to ");
     put_bound(row, row->high);
 }

@@ -77,7 +77,7 @@ static void check_number(const struct config_row *row)
     refuses(row, SLICE_LIT("99999999999999999999999"), "in ");
     refuses(row, SLICE_LIT("12x"), "in ");
     refuses(row, SLICE_LIT(""), "in ");
-    if (row->low == -1) takes(row, "auto");
+    if (row->low == -1 && row->type == CONFIG_INT) takes(row, "auto");
     else refuses(row, SLICE_LIT("auto"), "in ");
     if (row->type == CONFIG_SIZE) refuses(row, SLICE_LIT("1parsec"), "a size");
     if (row->type == CONFIG_DURATION) refuses(row, SLICE_LIT("5 m"), "a duration");

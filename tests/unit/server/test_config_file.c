@@ -193,7 +193,8 @@ static void change(struct config *cfg, const struct config_row *row)
     struct config presets;
     char number[64];
     struct err err = {.st = ST_OK};
-    const char *candidates[] = {number, "yes", "no", " 'odd\" text ", "0.000000125", NULL};
+    const char *candidates[] = {number, "yes", "no", " 'odd\" text ", "0.000000125",
+                                "avg:1m:0", "KEA", NULL};
     const struct config_name *name = row->names;
 
     config_init(&presets);
