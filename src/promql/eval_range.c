@@ -233,7 +233,7 @@ static status make_edges(struct range_pass *p)
 }
 
 /* Step by step, the windows as the edges have them. */
-static void range_windows(struct range_pass *p, const struct samples *s, const struct edges *e)
+static status range_windows(struct range_pass *p, const struct samples *s, const struct edges *e)
 {
     struct range_call *rc = &p->call;
     size_t n = rc->frame->n;
@@ -244,6 +244,7 @@ static void range_windows(struct range_pass *p, const struct samples *s, const s
         size_t lo = e->lo[i], hi = e->hi[i];
         struct range_out out = {0};
         if (lo == hi) continue;
+        TRY(eval_work(rc->ev, hi - lo));
         struct window w = {.t = s->t.ptr + lo,
                            .v = s->v.ptr + lo,
                            .n = hi - lo,
@@ -258,6 +259,19 @@ static void range_windows(struct range_pass *p, const struct samples *s, const s
         p->col.val[i] = out.val;
         bit_set(p->col.has, i);
     }
+    return ST_OK;
+}
+
+/* Of windows that hold more than this between them, columns() might not come back for
+ * seconds, and nothing could stop it meanwhile. */
+enum { COLUMNS_SEEN_MAX = 1 << 29 };
+
+static bool make_columns(struct range_pass *p, const struct range_columns *c)
+{
+    const struct edges *e = c->edges;
+
+    if (!p->kernel->columns || e->ragged || e->n_seen > COLUMNS_SEEN_MAX) return false;
+    return p->kernel->columns(&p->call, c);
 }
 
 static status range_columns(struct range_pass *p, const struct sample_span *span,
@@ -270,7 +284,7 @@ static status range_columns(struct range_pass *p, const struct sample_span *span
     TRY(make_edges(p));
     TRY(edges_get(rc->ev, &p->edges, span, &e));
     rc->ev->n_total += e->n_seen;
-    TRY(eval_work(rc->ev, e->n_seen + rc->frame->n));
+    TRY(eval_work(rc->ev, rc->frame->n));
     TRY(begin_series(p, span->n, labels, drop_name));
     struct range_columns c = {.t = span->ts,
                               .v = span->val,
@@ -280,11 +294,12 @@ static status range_columns(struct range_pass *p, const struct sample_span *span
                               .spec = &p->edges.spec,
                               .out = p->col.val,
                               .args = p->args};
-    if (p->kernel->columns && !e->ragged && p->kernel->columns(rc, &c)) {
+    if (make_columns(p, &c)) {
         memcpy(p->col.has, e->has, bitmap_words(rc->frame->n) * sizeof(*e->has));
+        TRY(eval_work(rc->ev, e->n_seen));
     } else {
         samples_borrow(&s, span);
-        range_windows(p, &s, e);
+        TRY(range_windows(p, &s, e));
     }
     return finish_series(p, true);
 }
