@@ -198,7 +198,11 @@ void http_export_csv(struct http_call *call)
         http_call_bad(call, "no format parameter provided");
         return;
     }
-    struct export_csv *csv = mem_alloc(sizeof(*csv));
+    struct export_csv *csv = mem_try(sizeof(*csv));
+    if (!csv) {
+        http_call_error(call, err_set(&err, ST_NO_MEMORY, "the columns of a CSV format"), &err);
+        return;
+    }
     if (export_csv_parse(csv, text, &err) == ST_OK) {
         start_export(call, csv);
         return;

@@ -297,7 +297,11 @@ void http_import_csv(struct http_call *call)
     struct err err = {.st = ST_OK};
     struct slice text = http_arg(call, "format");
     /* The parameters outlive the decoding. */
-    struct csv_format *csv = mem_alloc(sizeof(*csv));
+    struct csv_format *csv = mem_try(sizeof(*csv));
+    if (!csv) {
+        http_call_error(call, err_set(&err, ST_NO_MEMORY, "the columns of a CSV format"), &err);
+        return;
+    }
     if (csv_format_parse(csv, text, &err) == ST_OK) {
         start_csv(call, csv_decode, csv);
         return;
